@@ -1,0 +1,72 @@
+# shellcheck shell=bash disable=SC2034
+# Shared by the scripts of this folder; sourced, never run.
+
+CACHE="${TOWPATH_CACHE:-$HOME/.cache/towpath}/odoo19"
+ROOTFS="$CACHE/rootfs"
+TEMPLATE_DB=towpath_odoo_template
+RECIPE=1 # raise it when the recipe of the root folder changes: old ones are then rebuilt
+export LC_ALL=C
+
+say() { printf 'odoo19: %4ds  %s\n' "$SECONDS" "$*" >&2; }
+die() { printf 'odoo19: %s\n' "$*" >&2; exit 1; }
+# Exit code 3 means: this machine cannot run the real Odoo; callers skip.
+cannot() { printf 'odoo19: cannot run a real Odoo here: %s\n' "$*" >&2; exit 3; }
+
+need_machine() {
+  [ "$(uname -s)" = Linux ] || cannot "needs Debian or Ubuntu, this is $(uname -s)."
+  have apt-get dpkg ||
+    cannot "needs Debian or Ubuntu (apt-get is missing)."
+  [ "$(id -u)" = 0 ] || cannot "needs root (chroot and mount namespaces)."
+}
+
+# True when every program named is there.
+have() {
+  local p
+  for p in "$@"; do command -v "$p" >/dev/null || return 1; done
+}
+
+# A private mount and process namespace that dies with the calling shell. With a dead
+# namespace all its mounts are gone, so nothing is ever left mounted on the machine.
+# In the background ("in_namespace ... &") its process id is that of unshare itself; the
+# check of the parent closes the gap in which the parent may die unnoticed.
+in_namespace() {
+  # shellcheck disable=SC2016
+  local guard='[ "$PPID" = "$1" ] || exit 1; shift; exec unshare --mount --pid --fork --kill-child=KILL --propagation private -- "$@"'
+  if [ "$BASHPID" = $$ ]; then
+    setpriv --pdeathsig KILL bash -c "$guard" guard "$$" "$@"
+  else
+    exec setpriv --pdeathsig KILL bash -c "$guard" guard "$$" "$@"
+  fi
+}
+
+# The PostgreSQL client program $1: from PATH, else from the newest Debian package.
+pgbin() {
+  local p
+  p=$(find /usr/lib/postgresql -path "*/bin/$1" 2>/dev/null | sort -V | tail -n 1 || true)
+  [ -n "$p" ] || p=$(command -v "$1" || true)
+  [ -n "$p" ] || die "the PostgreSQL program $1 is missing: run install.sh first."
+  printf '%s\n' "$p"
+}
+
+# Superuser SQL in the database cluster named by PGHOST, PGPORT and PGUSER.
+sql() { PGOPTIONS="-c client_min_messages=warning" "$PSQL" -X -q -A -t -v ON_ERROR_STOP=1 -d "${2:-postgres}" -c "$1"; }
+
+# The numeric owner of Odoo's files in the root folder, as uid:gid.
+odoo_owner() { awk -F: '$1 == "odoo" { print $3 ":" $4 }' "$ROOTFS/etc/passwd"; }
+
+# write_config DIR DATABASE [line...] — DIR becomes /var/lib/odoo of the server.
+write_config() {
+  local dir=$1 db=$2 host=$PGHOST
+  shift 2
+  case $host in /*) host=/run/pg ;; esac
+  mkdir -p "$dir"
+  {
+    printf '%s\n' '[options]' 'data_dir = /var/lib/odoo' "db_host = $host" "db_port = $PGPORT" \
+      'db_user = odoo' "db_name = $db" "dbfilter = ^$db\$" 'db_template = template0' 'list_db = False' \
+      'max_cron_threads = 0' 'proxy_mode = False' 'log_level = warn' \
+      'log_handler = odoo.addons.rpc.controllers.jsonrpc:ERROR' \
+      'limit_time_real = 120' 'limit_time_cpu = 120' \
+      'smtp_server = 127.0.0.1' 'smtp_port = 9' "$@"
+  } >"$dir/odoo.conf"
+  chown -R "$(odoo_owner)" "$dir"
+}
