@@ -1,0 +1,13 @@
+// Package store is Towpath's book of record: sqlx over lib/pq, one file per
+// table family, plain SQL. It keeps the invariants of protocols P1 and P2 with
+// single statements or short transactions; nothing here talks to any other
+// system.
+//
+//	inbox.go       accept events: one commit for many requests (promise 1)
+//	object.go      the dispatch table: claim, begin a pass, settle it
+//	binding.go     what belongs to what; wake who waited for it
+//	claim.go       one identity for dependencies that many need at once
+//	connection.go  connections and flows, secrets sealed
+//	trail.go       what `explain` tells
+//	slots.go       call slots shared by all processes; fences
+package store

@@ -1,0 +1,82 @@
+package contract
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+
+	"towpath/schema/record"
+)
+
+// Workflow types.
+const (
+	OrderWorkflow       = "Order"
+	MaintenanceWorkflow = "Maintenance"
+)
+
+// Activity types.
+const (
+	ActivityApplyOrder  = "ApplyOrder"
+	ActivityFetchOrder  = "FetchOrder"
+	ActivityPostpone    = "Postpone"
+	ActivityCatchUp     = "CatchUp"
+	ActivityCheckHooks  = "CheckHooks"
+	ActivityRetention   = "Retention"
+	ActivityConnections = "ListConnections"
+)
+
+// Signals, updates and queries of the Order workflow.
+const (
+	SignalEvent  = "event"  // EventSignal: something became due
+	UpdateRetry  = "retry"  // Decision: try a parked order again
+	UpdateSkip   = "skip"   // Decision: ignore this order's content as it is
+	UpdateEdit   = "edit"   // EditDecision: correct the order, then try again
+	QueryStatus  = "status" // Status
+	MaintainerID = "maintenance"
+)
+
+// QueueMain serves workflow tasks and activities that only touch PostgreSQL.
+const QueueMain = "towpath"
+
+// QueueTarget serves the writing activities of one target: a slow Odoo fills
+// only its own slots.
+func QueueTarget(connection string) string { return "odoo." + connection }
+
+// QueueSource serves the reading activities of one source.
+func QueueSource(connection string) string { return "api." + connection }
+
+// OrderWorkflowID is stable over runs: one workflow per business object.
+func OrderWorkflowID(ref Ref) string {
+	return fmt.Sprintf("%s/%s/%s", ref.Kind, ref.Connection, ref.ExternalID)
+}
+
+// Search attributes: few, typed, no personal data.
+var (
+	AttrConnection     = temporal.NewSearchAttributeKeyKeyword("Connection")
+	AttrKind           = temporal.NewSearchAttributeKeyKeyword("Kind")
+	AttrExternalRef    = temporal.NewSearchAttributeKeyKeyword("ExternalRef")
+	AttrStage          = temporal.NewSearchAttributeKeyKeyword("Stage")
+	AttrNeedsAttention = temporal.NewSearchAttributeKeyBool("NeedsAttention")
+)
+
+// Ref names a business object by its source.
+type Ref struct {
+	Connection string      `json:"connection"`
+	Kind       record.Kind `json:"kind"`
+	ExternalID string      `json:"external_id"`
+}
+
+// String is the object's name in commands and logs: order/shop/5001.
+func (r Ref) String() string {
+	return fmt.Sprintf("%s/%s/%s", r.Kind, r.Connection, r.ExternalID)
+}
+
+// ParseRef reads what String printed.
+func ParseRef(s string) (Ref, error) {
+	parts := strings.SplitN(s, "/", 3)
+	if len(parts) != 3 || parts[0] != string(record.KindOrder) || parts[1] == "" || parts[2] == "" {
+		return Ref{}, fmt.Errorf("%q names no object: write order/SHOP/ID, for example order/demo-shop/5001", s)
+	}
+	return Ref{Kind: record.Kind(parts[0]), Connection: parts[1], ExternalID: parts[2]}, nil
+}
