@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"hash/fnv"
+	"sort"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/record"
+)
+
+// Kinds of bindings that are no objects of their own.
+const (
+	BindProduct  record.Kind = record.KindProduct  // external id "variant:ID" or "sku:SKU"
+	BindCustomer record.Kind = record.KindCustomer // the shop's customer id
+	BindAddress  record.Kind = "address"           // digest of party and address
+)
+
+// Need names a mapping that an object waits for.
+func Need(connection string, kind record.Kind, externalID string) string {
+	return string(kind) + ":" + connection + ":" + externalID
+}
+
+// Bindings gives the target ids of those external ids that are bound.
+func (s *Store) Bindings(ctx context.Context, connection string, kind record.Kind, target string, externalIDs []string) (map[string]string, error) {
+	bound := map[string]string{}
+	if len(externalIDs) == 0 {
+		return bound, nil
+	}
+	var rows []struct {
+		ExternalID string `db:"external_id"`
+		TargetID   string `db:"target_id"`
+	}
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT external_id, target_id FROM binding
+WHERE connection = $1 AND kind = $2 AND target = $3 AND external_id = ANY($4::text[]) AND status = 'active'`,
+		connection, kind, target, pq.Array(externalIDs))
+	for _, r := range rows {
+		bound[r.ExternalID] = r.TargetID
+	}
+	return bound, translate(err)
+}
+
+// NewBinding ties an external record to one in the target.
+type NewBinding struct {
+	Connection string
+	Kind       record.Kind
+	ExternalID string
+	Target     string
+	TargetID   string
+	XID        string // empty: found or given, not made by us
+	SKU        string
+	Name       string
+	By         string
+}
+
+// Remember stores bindings that passes found by themselves. Existing ones stay.
+func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
+	if len(bindings) == 0 {
+		return nil
+	}
+	sort.Slice(bindings, func(i, j int) bool { return bindings[i].ExternalID < bindings[j].ExternalID })
+	_, err := s.db.NamedExecContext(ctx, `
+INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_sku, external_name)
+VALUES (:connection, :kind, :external_id, :target, :target_id, nullif(:xid, ''), nullif(:sku, ''), nullif(:name, ''))
+ON CONFLICT DO NOTHING`, rowsOf(bindings))
+	return translate(err)
+}
+
+func rowsOf(bindings []NewBinding) []map[string]any {
+	rows := make([]map[string]any, len(bindings))
+	for i, b := range bindings {
+		rows[i] = map[string]any{
+			"connection": b.Connection, "kind": string(b.Kind), "external_id": b.ExternalID, "target": b.Target,
+			"target_id": b.TargetID, "xid": b.XID, "sku": b.SKU, "name": b.Name,
+		}
+	}
+	return rows
+}
+
+// Bind is an operator's mapping: it stores the binding and, in the same
+// transaction, makes all objects due that waited for it, spread out and at low
+// priority (protocol P1.6). It gives the number of objects woken.
+func (s *Store) Bind(ctx context.Context, b NewBinding) (woken int, err error) {
+	need := Need(b.Connection, b.Kind, b.ExternalID)
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockNeed(ctx, tx, need); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO binding (connection, kind, external_id, target, target_id, external_sku, external_name, bound_by)
+VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), $8)
+ON CONFLICT (connection, kind, external_id, target) DO UPDATE
+SET target_id = excluded.target_id, xid = NULL, bound_by = excluded.bound_by, status = 'active', updated_at = now()`,
+			b.Connection, b.Kind, b.ExternalID, b.Target, b.TargetID, b.SKU, b.Name, b.By); err != nil {
+			return err
+		}
+		woken, err = wake(ctx, tx, need)
+		return err
+	})
+	return woken, err
+}
+
+// wake makes the waiters of a need due: the first at once, the rest spread
+// over time so that a common product does not stampede.
+func wake(ctx context.Context, tx *sqlx.Tx, need string) (int, error) {
+	r, err := tx.ExecContext(ctx, `
+WITH waiter AS (DELETE FROM wait WHERE need = $1 RETURNING connection, kind, external_id),
+ranked AS (SELECT *, row_number() OVER (ORDER BY connection, kind, external_id) - 1 AS n FROM waiter)
+UPDATE object o SET epoch = o.epoch + 1, calls = 0, slow_tries = 0, priority = 4, due_at = now() + n * interval '20 milliseconds'
+FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kind, w.external_id)`, need)
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
+}
+
+// lockNeeds takes the advisory lock of each need, looks for its mapping once
+// more, and registers the object as a waiter. Whoever binds takes the same
+// lock, so no wake-up falls between looking and waiting.
+func lockNeeds(ctx context.Context, tx *sqlx.Tx, p *Pass, needs []string) (mapped bool, err error) {
+	sorted := append([]string(nil), needs...)
+	sort.Strings(sorted)
+	for _, need := range sorted {
+		if err := lockNeed(ctx, tx, need); err != nil {
+			return false, err
+		}
+	}
+	if err := tx.GetContext(ctx, &mapped, `
+SELECT EXISTS (SELECT 1 FROM binding b WHERE b.connection = $1 AND b.target = $2 AND b.status = 'active'
+               AND b.kind || ':' || b.connection || ':' || b.external_id = ANY($3::text[]))`,
+		p.Connection, p.Target, pq.Array(sorted)); err != nil || mapped {
+		return mapped, err
+	}
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO wait (need, connection, kind, external_id) SELECT u, $1, $2, $3 FROM unnest($4::text[]) u ON CONFLICT DO NOTHING`,
+		p.Connection, p.Kind, p.ExternalID, pq.Array(sorted))
+	return false, err
+}
+
+func lockNeed(ctx context.Context, tx *sqlx.Tx, need string) error {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("towpath need " + need))
+	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(h.Sum64()))
+	return err
+}
+
+// WakeAll makes objects of a flow due: parked ones after its rules changed,
+// or everything by a person's wish. It gives the number of objects woken.
+func (s *Store) WakeAll(ctx context.Context, connection string, kind record.Kind, onlyParked bool) (int64, error) {
+	r, err := s.db.ExecContext(ctx, `
+WITH ranked AS (
+    SELECT connection, kind, external_id, row_number() OVER (ORDER BY external_id) AS n FROM object
+    WHERE connection = $1 AND kind = $2 AND (NOT $3 OR outcome IN ('parked', 'waiting'))
+)
+UPDATE object o SET epoch = o.epoch + 1, calls = 0, slow_tries = 0, priority = 4, due_at = now() + n * interval '20 milliseconds'
+FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kind, w.external_id)`, connection, kind, onlyParked)
+	if err != nil {
+		return 0, translate(err)
+	}
+	return r.RowsAffected()
+}
+
+// Wake makes one object due now, as a person asked.
+func (s *Store) Wake(ctx context.Context, key Key, at time.Time) (bool, error) {
+	r, err := s.db.ExecContext(ctx, `
+UPDATE object SET epoch = epoch + 1, calls = 0, slow_tries = 0, priority = 1, due_at = $4
+WHERE connection = $1 AND kind = $2 AND external_id = $3`, key.Connection, key.Kind, key.ExternalID, at)
+	if err != nil {
+		return false, translate(err)
+	}
+	n, _ := r.RowsAffected()
+	return n == 1, nil
+}

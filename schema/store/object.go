@@ -1,0 +1,372 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+	"towpath/schema/record"
+)
+
+// Key names a business object by its source.
+type Key struct {
+	Connection string      `db:"connection"`
+	Kind       record.Kind `db:"kind"`
+	ExternalID string      `db:"external_id"`
+}
+
+// Due is an object that the dispatcher claimed.
+type Due struct {
+	Key
+	Epoch  int64  `db:"epoch"`
+	Target string `db:"target"`
+	Fetch  bool   `db:"fetch"` // its newest event holds no content
+}
+
+// visibility is the SQL of the visibility timeout: a bell that is lost comes
+// back by itself, after 60 s, then 2, 4, 8 and at most 15 minutes.
+const visibility = `least(60 * power(2, o.calls), 900) * interval '1 second'`
+
+// ClaimDue takes up to limit due objects for this process and hides them for
+// their visibility timeout (protocol P1.2). Objects whose flow is missing or
+// whose target is stopped stay where they are.
+func (s *Store) ClaimDue(ctx context.Context, limit int) ([]Due, error) {
+	var due []Due
+	err := s.db.SelectContext(ctx, &due, `
+WITH ready AS (
+    SELECT o.connection, o.kind, o.external_id, f.target
+    FROM object o
+    JOIN flow f ON f.source = o.connection AND f.kind = o.kind AND f.active
+    JOIN connection t ON t.name = f.target AND t.stopped IS NULL AND t.active
+    WHERE o.due_at <= now()
+    ORDER BY o.priority, o.due_at LIMIT $1 FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE object o SET due_at = now() + `+visibility+`, calls = o.calls + 1
+FROM ready r WHERE (o.connection, o.kind, o.external_id) = (r.connection, r.kind, r.external_id)
+RETURNING o.connection, o.kind, o.external_id, o.epoch, r.target,
+    coalesce((SELECT NOT e.complete FROM inbound_event e
+              WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id)
+              ORDER BY e.version DESC, e.id DESC LIMIT 1), true) AS fetch`, limit)
+	return due, translate(err)
+}
+
+// Release makes claimed objects due at once again: Temporal refused the bell.
+func (s *Store) Release(ctx context.Context, keys []Key, after time.Duration) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	c, k, e := columns(keys)
+	_, err := s.db.ExecContext(ctx, `
+UPDATE object o SET due_at = least(o.due_at, now() + $4 * interval '1 millisecond'), calls = greatest(o.calls - 1, 0)
+FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS u(c, k, e) ORDER BY c, k, e) u
+WHERE (o.connection, o.kind, o.external_id) = (u.c, u.k, u.e) AND o.due_at IS NOT NULL`,
+		pq.Array(c), pq.Array(k), pq.Array(e), after.Milliseconds())
+	return translate(err)
+}
+
+func columns(keys []Key) (c, k, e []string) {
+	for _, key := range keys {
+		c, k, e = append(c, key.Connection), append(k, string(key.Kind)), append(e, key.ExternalID)
+	}
+	return c, k, e
+}
+
+// NextDue tells when the earliest hidden or future object becomes due.
+func (s *Store) NextDue(ctx context.Context) (*time.Time, error) {
+	var at sql.NullTime
+	err := s.db.GetContext(ctx, &at, `SELECT min(due_at) FROM object WHERE due_at IS NOT NULL`)
+	if err != nil || !at.Valid {
+		return nil, translate(err)
+	}
+	return &at.Time, nil
+}
+
+// Pass is what a pass over an object starts from: one row, read and fenced in
+// one statement.
+type Pass struct {
+	Key
+	Epoch           int64           `db:"epoch"`
+	Fence           int64           `db:"fence"`
+	Outcome         sql.NullString  `db:"outcome"`
+	Stage           sql.NullString  `db:"stage"`
+	AppliedVersion  string          `db:"applied_version"`
+	AppliedDigest   string          `db:"applied_digest"`
+	Override        json.RawMessage `db:"override"`
+	SkipVersion     sql.NullString  `db:"skip_version"`
+	SlowTries       int             `db:"slow_tries"`
+	FirstSeenAt     time.Time       `db:"first_seen_at"`
+	QuarantineUntil sql.NullTime    `db:"quarantine_until"`
+	QuarantineDig   string          `db:"quarantine_digest"`
+
+	Target   string          `db:"target"`
+	Rules    json.RawMessage `db:"rules"`
+	Revision int64           `db:"revision"`
+
+	BoundID  sql.NullString `db:"bound_id"`
+	BoundXID sql.NullString `db:"bound_xid"`
+	LineXIDs pq.StringArray `db:"line_xids"`
+	// Attempts counts intents since the object was last settled: more than
+	// none means that an earlier pass may have written.
+	Attempts int `db:"attempts"`
+
+	Events   pq.Int64Array  `db:"events"` // pending ones, settled with this pass
+	EventID  sql.NullInt64  `db:"event_id"`
+	Topic    sql.NullString `db:"topic"`
+	Version  sql.NullString `db:"version"`
+	Complete sql.NullBool   `db:"complete"`
+	Format   sql.NullString `db:"format"`
+	Body     []byte         `db:"body"`
+}
+
+// Begin opens a pass: it raises the fence, so that every earlier pass over the
+// object is a zombie from now on, hides the object for the given time, and
+// reads all that a pass needs (protocol P1.3).
+func (s *Store) Begin(ctx context.Context, key Key, hide time.Duration) (*Pass, error) {
+	var p Pass
+	err := s.db.GetContext(ctx, &p, `
+WITH o AS (
+    UPDATE object SET fence = fence + 1, due_at = now() + $4 * interval '1 second'
+    WHERE connection = $1 AND kind = $2 AND external_id = $3
+    RETURNING *
+)
+SELECT o.connection, o.kind, o.external_id, o.epoch, o.fence, o.outcome, o.stage, o.applied_version, o.applied_digest,
+       coalesce(o.override, 'null') AS override, o.skip_version, o.slow_tries, o.first_seen_at, o.quarantine_until, o.quarantine_digest,
+       f.target, f.rules, f.revision,
+       b.target_id AS bound_id, b.xid AS bound_xid, coalesce(b.line_xids, '{}') AS line_xids,
+       (SELECT count(*) FROM journal j WHERE (j.connection, j.kind, j.external_id) = (o.connection, o.kind, o.external_id) AND j.state <> 'settled') AS attempts,
+       coalesce(pending.ids, '{}') AS events,
+       newest.id AS event_id, newest.topic, newest.version, newest.complete, newest.format, newest.body
+FROM o
+JOIN flow f ON f.source = o.connection AND f.kind = o.kind
+LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = (o.connection, o.kind, o.external_id, f.target)
+LEFT JOIN LATERAL (
+    SELECT array_agg(e.id) AS ids FROM inbound_event e
+    WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id) AND e.state = 'pending'
+) pending ON true
+LEFT JOIN LATERAL (
+    SELECT e.id, e.topic, e.version, e.complete, i.format, i.body FROM inbound_event e LEFT JOIN inbound_body i ON i.event_id = e.id
+    WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id)
+    ORDER BY e.version DESC, e.id DESC LIMIT 1
+) newest ON true`, key.Connection, key.Kind, key.ExternalID, int64(hide.Seconds()))
+	if err != nil {
+		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
+			return nil, fault.New(fault.NotFound, "object.no_flow", "no flow takes objects of this connection anywhere").
+				WithResolution("add a flow from %q to towpath.yaml and run towpath apply", key.Connection)
+		}
+		return nil, translate(err)
+	}
+	return &p, nil
+}
+
+// FenceKey gives the pass's fence for writes.
+func (p *Pass) FenceKey() record.FenceKey {
+	return record.FenceKey{Connection: p.Connection, Kind: p.Kind, ExternalID: p.ExternalID, Fence: p.Fence}
+}
+
+// Hide keeps a long pass's object hidden, and tells whether the pass is still
+// the current one.
+func (s *Store) Hide(ctx context.Context, p *Pass, hide time.Duration) (current bool, err error) {
+	r, err := s.db.ExecContext(ctx, `
+UPDATE object SET due_at = greatest(due_at, now() + $5 * interval '1 second')
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4`,
+		p.Connection, p.Kind, p.ExternalID, p.Fence, int64(hide.Seconds()))
+	if err != nil {
+		return false, translate(err)
+	}
+	n, _ := r.RowsAffected()
+	return n == 1, nil
+}
+
+// Intent commits, before anything is written to the target, what the pass
+// means to write and what it would overwrite. A pass that is no longer current
+// gets a Conflict fault "object.superseded".
+func (s *Store) Intent(ctx context.Context, p *Pass, attempt int, digest string, before json.RawMessage) (int64, error) {
+	var id int64
+	err := s.db.GetContext(ctx, &id, `
+INSERT INTO journal (connection, kind, external_id, epoch, fence, attempt, version, digest, before)
+SELECT connection, kind, external_id, $5, fence, $6, $7, $8, nullif($9, '')::jsonb FROM object
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4
+RETURNING id`, p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, attempt, p.Version.String, digest, string(before))
+	if err != nil {
+		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
+			return 0, Superseded()
+		}
+		return 0, translate(err)
+	}
+	return id, nil
+}
+
+// Superseded says that another pass has taken over and will do the work.
+func Superseded() *fault.Fault {
+	return fault.New(fault.Conflict, "object.superseded", "another pass has taken this object over; nothing was written")
+}
+
+// Settlement is how a pass ends.
+type Settlement struct {
+	Outcome  string
+	Code     string
+	Stage    string     // new stage in the target; empty keeps it
+	Version  string     // content this pass dealt with; empty keeps applied_version
+	Digest   string     // stored only when the last stage is done; empty keeps the old one
+	WakeAt   *time.Time // due again then; nil: only when something happens
+	Slow     bool       // counts as one more slow try
+	Bind     *Bind      // the order's record in the target
+	After    json.RawMessage
+	By       string
+	Note     string
+	Fault    *fault.Fault // opens or refreshes the parked row
+	Needs    []string     // wait for these mappings (protocol P1.6)
+	Override json.RawMessage
+	SkipAll  bool // an operator said: leave this version alone
+}
+
+// Bind ties the object to its record in the target.
+type Bind struct {
+	TargetID string
+	XID      string // empty: adopted
+	Name     string
+	LineXIDs []string
+}
+
+// Settle ends a pass in one transaction, guarded by its fence (protocol P1.4):
+// a zombie changes nothing and gets the Conflict fault "object.superseded".
+// again reports that something came in while the pass ran.
+func (s *Store) Settle(ctx context.Context, p *Pass, st Settlement) (again bool, parkedID int64, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if len(st.Needs) > 0 {
+			mapped, err := lockNeeds(ctx, tx, p, st.Needs)
+			if err != nil {
+				return err
+			}
+			if mapped { // it was mapped while this pass ran: go again at once
+				now := time.Now()
+				st.WakeAt = &now
+			}
+		}
+		if again, err = settleObject(ctx, tx, p, st); err != nil {
+			return err
+		}
+		if err = settleRest(ctx, tx, p, st); err != nil {
+			return err
+		}
+		parkedID, err = settleParked(ctx, tx, p, st)
+		return err
+	})
+	return again, parkedID, err
+}
+
+func settleObject(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) (again bool, err error) {
+	slow := 0
+	if st.Slow {
+		slow = p.SlowTries + 1
+	}
+	override := any(nil)
+	if st.Override != nil {
+		override = string(st.Override)
+	}
+	err = tx.GetContext(ctx, &again, `
+UPDATE object SET
+    due_at = CASE WHEN epoch = $5 THEN $6::timestamptz ELSE now() + `+`interval '60 seconds'`+` END,
+    calls = 0, outcome = $7, code = nullif($8, ''), stage = coalesce(nullif($9, ''), stage),
+    applied_version = greatest(applied_version, $10), applied_digest = coalesce(nullif($11, ''), applied_digest),
+    slow_tries = $12, settled_at = now(),
+    override = coalesce($13::jsonb, override),
+    skip_version = CASE WHEN $14 THEN $15 ELSE skip_version END,
+    quarantine_until = CASE WHEN $7 IN ('applied', 'unchanged') THEN NULL ELSE quarantine_until END
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4
+RETURNING epoch <> $5`,
+		p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, st.WakeAt, st.Outcome, st.Code, st.Stage,
+		st.Version, st.Digest, slow, override, st.SkipAll, p.Version.String)
+	if err != nil {
+		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
+			return false, Superseded()
+		}
+	}
+	return again, err
+}
+
+// settleRest ends the events, the intents and the waits of the pass and ties
+// the binding: one round trip for all.
+func settleRest(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) error {
+	b := Bind{}
+	if st.Bind != nil {
+		b = *st.Bind
+	}
+	by := st.By
+	if by == "" {
+		by = "towpath"
+	}
+	_, err := tx.ExecContext(ctx, `
+WITH done AS (
+    UPDATE inbound_event SET state = 'done', outcome = $5, settled_at = now() WHERE id = ANY($4::bigint[])
+), journalled AS (
+    UPDATE journal SET state = 'settled', outcome = $5, code = nullif($6, ''), after = nullif($7, '')::jsonb, by = $8, note = nullif($9, ''), settled_at = now()
+    WHERE connection = $1 AND kind = $2 AND external_id = $3 AND state <> 'settled'
+    RETURNING 1
+), trail AS (
+    INSERT INTO journal (connection, kind, external_id, epoch, fence, version, state, outcome, code, by, note, settled_at)
+    SELECT $1, $2, $3, $10, $11, $12, 'settled', $5, nullif($6, ''), $8, nullif($9, ''), now()
+    WHERE NOT EXISTS (SELECT 1 FROM journalled) AND $5 <> 'unchanged'
+), bound AS (
+    INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_name, line_xids)
+    SELECT $1, $2, $3, $13, $14, nullif($15, ''), $16, $17::text[] WHERE $14 <> ''
+    ON CONFLICT (connection, kind, external_id, target) DO UPDATE
+    SET target_id = excluded.target_id, xid = excluded.xid, external_name = excluded.external_name, line_xids = excluded.line_xids,
+        status = 'active', retry_count = 0, updated_at = now()
+)
+DELETE FROM wait WHERE connection = $1 AND kind = $2 AND external_id = $3 AND NOT (need = ANY($18::text[]))`,
+		p.Connection, p.Kind, p.ExternalID, pq.Array([]int64(p.Events)), st.Outcome, st.Code, string(st.After), by, st.Note,
+		p.Epoch, p.Fence, p.Version.String, p.Target, b.TargetID, b.XID, b.Name, pq.Array(b.LineXIDs), pq.Array(st.Needs))
+	return err
+}
+
+// settleParked opens or refreshes the object's parked row, or closes it when
+// the pass got through.
+func settleParked(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) (id int64, err error) {
+	if st.Fault == nil {
+		state := "resolved"
+		if st.SkipAll {
+			state = "ignored"
+		}
+		_, err = tx.ExecContext(ctx, `
+UPDATE parked SET state = $4, resolved_at = now(), resolved_by = $5
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND state = 'open'`,
+			p.Connection, p.Kind, p.ExternalID, state, st.By)
+		return 0, err
+	}
+	f := st.Fault
+	err = tx.GetContext(ctx, &id, `
+INSERT INTO parked (connection, kind, external_id, code, message, resolution, field, fingerprint, detail)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (connection, kind, external_id) WHERE state = 'open' DO UPDATE
+SET code = excluded.code, message = excluded.message, resolution = excluded.resolution, field = excluded.field,
+    fingerprint = excluded.fingerprint, detail = excluded.detail, times = parked.times + 1, last_at = now()
+RETURNING id`, p.Connection, p.Kind, p.ExternalID, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), f.Detail)
+	return id, err
+}
+
+// Quarantine remembers that a write may have landed or may still be running:
+// until then no other content is sent (protocol P3.4).
+func (s *Store) Quarantine(ctx context.Context, p *Pass, digest string, d time.Duration) error {
+	_, err := s.db.ExecContext(ctx, `
+WITH j AS (UPDATE journal SET state = 'uncertain' WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4 AND state = 'intent')
+UPDATE object SET quarantine_until = now() + $5 * interval '1 second', quarantine_digest = $6
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4`,
+		p.Connection, p.Kind, p.ExternalID, p.Fence, int64(d.Seconds()), digest)
+	return translate(err)
+}
+
+// Broken counts objects that violate invariant (i) of protocol P1: a pending
+// event whose object is not due. It must be zero at every moment.
+func (s *Store) Broken(ctx context.Context) (n int, err error) {
+	err = s.db.GetContext(ctx, &n, `
+SELECT count(DISTINCT (e.connection, e.kind, e.external_id)) FROM inbound_event e
+LEFT JOIN object o USING (connection, kind, external_id)
+WHERE e.state = 'pending' AND o.due_at IS NULL`)
+	return n, translate(err)
+}
