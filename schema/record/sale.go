@@ -37,7 +37,10 @@ type SalesTerms struct {
 	ForcedTax bool
 	// PriceDigits is how many decimals a unit price keeps; -1 is all.
 	PriceDigits int32
-	ReadAt      time.Time
+	// DeliveriesStay: lowering the quantity of a confirmed line leaves its
+	// delivery at the old quantity (Odoo 14), so that a person must adjust it.
+	DeliveriesStay bool
+	ReadAt         time.Time
 }
 
 // Named is a record with an id and a name.
@@ -71,6 +74,9 @@ type PartyMatch struct {
 	Email     string
 	IsCompany bool
 	ParentID  string
+	// Address is the record's own, so that an order's equal address needs no
+	// record below it. Zero when the target does not tell.
+	Address Address
 }
 
 // Write is what every write carries: where it goes and under which fence it
