@@ -149,16 +149,10 @@ type OpConfig[R, A any] struct {
 	//     bisected with at most 2·log2(n) further calls, the rest go alone.
 	//   - RateLimited: every row gets it and the scheduler pauses for After.
 	//   - anything else (Transient, Uncertain, Unauthorized, Unsupported):
-	//     every row gets it; nothing is bisected. A refused connection (a
-	//     *net.OpError or *net.DNSError in its chain) cools the whole system
-	//     down, other Transient faults and Unauthorized only this operation,
-	//     timeouts (Uncertain) only when they repeat.
+	//     every row gets it; nothing is bisected. A connection that cannot be
+	//     made (a dial's *net.OpError or a *net.DNSError in its chain) cools
+	//     the whole system down; another Transient fault or Unauthorized only
+	//     this operation; a timeout or another Uncertain fault only when it
+	//     is the second in a row.
 	Call func(ctx context.Context, rows []R) ([]Result[A], error)
-}
-
-// Op is one operation of a system: a queue of rows and the call that sends
-// them. It is safe for use by any number of goroutines.
-type Op[R, A any] struct {
-	lane *lane
-	cfg  OpConfig[R, A]
 }

@@ -1,0 +1,178 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"towpath/schema/fault"
+)
+
+// Scheduler shares the call slots of one system among its operations.
+type Scheduler struct {
+	cfg   Config
+	calls context.Context // under which calls run; ends when Close gives up
+	abort context.CancelFunc
+	slots context.Context // under which slots are asked for; ends with admission
+	quit  context.CancelFunc
+
+	mu      sync.Mutex
+	lanes   []*lane
+	ring    [stages][]*bin // bins with rows, whose turn it is first
+	waiting [stages]int    // rows accepted and not being sent
+	circuit circuit        // of the whole system
+	paused  time.Time      // rate limited until then
+	resume  *time.Timer
+
+	loops       int // goroutines that hold or ask for a slot
+	acquiring   bool
+	slotsBroken time.Time // when a slot could last not be asked for
+	idle        []*idler
+	closed      bool
+	ended       chan struct{} // closed after Close once the last loop is gone
+}
+
+// NewScheduler makes a scheduler; it starts nothing until the first row comes.
+func NewScheduler(cfg Config) *Scheduler {
+	cfg.Calls = max(cfg.Calls, 1)
+	cfg.Target = cmp.Or(max(cfg.Target, 0), 2*time.Second)
+	cfg.QueueLimit = cmp.Or(max(cfg.QueueLimit, 0), 2000)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Scheduler{cfg: cfg, ended: make(chan struct{})}
+	s.calls, s.abort = context.WithCancel(context.Background())
+	s.slots, s.quit = context.WithCancel(context.Background())
+	return s
+}
+
+// Close stops admission, answers what is unsent with a Transient fault
+// `batch.closed` and lets the calls in flight end. When ctx ends first, they
+// are cancelled and ctx's error is returned.
+func (s *Scheduler) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		s.quit()
+		if s.resume != nil {
+			s.resume.Stop()
+		}
+		s.failAll(errClosed())
+		for len(s.idle) > 0 {
+			s.wakeOne()
+		}
+		if s.loops == 0 {
+			close(s.ended)
+		}
+	}
+	s.mu.Unlock()
+	defer s.abort()
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Scheduler) failAll(err error) {
+	for _, l := range s.lanes {
+		l.failAll(err)
+	}
+}
+
+func (s *Scheduler) queueLength() int {
+	sum := 0
+	for _, n := range s.waiting {
+		sum += n
+	}
+	return sum
+}
+
+// list puts a bin with rows at the end of its stage's ring.
+func (s *Scheduler) list(b *bin) {
+	if !b.listed {
+		b.listed = true
+		s.ring[b.lane.priority] = append(s.ring[b.lane.priority], b)
+	}
+}
+
+// next finds the bin whose rows go next: the first ready one of the highest
+// stage. Emptied bins are cleared away on the way.
+func (s *Scheduler) next(now time.Time) *bin {
+	if s.closed || now.Before(s.paused) || s.circuit.holds(now) {
+		return nil
+	}
+	for p := Confirm; p >= Load; p-- {
+		s.ring[p] = slices.DeleteFunc(s.ring[p], s.unlist)
+		for _, b := range s.ring[p] {
+			if !b.lane.circuit.holds(now) && !(b.solo && b.lane.alone) {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// unlist drops an empty bin.
+func (s *Scheduler) unlist(b *bin) bool {
+	if b.size > 0 {
+		return false
+	}
+	b.listed = false
+	if !b.solo {
+		delete(b.lane.bins, b.group)
+	}
+	return true
+}
+
+// take puts the next flight together, or gives nil when nothing can leave.
+func (s *Scheduler) take() *flight {
+	now := s.cfg.Now()
+	b := s.next(now)
+	if b == nil {
+		return nil
+	}
+	l := b.lane
+	f := &flight{lane: l, solo: b.solo, probesSystem: s.circuit.open(), probesLane: l.circuit.open()}
+	limit := l.size.limit()
+	if f.solo || f.probe() {
+		limit = 1
+	}
+	f.rows = b.take(limit)
+	for _, e := range f.rows {
+		e.state = flying
+	}
+	s.waiting[l.priority] -= len(f.rows)
+	s.circuit.probing, l.circuit.probing = f.probesSystem, f.probesLane
+	l.alone = l.alone || f.solo
+	s.rotate(b)
+	return f
+}
+
+// rotate ends a bin's turn.
+func (s *Scheduler) rotate(b *bin) {
+	ring := s.ring[b.lane.priority]
+	i := slices.Index(ring, b)
+	s.ring[b.lane.priority] = append(slices.Delete(ring, i, i+1), b)
+}
+
+// pause holds everything back after the system asked for it. Rows gather; the
+// longest pause counts.
+func (s *Scheduler) pause(now time.Time, limited *fault.Fault) {
+	until := now.Add(cmp.Or(max(limited.After, 0), time.Second))
+	if s.closed || !until.After(s.paused) {
+		return
+	}
+	s.paused = until
+	if s.resume != nil {
+		s.resume.Stop()
+	}
+	s.resume = time.AfterFunc(until.Sub(now), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dispatch()
+	})
+}

@@ -1,0 +1,57 @@
+package batch
+
+import "time"
+
+const (
+	firstWindow = 20  // rows; most of the gain of company is reached by then
+	smoothing   = 0.3 // weight of the newest call in the moving average
+	growth      = 1.1
+)
+
+// sizer decides how many rows a call carries, so that it takes about target.
+// The window is the AIMD part: slow calls halve it, full calls widen it. The
+// moving average of time per row aims within the window, but no lower than its
+// half: after calls of one row the average holds mostly the price of a call,
+// and would keep calls small for ever where that price is high.
+type sizer struct {
+	target time.Duration
+	max    int
+	window float64
+	perRow float64 // ns, 0: not known yet
+}
+
+func newSizer(target time.Duration, maxRows int) sizer {
+	return sizer{target: target, max: maxRows, window: float64(min(firstWindow, maxRows))}
+}
+
+// limit is the number of rows that the next call may carry.
+func (z *sizer) limit() int {
+	n := z.window
+	if z.perRow > 0 {
+		n = min(n, max(float64(z.target)/z.perRow, z.window/2))
+	}
+	return max(1, int(n))
+}
+
+// learn takes in an answered call.
+func (z *sizer) learn(rows int, took time.Duration) {
+	each := float64(took) / float64(rows)
+	if z.perRow == 0 {
+		z.perRow = each
+	} else {
+		z.perRow += smoothing * (each - z.perRow)
+	}
+	switch {
+	case took > 2*z.target:
+		z.halve(rows)
+	case rows >= int(z.window):
+		z.window = min(float64(z.max), max(z.window*growth, z.window+1))
+	}
+}
+
+// halve narrows the window, once for all calls that left at the same width.
+func (z *sizer) halve(rows int) {
+	if rows <= int(z.window) {
+		z.window = max(1, z.window/2)
+	}
+}
