@@ -1,0 +1,99 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// fieldsKept is how long a model's fields are believed. A module installed in
+// Odoo meanwhile is noticed after it.
+const fieldsKept = 10 * time.Minute
+
+// Field describes one field of a model, as this server and this user see it.
+// Which fields exist is how versions are told apart, never the version alone.
+type Field struct {
+	Type      string // "char", "many2one", "monetary" …
+	String    string // its label
+	Required  bool
+	ReadOnly  bool
+	Store     bool
+	Relation  string   // the other model, of relational fields
+	Digits    [2]int32 // precision and scale; zero: unrounded or not said
+	Selection []Option
+}
+
+// Option is one choice of a selection field.
+type Option struct{ Value, Label string }
+
+type cachedFields struct {
+	at     time.Time
+	fields map[string]Field
+}
+
+// FieldsGet gives the fields of a model, cached for ten minutes. The map is
+// shared: do not change it.
+func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field, error) {
+	c.fieldsMu.Lock()
+	cached, ok := c.fields[model]
+	c.fieldsMu.Unlock()
+	if ok && c.now().Sub(cached.at) < fieldsKept {
+		return cached.fields, nil
+	}
+	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "digits", "selection"}
+	var wire map[string]wireField
+	err := c.Call(ctx, model, "fields_get", nil, nil, map[string]any{"attributes": attributes}, &wire)
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string]Field, len(wire))
+	for name, f := range wire {
+		fields[name] = f.field()
+	}
+	c.fieldsMu.Lock()
+	c.fields[model] = cachedFields{at: c.now(), fields: fields}
+	c.fieldsMu.Unlock()
+	return fields, nil
+}
+
+// wireField is a field as fields_get writes it.
+type wireField struct {
+	Type      Text            `json:"type"`
+	String    Text            `json:"string"`
+	Required  flag            `json:"required"`
+	ReadOnly  flag            `json:"readonly"`
+	Store     flag            `json:"store"`
+	Relation  Text            `json:"relation"`
+	Digits    json.RawMessage `json:"digits"`    // [16, 2] or false
+	Selection json.RawMessage `json:"selection"` // [[value, label], …] or false
+}
+
+func (w wireField) field() Field {
+	f := Field{
+		Type: string(w.Type), String: string(w.String), Relation: string(w.Relation),
+		Required: bool(w.Required), ReadOnly: bool(w.ReadOnly), Store: bool(w.Store),
+	}
+	// Odd shapes of the two optional parts are as good as missing.
+	var digits []int32
+	if json.Unmarshal(w.Digits, &digits) == nil && len(digits) == 2 {
+		f.Digits = [2]int32(digits)
+	}
+	var options [][]Text
+	if json.Unmarshal(w.Selection, &options) == nil {
+		for _, o := range options {
+			if len(o) == 2 {
+				f.Selection = append(f.Selection, Option{Value: string(o[0]), Label: string(o[1])})
+			}
+		}
+	}
+	return f
+}
+
+// flag is a boolean that some versions write as 0 or 1.
+type flag bool
+
+func (b *flag) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	*b = flag(text == "true" || text == "1")
+	return nil
+}
