@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+
+	"towpath/schema/record"
 )
 
 // Rules are the policy of one flow of orders from a shop to a target. The zero
@@ -124,9 +126,9 @@ const (
 	Apply          = "apply"
 	Auto           = "auto"
 
+	// ByBinding finds a product by what was mapped before; the other product
+	// keys are record.BySKU and record.ByBarcode.
 	ByBinding = "binding"
-	BySKU     = "sku"
-	ByBarcode = "barcode"
 )
 
 // WithDefaults fills in what was left out.
@@ -151,7 +153,7 @@ func (r Rules) WithDefaults() Rules {
 	text(&r.Edits, Apply)
 	text(&r.Money, Auto)
 	if len(r.ProductKeys) == 0 {
-		r.ProductKeys = []string{ByBinding, BySKU, ByBarcode}
+		r.ProductKeys = []string{ByBinding, string(record.BySKU), string(record.ByBarcode)}
 	}
 	r.MatchByEmail = orDefault(r.MatchByEmail, true)
 	r.AdoptByReference = orDefault(r.AdoptByReference, true)
