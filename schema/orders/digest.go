@@ -31,6 +31,15 @@ func Digest(o record.Order, rulesRevision string, res Resolved, stage record.Sta
 			return a.Rate.Cmp(b.Rate)
 		})
 	}
+	if len(o.Lines) == 0 { // absent and empty are the same
+		o.Lines = nil
+	}
+	if len(res.Products) == 0 {
+		res.Products = nil
+	}
+	if len(res.Taxes) == 0 {
+		res.Taxes = nil
+	}
 	raw, err := json.Marshal(struct {
 		Order    record.Order
 		Rules    string

@@ -71,17 +71,18 @@ func editFault(r Rules, terms record.SalesTerms, want, have map[string]productSu
 	}
 	for _, id := range slices.Sorted(maps.Keys(have)) {
 		h, w := have[id], want[id]
+		repriced := h.invoiced.IsPositive() && w.sameQuantity(h) && !w.sameAmount(h)
 		switch {
 		case w.quantity.LessThan(h.delivered):
 			return conflict("below_delivered", "the shop now sells fewer than were delivered").
 				WithResolution("take the goods back with a return in the target and retry").
 				WithDetail("product " + id)
 		case w.quantity.LessThan(h.invoiced),
-			h.invoiced.IsPositive() && w.quantity.Equal(h.quantity) && w.amount.LessThan(h.amount):
+			repriced && w.amount.LessThan(h.amount):
 			return conflict("refund_due", "the shop now charges less than was invoiced").
 				WithResolution("make a credit note in the target, change the order there and ignore this entry").
 				WithDetail("product " + id)
-		case h.invoiced.IsPositive() && w.quantity.Equal(h.quantity) && !w.amount.Equal(h.amount):
+		case repriced:
 			return conflict("invoice_differs", "the price of something that was invoiced changed in the shop").
 				WithResolution("correct the invoice and the order in the target and ignore this entry").
 				WithDetail("product " + id)
@@ -100,10 +101,15 @@ type productSum struct {
 }
 
 func (s productSum) sameSale(other productSum) bool {
-	return s.quantity.Equal(other.quantity) && s.amount.Equal(other.amount)
+	return s.sameQuantity(other) && s.sameAmount(other)
 }
 
 func (s productSum) sameQuantity(other productSum) bool { return s.quantity.Equal(other.quantity) }
+
+// sameAmount forgives what a target's floating-point prices lose.
+func (s productSum) sameAmount(other productSum) bool {
+	return s.amount.Sub(other.amount).Abs().LessThan(decimal.New(1, -4))
+}
 
 func plannedSums(row record.OrderRow) map[string]productSum {
 	sums := map[string]productSum{}

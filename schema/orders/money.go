@@ -34,8 +34,8 @@ func isCurrency(code string) bool {
 	return err == nil && unit.String() == code && code != "XXX" && code != "XTS"
 }
 
-// sane keeps numbers away whose mere comparison would take the machine's
-// memory (1e999999999 is a few bytes of JSON) or that no shop charges.
+// sane keeps numbers away that no shop charges, and those of a few bytes of
+// JSON (1e9999) whose mere addition makes thousands of digits.
 func sane(d decimal.Decimal) bool {
 	const maxDigits, maxScale, maxMagnitude = 40, 24, 12
 	if d.IsZero() {

@@ -39,7 +39,8 @@ type ProductNeed struct {
 // PartyNeed is a customer to find or make.
 type PartyNeed struct {
 	// Keys identify it, "shopid:7" and "email:a@b.c"; companies have no e-mail
-	// key, but "company:<e-mail>/<name>". Claim them together (protocol P2).
+	// key, but "company:<e-mail>/<name>", and nothing at all gives "order:<id>".
+	// Only "email:" means the same in every shop. Claim them together (P2).
 	Keys []string
 	// Email to search existing customers by; empty: do not search.
 	Email string

@@ -33,7 +33,7 @@ func Prove(r Rules, terms record.SalesTerms, o record.Order, res Resolved, state
 	p := Proof{Difference: o.Total.Sub(state.Total), TaxDifference: shopTax(o).Sub(state.Tax)}
 	if state.Currency != o.Currency {
 		p.Fault = conflict("currency_differs", "the order is in %s in the target, the shop charged %s", state.Currency, o.Currency).
-			WithFamily(state.Currency + " for " + o.Currency).
+			WithFamily(state.Currency+" for "+o.Currency).
 			WithResolution("set the order's pricelist to one in %s in the target and retry", o.Currency)
 		return p
 	}
@@ -127,7 +127,7 @@ func totalDiffers(r Rules, terms record.SalesTerms, o record.Order, state record
 	return conflict("total_differs", "the order makes %s %s in the target, but the shop charged %s %s (target %s; %s)",
 		money(state.Total, o.Currency), o.Currency, money(o.Total, o.Currency), o.Currency, roundingMethod(terms), rates).
 		WithField("total").
-		WithFamily(roundingMethod(terms) + "; " + rates).
+		WithFamily(roundingMethod(terms)+"; "+rates).
 		WithResolution("compare the lines of both sides: a changed price, a missing line or a wrong tax; "+
 			"differences up to %s %s are corrected by a rounding line (rounding_limit_per_line, rounding_limit_max)",
 			money(roundingLimit(r, o), o.Currency), o.Currency)

@@ -22,10 +22,11 @@ func Validate(o record.Order) *fault.Fault {
 		return invalid("currency_unknown", "currency", "the order's currency is not an ISO 4217 code").
 			WithResolution("correct the currency in the shop's settings")
 	}
-	for field, amount := range map[string]decimal.Decimal{"total": o.Total, "total_tax": o.TotalTax} {
-		if f := amountFault(field, amount, false); f != nil {
-			return f
-		}
+	if f := amountFault("total", o.Total, false); f != nil {
+		return f
+	}
+	if f := amountFault("total_tax", o.TotalTax, false); f != nil {
+		return f
 	}
 	seen := map[string]bool{}
 	for i, l := range o.Lines {
