@@ -35,6 +35,9 @@ func (c *chain) RoundTrip(r *http.Request) (*http.Response, error) {
 	if out.Header.Get("User-Agent") == "" {
 		out.Header.Set("User-Agent", c.o.UserAgent)
 	}
+	if _, set := out.Header["Idempotency-Key"]; call.safe && !set {
+		out.Header["Idempotency-Key"] = []string{} // net/http: may be repeated; the header is not sent
+	}
 	if c.o.Auth != nil {
 		if err := c.o.Auth(out); err != nil {
 			cancel()

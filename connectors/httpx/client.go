@@ -89,6 +89,8 @@ type retrySafe struct{}
 
 // RetrySafe marks the requests made with ctx as harmless to repeat: they only
 // read, or carry an idempotency key. Without it only GET, HEAD and OPTIONS are.
+// The transport itself repeats such a request once when it ran into a
+// connection that the other side had just closed.
 func RetrySafe(ctx context.Context) context.Context {
 	return context.WithValue(ctx, retrySafe{}, true)
 }

@@ -74,7 +74,8 @@ func unreachable(room string, ctx context.Context, err error) *fault.Fault {
 	return f
 }
 
-// Status translates an answer's status into a fault, nil below 400. Vendors
+// Status translates an answer's status into a fault, nil for 2xx; a
+// redirect is a fault, since none is followed. Vendors
 // whose bodies say more ask their own table first. safe tells whether the
 // request may be repeated: a gateway that lost the system behind it (502, 504)
 // cannot tell whether that one did the work.

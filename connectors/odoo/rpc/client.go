@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"towpath/connectors/httpx"
+	"towpath/schema/fault"
 )
 
 // The transports of Odoo's external API.
@@ -94,11 +95,24 @@ type ServerInfo struct {
 // numbers in an any become json.Number. A method that returns None is a
 // success and leaves out alone.
 func (c *Client) Call(ctx context.Context, model, method string, ids []int64, args []any, kwargs map[string]any, out any) error {
-	raw, err := c.do(ctx, request{Model: model, Method: method, IDs: ids, Args: args, Kwargs: kwargs})
+	r := request{Model: model, Method: method, IDs: ids, Args: args, Kwargs: kwargs}
+	raw, err := c.do(ctx, r)
 	if err != nil {
 		return err
 	}
-	return decode(raw, out)
+	if err := decode(raw, out); err != nil {
+		return r.afterwards(err)
+	}
+	return nil
+}
+
+// afterwards is a fault that was found when Odoo had done the work.
+func (r request) afterwards(err error) *fault.Fault {
+	f := fault.Of(err)
+	if !r.reads() {
+		f.Kind = fault.Uncertain
+	}
+	return f
 }
 
 // Query narrows a search. The zero value takes everything in Odoo's own order.
@@ -147,9 +161,14 @@ func (c *Client) SearchRead(ctx context.Context, model string, domain []any, fie
 }
 
 // Read reads the fields of records into out, a pointer to a slice of structs
-// with json tags. Records that are gone are missing from the answer.
+// with json tags; no fields reads all. Records that are gone are missing from
+// the answer.
 func (c *Client) Read(ctx context.Context, model string, ids []int64, fields []string, out any) error {
-	return c.Call(ctx, model, "read", orNoIDs(ids), []any{orNoFields(fields)}, nil, out)
+	var args []any
+	if len(fields) > 0 {
+		args = []any{fields}
+	}
+	return c.Call(ctx, model, "read", orNoIDs(ids), args, nil, out)
 }
 
 // Create makes records and gives their ids in order. It is not repeatable: use
@@ -187,13 +206,6 @@ func orNoIDs(ids []int64) []int64 {
 		return []int64{}
 	}
 	return ids
-}
-
-func orNoFields(fields []string) []string {
-	if fields == nil {
-		return []string{}
-	}
-	return fields
 }
 
 // request is one method call, on its way to a transport.

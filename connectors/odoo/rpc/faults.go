@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"regexp"
@@ -43,8 +44,7 @@ var periodClosed = text(`lock date|prior to and inclusive of|(period|fiscal year
 
 // concurrent finds what clears up by itself. It comes as an exception, wrapped
 // in a UserError, or as a load message.
-var concurrent = text(`could not serialize access|deadlock detected|could not obtain lock|canceling statement due to (lock|statement) timeout|` +
-	`mail_followers_\w*uniq|another transaction|being modified by another|concurrent update`)
+var concurrent = text(`could not serialize access|deadlock detected|could not obtain lock on|canceling statement due to lock timeout|mail_followers_\w*uniq`)
 
 // table is the translation of Odoo's exceptions (odoo-facts 5.3, apis 1.7 and
 // the sources of Odoo 19). Texts are those of en_US; class and status decide
@@ -70,18 +70,19 @@ var table = []rule{
 	// What is asked for does not exist.
 	{text: text(`private methods? .*cannot be called|cannot be called remotely`), kind: fault.Unsupported, code: "odoo.private_method",
 		message: "Odoo does not offer this method to other systems", resolution: "use a public method"},
-	{text: text(`database "?[^"\n]*"? does not exist|database not found`), kind: fault.NotFound, code: "odoo.database_missing",
+	{text: text(`database "?[^"\n]*"? does not exist|database not found|^no database is selected`), kind: fault.NotFound, code: "odoo.database_missing",
 		message: "the database does not exist on this Odoo", resolution: "correct the database name of the connection"},
 	{text: text(`the model '[^']*' does not exist|^object \S+ doesn't exist`), kind: fault.NotFound, code: "odoo.model_missing",
 		message: "this Odoo has no such model", resolution: "install the Odoo module that brings the model"},
 	{text: text(`the method '[^']*' does not exist`), kind: fault.Unsupported, code: "odoo.method_missing",
 		message: "this Odoo has no such method", resolution: "check the server's version and modules"},
-	{name: class(`AttributeError`), text: text(`^type object '|^'[\w.]+' object has no attribute '\w+'$`), kind: fault.Unsupported, code: "odoo.method_missing",
-		message:    "this Odoo has no such method, or was given a value of the wrong type",
-		resolution: "check the server's version and modules, and the types of the values"},
+	{name: class(`AttributeError`), text: text(`^type object '`), kind: fault.Unsupported, code: "odoo.method_missing",
+		message: "this Odoo has no such method", resolution: "check the server's version and modules"},
+	{name: class(`AttributeError`), text: text(`^'(bool|int|float|list|dict)' object has no attribute`), kind: fault.Invalid, code: "odoo.bad_value",
+		message: "Odoo was given a value of the wrong type", resolution: "correct the type of the value in the mapping; load takes booleans as 1 and 0 in quotes"},
 	{text: text(`invalid field '?[\w./]+'?`), kind: fault.Invalid, code: "odoo.unknown_field",
 		message: "this Odoo has no such field", resolution: "remove the field from the mapping, or install the module that brings it"},
-	{name: class(`KeyError`), kind: fault.Invalid, code: "odoo.unknown_field",
+	{name: class(`KeyError`), text: text(`^'?[\w./]+'?$`), kind: fault.Invalid, code: "odoo.unknown_field",
 		message: "this Odoo has no such field", resolution: "remove the field from the mapping, or install the module that brings it"},
 	{name: class(`TypeError|UnprocessableEntity`), text: text(`argument|cannot call .* with ids`), kind: fault.Unsupported, code: "odoo.wrong_arguments",
 		message: "this Odoo's method takes other arguments", resolution: "check the server's version and the names of the arguments"},
@@ -112,6 +113,9 @@ var table = []rule{
 	{name: class(`OperationalError|InterfaceError|PoolError|TooManyConnections|AdminShutdown|CannotConnectNow|DiskFull|InsufficientResources|OutOfMemory`),
 		kind: fault.Transient, code: "odoo.database_down", message: "Odoo cannot reach its database; it is tried again",
 		resolution: "check Odoo's PostgreSQL if it stays so"},
+
+	{text: text(`current transaction is aborted|^unknown database error`), kind: fault.Transient, code: "odoo.database_error",
+		message: "Odoo's transaction broke; it is tried again", resolution: "see Odoo's log for the first error, if it stays so"},
 
 	// Statuses, where no exception said more.
 	{status: http.StatusUnauthorized, kind: fault.Unauthorized, code: "odoo.key_refused",
@@ -152,13 +156,12 @@ func Classify(httpStatus int, name, message string) *fault.Fault {
 		WithResolution("see the detail, and Odoo's log, if it stays so").WithDetail(detail)
 }
 
-var quotedField = regexp.MustCompile(`'?([A-Za-z_][\w./]*)'?\s*$`)
+var namedField = regexp.MustCompile(`(?i)(?:invalid field (?:name )?|^)'?([a-z_][\w./]*)`)
 
 // fieldIn finds the field in "Invalid field name 'x'", "Invalid field 'x' on
-// model 'y'" and a KeyError's bare 'x'.
+// 'res.partner'" (19), "Invalid field x on model y" and a KeyError's 'x' (14).
 func fieldIn(message string) string {
-	head, _, _ := strings.Cut(message, " on model")
-	if m := quotedField.FindStringSubmatch(head); m != nil {
+	if m := namedField.FindStringSubmatch(message); m != nil {
 		return m[1]
 	}
 	return ""
@@ -195,6 +198,9 @@ func (r *reply) fault(name, message string) *fault.Fault {
 			}
 			return f
 		}
+	}
+	if name == "" && bytes.Contains(r.body, []byte("No database is selected")) {
+		message = "No database is selected" // Odoo's page for an unknown X-Odoo-Database
 	}
 	f := Classify(r.status, name, message)
 	if f.Kind == fault.Transient || f.Kind == fault.RateLimited {

@@ -50,11 +50,15 @@ func (c *Client) Load(ctx context.Context, model string, fields []string, rows [
 	if len(odooContext) > 0 {
 		kwargs["context"] = odooContext
 	}
-	raw, err := c.do(ctx, request{Model: model, Method: "load", Args: []any{fields, rows}, Kwargs: kwargs})
+	r := request{Model: model, Method: "load", Args: []any{fields, rows}, Kwargs: kwargs}
+	raw, err := c.do(ctx, r)
 	if err != nil {
 		return LoadResult{}, err
 	}
 	result, err := decodeLoad(raw)
+	if err != nil {
+		return LoadResult{}, r.afterwards(err)
+	}
 	result.First = firstRows(fields, rows)
-	return result, err
+	return result, nil
 }

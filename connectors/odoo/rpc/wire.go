@@ -61,7 +61,7 @@ func (r request) reads() bool { return reading[r.Method] }
 
 // positional puts the records first, as execute_kw wants them.
 func (r request) positional() []any {
-	if r.IDs == nil {
+	if r.IDs == nil || ofModel[r.Method] {
 		if r.Args == nil {
 			return []any{}
 		}
