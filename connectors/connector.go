@@ -131,3 +131,9 @@ type HookInstaller interface {
 	// returns what it had to create or repair. It never touches others'.
 	EnsureHooks(ctx context.Context, callbackURL string) (changed []string, err error)
 }
+
+// Identified is a system that can be told apart from its clones and restored
+// copies. Identity is cheap enough to be asked once a minute.
+type Identified interface {
+	Identity(ctx context.Context) (string, error)
+}

@@ -50,7 +50,7 @@ CREATE TABLE inbound_event (
     external_id text        NOT NULL,
     delivery_id text,
     topic       text        NOT NULL,
-    version     text        NOT NULL,
+    version     text COLLATE "C" NOT NULL,
     complete    boolean     NOT NULL,
     state       text        NOT NULL DEFAULT 'pending', -- pending, done
     outcome     text,                                   -- how it was settled
@@ -83,7 +83,7 @@ CREATE TABLE object (
     outcome         text,                        -- of the last pass
     code            text,
     stage           text,                        -- draft, confirmed, cancelled (in the target)
-    applied_version text        NOT NULL DEFAULT '',
+    applied_version text COLLATE "C" NOT NULL DEFAULT '',
     applied_digest  text        NOT NULL DEFAULT '',
     override        jsonb,                       -- an operator's correction (merge patch)
     skip_version    text,                        -- an operator said: leave this version alone
@@ -107,6 +107,7 @@ CREATE TABLE binding (
     xid           text,                          -- null: adopted, addressed by target_id
     external_sku  text,
     external_name text,
+    content_key   text        NOT NULL DEFAULT '',       -- customers: which address their own record holds
     status        text        NOT NULL DEFAULT 'active', -- active, deleted_in_target
     retry_count   int         NOT NULL DEFAULT 0,
     max_retries   int         NOT NULL DEFAULT 3,

@@ -195,6 +195,10 @@ type OrderState struct {
 	Invoiced  bool // something was invoiced
 	Lines     []LineState
 	WriteDate time.Time
+	// Quarantine, when not zero, says that an earlier send of the same write
+	// was never answered and may still land until then: other content must
+	// wait for it, or be verified again after it (protocols P3.4).
+	Quarantine time.Time
 }
 
 // LineState is an order line as read from its target.

@@ -24,24 +24,52 @@ func Need(connection string, kind record.Kind, externalID string) string {
 	return string(kind) + ":" + connection + ":" + externalID
 }
 
-// Bindings gives the target ids of those external ids that are bound.
-func (s *Store) Bindings(ctx context.Context, connection string, kind record.Kind, target string, externalIDs []string) (map[string]string, error) {
-	bound := map[string]string{}
-	if len(externalIDs) == 0 {
+// BindingKey names an external record of one connection.
+type BindingKey struct {
+	Kind       record.Kind `db:"kind"`
+	ExternalID string      `db:"external_id"`
+}
+
+// Bound is where an external record lives in the target.
+type Bound struct {
+	BindingKey
+	TargetID   string `db:"target_id"`
+	ContentKey string `db:"content_key"`
+}
+
+// Bindings gives those external records that are bound, in one round trip for
+// all that an order refers to.
+func (s *Store) Bindings(ctx context.Context, connection, target string, keys []BindingKey) (map[BindingKey]Bound, error) {
+	bound := map[BindingKey]Bound{}
+	if len(keys) == 0 {
 		return bound, nil
 	}
-	var rows []struct {
-		ExternalID string `db:"external_id"`
-		TargetID   string `db:"target_id"`
+	var kinds, ids []string
+	for _, k := range keys {
+		kinds, ids = append(kinds, string(k.Kind)), append(ids, k.ExternalID)
 	}
+	var rows []Bound
 	err := s.db.SelectContext(ctx, &rows, `
-SELECT external_id, target_id FROM binding
-WHERE connection = $1 AND kind = $2 AND target = $3 AND external_id = ANY($4::text[]) AND status = 'active'`,
-		connection, kind, target, pq.Array(externalIDs))
+SELECT b.kind, b.external_id, b.target_id, b.content_key FROM unnest($3::text[], $4::text[]) AS u(k, e)
+JOIN binding b ON b.connection = $1 AND b.target = $2 AND b.kind = u.k AND b.external_id = u.e AND b.status = 'active'`,
+		connection, target, pq.Array(kinds), pq.Array(ids))
 	for _, r := range rows {
-		bound[r.ExternalID] = r.TargetID
+		bound[r.BindingKey] = r
 	}
 	return bound, translate(err)
+}
+
+// BoundTargets tells which of the target's records belong to some external
+// one already.
+func (s *Store) BoundTargets(ctx context.Context, target string, kind record.Kind, ids []string) (map[string]bool, error) {
+	var rows []string
+	err := s.db.SelectContext(ctx, &rows, `SELECT target_id FROM binding WHERE target = $1 AND kind = $2 AND target_id = ANY($3::text[])`,
+		target, kind, pq.Array(ids))
+	taken := make(map[string]bool, len(rows))
+	for _, id := range rows {
+		taken[id] = true
+	}
+	return taken, translate(err)
 }
 
 // NewBinding ties an external record to one in the target.
@@ -54,6 +82,7 @@ type NewBinding struct {
 	XID        string // empty: found or given, not made by us
 	SKU        string
 	Name       string
+	ContentKey string
 	By         string
 }
 
@@ -64,8 +93,8 @@ func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
 	}
 	sort.Slice(bindings, func(i, j int) bool { return bindings[i].ExternalID < bindings[j].ExternalID })
 	_, err := s.db.NamedExecContext(ctx, `
-INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_sku, external_name)
-VALUES (:connection, :kind, :external_id, :target, :target_id, nullif(:xid, ''), nullif(:sku, ''), nullif(:name, ''))
+INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_sku, external_name, content_key)
+VALUES (:connection, :kind, :external_id, :target, :target_id, nullif(:xid, ''), nullif(:sku, ''), nullif(:name, ''), :content_key)
 ON CONFLICT DO NOTHING`, rowsOf(bindings))
 	return translate(err)
 }
@@ -75,7 +104,7 @@ func rowsOf(bindings []NewBinding) []map[string]any {
 	for i, b := range bindings {
 		rows[i] = map[string]any{
 			"connection": b.Connection, "kind": string(b.Kind), "external_id": b.ExternalID, "target": b.Target,
-			"target_id": b.TargetID, "xid": b.XID, "sku": b.SKU, "name": b.Name,
+			"target_id": b.TargetID, "xid": b.XID, "sku": b.SKU, "name": b.Name, "content_key": b.ContentKey,
 		}
 	}
 	return rows

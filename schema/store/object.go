@@ -370,3 +370,42 @@ LEFT JOIN object o USING (connection, kind, external_id)
 WHERE e.state = 'pending' AND o.due_at IS NULL`)
 	return n, translate(err)
 }
+
+// PutContent stores what was just read about an object as its newest event,
+// without making it due: the pass that asked for it follows. It was read after
+// every event that is in the inbox by now, so its version is at least theirs.
+func (s *Store) PutContent(ctx context.Context, key Key, version string, content any) error {
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `
+WITH event AS (
+    INSERT INTO inbound_event (connection, kind, external_id, topic, version, complete)
+    SELECT $1, $2, $3, 'read', greatest($4, (SELECT max(version) FROM inbound_event WHERE connection = $1 AND kind = $2 AND external_id = $3)), true
+    RETURNING id
+)
+INSERT INTO inbound_body (event_id, format, body) SELECT id, 'record', $5 FROM event`,
+		key.Connection, key.Kind, key.ExternalID, version, body)
+	return translate(err)
+}
+
+// OlderThan tells of which objects the inbox holds nothing at least as new as
+// the given versions (external id -> version).
+func (s *Store) OlderThan(ctx context.Context, connection string, kind record.Kind, versions map[string]string) (map[string]bool, error) {
+	var ids, wanted []string
+	for id, v := range versions {
+		ids, wanted = append(ids, id), append(wanted, v)
+	}
+	var rows []string
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT u.e FROM unnest($3::text[], $4::text[]) AS u(e, v)
+WHERE NOT EXISTS (SELECT 1 FROM inbound_event i WHERE i.connection = $1 AND i.kind = $2 AND i.external_id = u.e AND i.version >= u.v COLLATE "C")
+  AND NOT EXISTS (SELECT 1 FROM object o WHERE o.connection = $1 AND o.kind = $2 AND o.external_id = u.e AND o.applied_version >= u.v COLLATE "C")`,
+		connection, kind, pq.Array(ids), pq.Array(wanted))
+	older := make(map[string]bool, len(rows))
+	for _, id := range rows {
+		older[id] = true
+	}
+	return older, translate(err)
+}

@@ -17,23 +17,26 @@ const (
 
 // Activity types.
 const (
-	ActivityApplyOrder  = "ApplyOrder"
-	ActivityFetchOrder  = "FetchOrder"
-	ActivityPostpone    = "Postpone"
-	ActivityCatchUp     = "CatchUp"
-	ActivityCheckHooks  = "CheckHooks"
-	ActivityRetention   = "Retention"
-	ActivityConnections = "ListConnections"
+	ActivityApplyOrder = "ApplyOrder"
+	ActivityFetchOrder = "FetchOrder"
+	ActivityPostpone   = "Postpone"
+	ActivityCatchUp    = "CatchUp"
+	ActivityCheckHooks = "CheckHooks"
+	ActivityRetain     = "Retain"
+	ActivitySources    = "Sources"
 )
 
-// Signals, updates and queries of the Order workflow.
+// Signals and queries of the Order workflow. Its updates are named by the
+// verbs: retry, skip, edit (Decision -> ApplyResult).
 const (
-	SignalEvent  = "event"  // EventSignal: something became due
-	UpdateRetry  = "retry"  // Decision: try a parked order again
-	UpdateSkip   = "skip"   // Decision: ignore this order's content as it is
-	UpdateEdit   = "edit"   // EditDecision: correct the order, then try again
-	QueryStatus  = "status" // Status
-	MaintainerID = "maintenance"
+	SignalEvent = "event"  // EventSignal: something became due
+	QueryStatus = "status" // Status
+)
+
+// Ids of the maintenance schedules; the workflow ids follow them.
+const (
+	ScheduleMaintain = "maintenance" // daily: retention
+	ScheduleCatchUp  = "catch-up"    // every few minutes: missed windows, subscriptions
 )
 
 // QueueMain serves workflow tasks and activities that only touch PostgreSQL.

@@ -1,0 +1,313 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.temporal.io/sdk/activity"
+
+	"towpath/connectors"
+	"towpath/schema/failpoint"
+	"towpath/schema/fault"
+	"towpath/schema/orders"
+	"towpath/schema/record"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// Pool opens connections by name.
+type Pool interface {
+	Get(ctx context.Context, connection string) (connectors.Connector, error)
+}
+
+// Deps are what the activities work with.
+type Deps struct {
+	Store *store.Store
+	Pool  Pool
+	Log   zerolog.Logger
+	Now   func() time.Time
+	// Uncertainty is how long a request whose client has gone may still run
+	// in the target: Odoo's limit_time_real and a little (protocol P3.4).
+	Uncertainty time.Duration
+	// HookURL is this installation's public address, for subscriptions; empty
+	// leaves subscriptions alone.
+	HookURL string
+	// Retention of settled events and journal rows.
+	Retention Retention
+}
+
+// Orders are the activities of the Order workflow.
+type Orders struct {
+	Deps
+	rules      sync.Map // "source revision" -> orders.Rules
+	identities sync.Map // target -> time of the last check
+}
+
+// NewOrders wires the order activities.
+func NewOrders(d Deps) *Orders {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Uncertainty == 0 {
+		d.Uncertainty = 130 * time.Second
+	}
+	return &Orders{Deps: d}
+}
+
+// hide keeps an object from being dispatched again while a pass runs; longer
+// than the activity may take.
+const hide = 4 * time.Minute
+
+// pass is one run over one order: what is known so far.
+type pass struct {
+	*Orders
+	*store.Pass
+	decision *contract.Decision
+	attempt  int
+	override json.RawMessage // an operator's correction, new in this pass
+
+	rules  orders.Rules
+	target connectors.SalesTarget
+	order  record.Order
+	bound  *record.OrderState // as it is in the target; nil: not there
+	res    orders.Resolved
+	terms  record.SalesTerms
+	// planned says that res and terms are complete: the order was planned.
+	planned bool
+}
+
+// ApplyOrder is one pass over one order: it brings the target to what the shop
+// says, as far as the rules go, or says why not. All that a pass learns rests
+// in PostgreSQL; the result carries codes and ids.
+func (o *Orders) ApplyOrder(ctx context.Context, in contract.ApplyInput) (contract.ApplyResult, error) {
+	began := o.Now()
+	p, err := o.begin(ctx, in)
+	var result contract.ApplyResult
+	if err == nil {
+		failpoint.Here("begun")
+		result, err = p.run(ctx)
+		if err != nil {
+			result, err = p.fail(ctx, err)
+		}
+	}
+	o.logAttempt(ctx, in, p, result, err, began)
+	return result, toTemporal(err)
+}
+
+func (o *Orders) begin(ctx context.Context, in contract.ApplyInput) (*pass, error) {
+	row, err := o.Store.Begin(ctx, keyOf(in.Ref), hide)
+	if err != nil {
+		return nil, err
+	}
+	p := &pass{Orders: o, Pass: row, decision: in.Decision, attempt: int(activity.GetInfo(ctx).Attempt)}
+	if p.rules, err = o.rulesOf(row); err != nil {
+		return p, err
+	}
+	door, err := o.Pool.Get(ctx, row.Target)
+	if err != nil {
+		return p, err
+	}
+	target, ok := door.(connectors.SalesTarget)
+	if !ok {
+		return p, fault.New(fault.Unsupported, "order.no_sales_target", "connection %q cannot take orders", row.Target).
+			WithResolution("let the flow go to an Odoo connection")
+	}
+	p.target = target
+	return p, o.guardIdentity(ctx, row.Target, door)
+}
+
+// run is the story of a pass.
+func (p *pass) run(ctx context.Context) (contract.ApplyResult, error) {
+	if skip, err := p.decide(ctx); skip || err != nil {
+		if err != nil {
+			return contract.ApplyResult{}, err
+		}
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Skipped), Code: "by_operator", SkipAll: true})
+	}
+	complete, err := p.readContent(ctx)
+	if err != nil || !complete {
+		return contract.ApplyResult{Outcome: contract.NeedFetch}, err
+	}
+	if p.SkipVersion.String != "" && p.SkipVersion.String == p.Version.String && p.decision == nil {
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Skipped), Code: "by_operator"})
+	}
+	if unchanged, err := p.unchanged(ctx); err != nil || unchanged {
+		if err != nil {
+			return contract.ApplyResult{}, err
+		}
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Unchanged), Version: p.Version.String})
+	}
+	if err := p.lookInTarget(ctx); err != nil {
+		return contract.ApplyResult{}, err
+	}
+	if f := orders.Validate(p.order); f != nil && !p.order.Deleted {
+		return contract.ApplyResult{}, f
+	}
+	d := orders.Decide(p.rules, p.order, p.bound, p.Now())
+	switch d.Action {
+	case orders.Import, orders.Edit:
+		return p.write(ctx, d)
+	case orders.Cancel:
+		return p.cancel(ctx, d)
+	case orders.Nothing:
+		return p.nothing(ctx, d)
+	case orders.Wait:
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Waiting), Code: d.Reason, Version: p.Version.String, WakeAt: at(d.WakeAt)})
+	case orders.Skip:
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Skipped), Code: d.Reason, Version: p.Version.String, WakeAt: at(d.WakeAt)})
+	default:
+		return contract.ApplyResult{}, d.Fault
+	}
+}
+
+// decide carries out what an operator wants before anything else is looked at.
+func (p *pass) decide(ctx context.Context) (skip bool, err error) {
+	if p.decision == nil {
+		return false, nil
+	}
+	switch p.decision.Verb {
+	case contract.VerbSkip:
+		return true, nil
+	case contract.VerbEdit:
+		patch, err := p.Store.Edit(ctx, p.Key, p.decision.EditID)
+		if err != nil {
+			return false, err
+		}
+		p.override, p.Override = patch, patch
+	}
+	return false, nil
+}
+
+// unchanged asks PostgreSQL only: an order whose content, policy, references
+// and stage are those last written needs no call to the target.
+func (p *pass) unchanged(ctx context.Context) (bool, error) {
+	if p.AppliedDigest == "" || !p.BoundID.Valid || p.decision != nil || p.order.Deleted || p.order.CancelledAt != nil {
+		return false, nil
+	}
+	if err := p.resolveKnown(ctx); err != nil {
+		if fault.Retryable(err) {
+			return false, err
+		}
+		return false, nil // something new is needed: the whole pass tells what
+	}
+	return p.digest(record.Stage(p.Stage.String)) == p.AppliedDigest, nil
+}
+
+// lookInTarget reads the order as it is in the target, if it can be there.
+func (p *pass) lookInTarget(ctx context.Context) error {
+	ref := p.orderRef()
+	if !p.BoundID.Valid && p.Attempts == 0 {
+		return p.adopt(ctx)
+	}
+	state, err := p.target.ReadOrder(ctx, ref)
+	switch {
+	case err == nil:
+		p.bound = &state
+		return nil
+	case !fault.Is(err, fault.NotFound):
+		return err
+	case p.BoundID.Valid:
+		return fault.New(fault.Conflict, "order.deleted_in_target", "the order was deleted in the target").
+			WithResolution("if that was meant: towpath skip %s; if not: towpath forget %s, then it is written anew", p.ref(), p.ref())
+	default:
+		return p.adopt(ctx)
+	}
+}
+
+// adopt looks for an order that somebody typed in by hand under the shop's
+// reference: it is bound instead of written a second time.
+func (p *pass) adopt(ctx context.Context) error {
+	if p.order.Name == "" || p.rules.AdoptByReference != nil && !*p.rules.AdoptByReference {
+		return nil
+	}
+	found, err := p.target.FindOrders(ctx, p.order.Name)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	var ids []string
+	for _, f := range found {
+		ids = append(ids, f.ID)
+	}
+	taken, err := p.Store.BoundTargets(ctx, p.Target, p.Kind, ids)
+	if err != nil {
+		return err
+	}
+	var free []record.OrderState
+	for _, f := range found {
+		if !taken[f.ID] && !ours(f) {
+			free = append(free, f)
+		}
+	}
+	adopted, f := orders.Adopt(p.rules, p.order, free)
+	if f != nil {
+		return f
+	}
+	if adopted != nil {
+		p.bound, p.res.AdoptedID = adopted, adopted.ID
+	}
+	return nil
+}
+
+func (p *pass) xid() string {
+	return record.XID(p.Connection, string(p.Kind), p.ExternalID)
+}
+
+// orderRef addresses the order in the target: adopted ones by id, ours by
+// external id.
+func (p *pass) orderRef() record.OrderRef {
+	if p.BoundID.Valid && !p.BoundXID.Valid {
+		return record.OrderRef{ID: p.BoundID.String}
+	}
+	return record.OrderRef{XID: p.xid(), ID: p.BoundID.String}
+}
+
+func (p *pass) ref() contract.Ref {
+	return contract.Ref{Connection: p.Connection, Kind: p.Kind, ExternalID: p.ExternalID}
+}
+
+func keyOf(r contract.Ref) store.Key {
+	return store.Key{Connection: r.Connection, Kind: r.Kind, ExternalID: r.ExternalID}
+}
+
+func (o *Orders) rulesOf(p *store.Pass) (orders.Rules, error) {
+	type key struct {
+		source   string
+		revision int64
+	}
+	k := key{p.Connection, p.Revision}
+	if r, ok := o.rules.Load(k); ok {
+		return r.(orders.Rules), nil
+	}
+	var r orders.Rules
+	if err := json.Unmarshal(p.Rules, &r); err != nil {
+		return r, fault.New(fault.Invalid, "order.bad_rules", "the stored rules of the flow cannot be read").
+			WithResolution("apply towpath.yaml again").WithCause(err)
+	}
+	r = r.WithDefaults()
+	o.rules.Store(k, r)
+	return r, nil
+}
+
+// logAttempt writes one wide line per attempt: ids, codes and times only.
+func (o *Orders) logAttempt(ctx context.Context, in contract.ApplyInput, p *pass, r contract.ApplyResult, err error, began time.Time) {
+	e := o.Log.Info()
+	if err != nil {
+		e = o.Log.Warn().Str("fault", fault.Of(err).Code)
+	}
+	if p != nil {
+		e = e.Int64("epoch", p.Epoch).Int64("fence", p.Fence).Int("events", len(p.Events))
+	}
+	e.Str("ref", in.Ref.String()).Str("target", in.Target).Int32("attempt", activity.GetInfo(ctx).Attempt).
+		Str("outcome", string(r.Outcome)).Str("code", r.Code).Str("target_id", r.TargetID).Str("stage", r.Stage).
+		Dur("took", o.Now().Sub(began)).Msg("order pass")
+}
+
+func at(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

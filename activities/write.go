@@ -1,0 +1,261 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"towpath/schema/failpoint"
+	"towpath/schema/fault"
+	"towpath/schema/orders"
+	"towpath/schema/record"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// termsTrust is how old cached sales terms may be before a miss asks anew.
+const termsTrust = 15 * time.Second
+
+// write brings header and lines into the target, proves the total to the cent,
+// and only then confirms (promise 3, TestPromise3).
+func (p *pass) write(ctx context.Context, d orders.Decision) (contract.ApplyResult, error) {
+	if err := p.resolve(ctx); err != nil {
+		return contract.ApplyResult{}, err
+	}
+	row, f := orders.Plan(p.rules, p.terms, p.order, p.res)
+	if f != nil {
+		return contract.ApplyResult{}, f
+	}
+	p.planned = true
+	if p.bound != nil {
+		d = orders.DecideEdit(p.rules, p.terms, d, row, *p.bound)
+		switch d.Action {
+		case orders.Park:
+			return contract.ApplyResult{}, d.Fault
+		case orders.Nothing:
+			return p.nothing(ctx, d)
+		}
+	}
+	row.Write = p.writeRef()
+	digest := p.digest("")
+	if wait := p.quarantined(digest); wait != nil {
+		return p.settle(ctx, store.Settlement{Outcome: string(contract.Waiting), Code: "uncertain_write", WakeAt: wait})
+	}
+	if _, err := p.Store.Intent(ctx, p.Pass, p.attempt, digest, p.before()); err != nil {
+		return contract.ApplyResult{}, err
+	}
+	failpoint.Here("intent")
+	state, err := p.load(ctx, row, digest)
+	if err != nil {
+		return contract.ApplyResult{}, err
+	}
+	return p.finish(ctx, d, state, row)
+}
+
+// load writes the row, proves it, and closes a gap of cents with a rounding
+// line when the rules allow one.
+func (p *pass) load(ctx context.Context, row record.OrderRow, digest string) (record.OrderState, error) {
+	state, err := p.upsert(ctx, row, digest)
+	if err != nil {
+		return state, err
+	}
+	failpoint.Here("loaded")
+	proof := orders.Prove(p.rules, p.terms, p.order, p.res, state)
+	if proof.RoundingLine != nil {
+		if state, err = p.upsert(ctx, proof.Corrected(row), digest); err != nil {
+			return state, err
+		}
+		proof = orders.Prove(p.rules, p.terms, p.order, p.res, state)
+	}
+	switch {
+	case proof.Equal:
+		p.bound = &state
+		failpoint.Here("proved")
+		return state, nil
+	case proof.Fault != nil:
+		return state, p.unproved(state, row, proof.Fault)
+	default:
+		return state, p.unproved(state, row, fault.New(fault.Conflict, "order.total_differs", "the total in the target is not the shop's: %s", proof.Reason).
+			WithResolution("compare the taxes of the order in both systems"))
+	}
+}
+
+// unproved is the fault of an order that is in the target as a draft, whose
+// total is not the shop's. The binding is kept: the next try writes it again.
+type unproved struct {
+	*fault.Fault
+	bind *store.Bind
+}
+
+func (u *unproved) Unwrap() error { return u.Fault }
+
+func (p *pass) unproved(state record.OrderState, row record.OrderRow, f *fault.Fault) error {
+	return &unproved{Fault: f, bind: p.bind(state, row)}
+}
+
+// upsert sends the row. An uncertain end starts the quarantine: the same
+// content may go again at once, since its external id makes it one record;
+// other content waits until the lost request cannot be running any more.
+func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (record.OrderState, error) {
+	state, err := p.target.UpsertOrder(ctx, row)
+	if fault.Is(err, fault.Uncertain) {
+		if qerr := p.Store.Quarantine(ctx, p.Pass, digest, p.Uncertainty); qerr != nil {
+			return state, qerr
+		}
+	}
+	return state, err
+}
+
+// quarantined gives the time until which this content must wait.
+func (p *pass) quarantined(digest string) *time.Time {
+	if p.QuarantineUntil.Valid && p.QuarantineUntil.Time.After(p.Now()) && p.QuarantineDig != digest {
+		return &p.QuarantineUntil.Time
+	}
+	return nil
+}
+
+// finish confirms what is proved and settles.
+func (p *pass) finish(ctx context.Context, d orders.Decision, state record.OrderState, row record.OrderRow) (contract.ApplyResult, error) {
+	if d.Confirm && state.Stage == record.StageDraft {
+		confirmed, err := p.confirm(ctx, state)
+		if err != nil {
+			return contract.ApplyResult{}, err
+		}
+		state = confirmed
+	}
+	return p.applied(ctx, d, state, row)
+}
+
+func (p *pass) confirm(ctx context.Context, state record.OrderState) (record.OrderState, error) {
+	w := p.writeRef()
+	w.ID = state.ID
+	confirmed, err := p.target.ConfirmOrder(ctx, w)
+	if err != nil {
+		return state, err
+	}
+	failpoint.Here("confirmed")
+	if confirmed.Stage != record.StageConfirmed {
+		return state, fault.New(fault.Conflict, "order.not_confirmed", "the target did not confirm the order").
+			WithResolution("open the order in the target and confirm it by hand; it says why it cannot")
+	}
+	// Confirming must not move the money: compare once more.
+	if !confirmed.Total.IsZero() && !confirmed.Total.Equal(state.Total) {
+		return confirmed, fault.New(fault.Conflict, "order.total_moved", "confirming changed the total from %s to %s %s", state.Total, confirmed.Total, state.Currency).
+			WithResolution("look for an automation in the target that changes confirmed orders")
+	}
+	return confirmed, nil
+}
+
+// applied settles a pass that got through. The digest is kept only when there
+// is no further stage to reach.
+func (p *pass) applied(ctx context.Context, d orders.Decision, state record.OrderState, row record.OrderRow) (contract.ApplyResult, error) {
+	st := store.Settlement{
+		Outcome: string(contract.Applied), Code: d.Reason, Stage: string(state.Stage), Version: p.Version.String,
+		WakeAt: at(d.WakeAt), Bind: p.bind(state, row), After: after(state), Override: p.override,
+	}
+	if d.WakeAt.IsZero() {
+		st.Digest = p.digest(state.Stage)
+	}
+	return p.settle(ctx, st)
+}
+
+// nothing confirms what only lacked that, and settles.
+func (p *pass) nothing(ctx context.Context, d orders.Decision) (contract.ApplyResult, error) {
+	state := *p.bound
+	row := record.OrderRow{Write: p.writeRef()}
+	for _, xid := range p.LineXIDs {
+		row.Lines = append(row.Lines, record.OrderLine{XID: xid})
+	}
+	if !p.planned && d.Confirm && state.Stage == record.StageDraft {
+		// An order is confirmed only with its total proved, so it is planned first.
+		return p.write(ctx, orders.Decision{Action: orders.Edit, Reason: d.Reason, Confirm: true, WakeAt: d.WakeAt})
+	}
+	if d.Confirm && state.Stage == record.StageDraft {
+		proof := orders.Prove(p.rules, p.terms, p.order, p.res, state)
+		if !proof.Equal {
+			if proof.Fault == nil {
+				proof.Fault = fault.New(fault.Conflict, "order.total_differs", "the total in the target is not the shop's: %s", proof.Reason).
+					WithResolution("compare the order in both systems")
+			}
+			return contract.ApplyResult{}, proof.Fault
+		}
+		return p.finish(ctx, d, state, row)
+	}
+	if p.res.AdoptedID != "" || !p.BoundID.Valid {
+		return p.applied(ctx, d, state, row)
+	}
+	st := store.Settlement{Outcome: string(contract.Unchanged), Code: d.Reason, Stage: string(state.Stage), Version: p.Version.String, WakeAt: at(d.WakeAt), Bind: p.bind(state, row)}
+	if d.WakeAt.IsZero() && p.planned {
+		st.Digest = p.digest(state.Stage)
+	}
+	return p.settle(ctx, st)
+}
+
+// cancel cancels the order in the target because the shop did.
+func (p *pass) cancel(ctx context.Context, d orders.Decision) (contract.ApplyResult, error) {
+	if _, err := p.Store.Intent(ctx, p.Pass, p.attempt, "cancel", p.before()); err != nil {
+		return contract.ApplyResult{}, err
+	}
+	w := p.writeRef()
+	w.ID = p.bound.ID
+	state, err := p.target.CancelOrder(ctx, w)
+	if err != nil {
+		return contract.ApplyResult{}, err
+	}
+	failpoint.Here("cancelled")
+	row := record.OrderRow{Write: w}
+	for _, xid := range p.LineXIDs {
+		row.Lines = append(row.Lines, record.OrderLine{XID: xid})
+	}
+	return p.settle(ctx, store.Settlement{
+		Outcome: string(contract.Applied), Code: d.Reason, Stage: string(state.Stage), Version: p.Version.String,
+		Bind: p.bind(state, row), After: after(state),
+	})
+}
+
+// writeRef addresses the order for a write under this pass's fence.
+func (p *pass) writeRef() record.Write {
+	ref := p.orderRef()
+	w := record.Write{XID: ref.XID, ID: ref.ID, Fence: p.FenceKey()}
+	if p.res.AdoptedID != "" {
+		w.XID, w.ID = "", p.res.AdoptedID
+	}
+	return w
+}
+
+func (p *pass) bind(state record.OrderState, row record.OrderRow) *store.Bind {
+	lines := make([]string, 0, len(row.Lines)+len(row.Gone))
+	for _, l := range row.Lines {
+		lines = append(lines, l.XID)
+	}
+	b := &store.Bind{TargetID: state.ID, XID: p.writeRef().XID, Name: state.Name, LineXIDs: append(lines, row.Gone...)}
+	return b
+}
+
+func (p *pass) digest(stage record.Stage) string {
+	return orders.Digest(p.order, p.rules.Revision(), p.res, stage)
+}
+
+// before is the before-image of an intent: what the target held.
+func (p *pass) before() json.RawMessage {
+	if p.bound == nil {
+		return nil
+	}
+	return after(*p.bound)
+}
+
+// after is the part of a state that a trail keeps: numbers and stage.
+func after(s record.OrderState) json.RawMessage {
+	out, err := json.Marshal(map[string]any{
+		"id": s.ID, "name": s.Name, "stage": s.Stage, "total": s.Total, "tax": s.Tax, "currency": s.Currency,
+		"locked": s.Locked, "write_date": s.WriteDate, "lines": s.Lines,
+	})
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+// ours tells an order of our own by its external id.
+func ours(s record.OrderState) bool { return strings.HasPrefix(s.XID, record.XIDModule+".") }

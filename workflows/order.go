@@ -1,0 +1,250 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"towpath/workflows/contract"
+)
+
+// Order is the story of one order: as long as something about it is new, it
+// makes a pass; then it waits a little for a person or a short deadline, and
+// ends. Whatever it does not get to (a lost signal, a terminated run, a lost
+// database of Temporal) is still due in PostgreSQL and starts it again.
+func Order(ctx workflow.Context, in contract.OrderInput) (contract.ApplyResult, error) {
+	o := &order{in: in}
+	if err := o.setup(ctx); err != nil {
+		return o.last, err
+	}
+	return o.run(ctx)
+}
+
+type order struct {
+	in        contract.OrderInput
+	events    workflow.ReceiveChannel
+	decisions []contract.Decision // by operators, not carried out yet
+	bells     int                 // signals drained since the last pass
+	fetch     bool                // the newest event holds no content
+	passes    int
+	doing     string
+	last      contract.ApplyResult
+	attention bool
+}
+
+func (o *order) setup(ctx workflow.Context) error {
+	if o.in.Ref.Connection == "" || o.in.Ref.ExternalID == "" || o.in.Target == "" {
+		return temporal.NewNonRetryableApplicationError("an Order workflow needs ref.connection, ref.external_id and target", "order.bad_input", nil)
+	}
+	o.events = workflow.GetSignalChannel(ctx, contract.SignalEvent)
+	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, func() (contract.Status, error) {
+		return contract.Status{Ref: o.in.Ref, Target: o.in.Target, Doing: o.doing, Passes: o.passes, Last: o.last}, nil
+	}); err != nil {
+		return err
+	}
+	for _, verb := range []contract.Verb{contract.VerbRetry, contract.VerbSkip, contract.VerbEdit} {
+		if err := o.handle(ctx, verb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handle lets operators steer: the update returns how the order stands after
+// the pass that carried the decision out.
+func (o *order) handle(ctx workflow.Context, verb contract.Verb) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, string(verb),
+		func(ctx workflow.Context, d contract.Decision) (contract.ApplyResult, error) {
+			d.Verb = verb
+			o.decisions = append(o.decisions, d)
+			before := o.passes
+			err := workflow.Await(ctx, func() bool { return o.passes > before && len(o.decisions) == 0 })
+			return o.last, err
+		},
+		workflow.UpdateHandlerOptions{
+			Description: map[contract.Verb]string{
+				contract.VerbRetry: "try this order again now",
+				contract.VerbSkip:  "leave the order's present content alone",
+				contract.VerbEdit:  "correct the order (edit_id from: towpath edit), then try again",
+			}[verb],
+			Validator: func(d contract.Decision) error {
+				switch {
+				case d.By == "":
+					return errors.New(`say who decides: {"by": "name", "reason": "why"}`)
+				case verb == contract.VerbSkip && d.Reason == "":
+					return errors.New(`say why the order is skipped: {"by": "name", "reason": "why"}`)
+				case verb == contract.VerbEdit && d.EditID <= 0:
+					return errors.New("edit_id is missing: store the correction first with: towpath edit " + o.in.Ref.String())
+				}
+				return nil
+			},
+		})
+}
+
+// run: drain, pass, again while there is more; then wait, or end.
+func (o *order) run(ctx workflow.Context) (contract.ApplyResult, error) {
+	for {
+		o.drain()
+		if o.more() {
+			if err := o.pass(ctx); err != nil {
+				return o.last, err
+			}
+			continue
+		}
+		if wait := o.waits(ctx); wait > 0 && o.sleep(ctx, wait) {
+			continue
+		}
+		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+			return o.last, err
+		}
+		// Nothing that yields may stand between this check and the return, or
+		// a signal could fall between them (temporal.md section 4.3).
+		if o.drain(); o.more() {
+			continue
+		}
+		return o.last, nil
+	}
+}
+
+// drain takes every bell that has rung; one pass answers them all.
+func (o *order) drain() {
+	var bell contract.EventSignal
+	for o.events.ReceiveAsync(&bell) {
+		o.bells++
+		o.fetch = bell.Fetch
+	}
+}
+
+func (o *order) more() bool {
+	return o.bells > 0 || len(o.decisions) > 0 || o.last.Again || o.passes == 0
+}
+
+// pass makes one pass: fetch when the event held no content, then apply.
+func (o *order) pass(ctx workflow.Context) error {
+	o.bells, o.last.Again = 0, false
+	input := contract.ApplyInput{Ref: o.in.Ref, Target: o.in.Target}
+	if len(o.decisions) > 0 {
+		input.Decision = &o.decisions[0]
+	}
+	fetch := o.fetch
+	o.fetch = false
+	for range 2 { // content may turn out to be missing once
+		if fetch {
+			if err := o.read(ctx); err != nil {
+				return o.postpone(ctx, err)
+			}
+		}
+		var r contract.ApplyResult
+		o.doing = "writing to " + o.in.Target
+		err := workflow.ExecuteActivity(applying(ctx, contract.QueueTarget(o.in.Target), o.summary(input)), contract.ActivityApplyOrder, input).Get(ctx, &r)
+		if err != nil {
+			return o.postpone(ctx, err)
+		}
+		if r.Outcome != contract.NeedFetch {
+			return o.ended(ctx, r)
+		}
+		fetch = true
+	}
+	return o.postpone(ctx, temporal.NewApplicationError("the source gives no content", "order.no_content"))
+}
+
+func (o *order) summary(in contract.ApplyInput) string {
+	if in.Decision != nil {
+		return fmt.Sprintf("%s, by %s", in.Decision.Verb, in.Decision.By)
+	}
+	return "write, prove, confirm"
+}
+
+func (o *order) read(ctx workflow.Context) error {
+	o.doing = "reading from " + o.in.Ref.Connection
+	return workflow.ExecuteActivity(reading(ctx, contract.QueueSource(o.in.Ref.Connection), "read the order as it is now"), contract.ActivityFetchOrder, o.in.Ref).Get(ctx, nil)
+}
+
+// ended takes in how a pass ended and shows it to operators.
+func (o *order) ended(ctx workflow.Context, r contract.ApplyResult) error {
+	o.last = r
+	o.passes++
+	if len(o.decisions) > 0 {
+		o.decisions = o.decisions[1:]
+	}
+	o.doing = ""
+	workflow.SetCurrentDetails(ctx, o.details())
+	if r.NeedsAttention() == o.attention {
+		return nil
+	}
+	o.attention = r.NeedsAttention()
+	return workflow.UpsertTypedSearchAttributes(ctx,
+		contract.AttrNeedsAttention.ValueSet(o.attention), contract.AttrStage.ValueSet(string(r.Outcome)))
+}
+
+// postpone hands an order that could not be dealt with now back to the
+// dispatch table, with the cause.
+func (o *order) postpone(ctx workflow.Context, cause error) error {
+	if temporal.IsCanceledError(cause) {
+		return cause
+	}
+	o.doing = "postponing"
+	code := "unknown"
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(cause, &app):
+		code = app.Type()
+	case errors.As(cause, &timeout):
+		code = "timeout"
+	}
+	var r contract.ApplyResult
+	err := workflow.ExecuteActivity(keeping(ctx, "due again later: "+code), contract.ActivityPostpone, contract.PostponeInput{Ref: o.in.Ref, Cause: code}).Get(ctx, &r)
+	if err != nil {
+		return err
+	}
+	return o.ended(ctx, r)
+}
+
+// waits says how long to stay open: for a person when the order is parked, or
+// for a deadline that is near. Anything longer is a row with due_at.
+func (o *order) waits(ctx workflow.Context) time.Duration {
+	switch {
+	case o.last.Outcome == contract.Parked:
+		return openFor
+	case o.last.Outcome == contract.Waiting && o.last.WakeAt != nil:
+		if d := o.last.WakeAt.Sub(workflow.Now(ctx)); d > 0 && d < openFor {
+			return d + 2*time.Second // the dispatcher rings first; this is only the end of patience
+		}
+	}
+	return 0
+}
+
+// sleep waits for a bell or a decision; false when the time is up.
+func (o *order) sleep(ctx workflow.Context, d time.Duration) bool {
+	o.doing = "waiting: " + o.last.Code
+	timerCtx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	timer := workflow.NewTimerWithOptions(timerCtx, d, workflow.TimerOptions{Summary: "open for a decision: " + o.last.Code})
+	up := false
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if timer.Get(ctx, nil) == nil {
+			up = true
+		}
+	})
+	err := workflow.Await(ctx, func() bool { return up || o.events.Len() > 0 || len(o.decisions) > 0 })
+	return err == nil && (o.events.Len() > 0 || len(o.decisions) > 0)
+}
+
+// details is what the Temporal UI shows of the order: codes, never content.
+func (o *order) details() string {
+	s := fmt.Sprintf("**%s**", o.last.Outcome)
+	if o.last.Code != "" {
+		s += " (" + o.last.Code + ")"
+	}
+	if o.last.TargetID != "" {
+		s += fmt.Sprintf("\n\nIn %s: id %s, %s", o.in.Target, o.last.TargetID, o.last.Stage)
+	}
+	if o.last.Outcome == contract.Parked {
+		s += fmt.Sprintf("\n\nCause and remedy: `towpath explain %s`. Then send the update `retry`, `skip` or `edit`.", o.in.Ref)
+	}
+	return s
+}
