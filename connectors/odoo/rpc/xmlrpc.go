@@ -63,7 +63,9 @@ type xmlFault struct {
 
 var (
 	exceptionLine = regexp.MustCompile(`^([A-Za-z_][\w.]*)(?:: (.*))?$`)
-	missingText   = text(`^record does not exist or has been deleted`)
+	// A fault 2 hides which UserError it was; these two are told by their text.
+	missingText    = text(`^record does not exist or has been deleted`)
+	constraintText = text(`^the operation cannot be completed:`)
 )
 
 func (f *xmlFault) fault() *fault.Fault {
@@ -73,6 +75,8 @@ func (f *xmlFault) fault() *fault.Fault {
 		name = "odoo.exceptions.UserError"
 		if missingText.MatchString(message) {
 			name = "odoo.exceptions.MissingError"
+		} else if constraintText.MatchString(message) {
+			name = "odoo.exceptions.ValidationError"
 		}
 	case "3":
 		name = "odoo.exceptions.AccessDenied"
