@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"towpath/schema/record"
@@ -82,4 +83,15 @@ func ParseRef(s string) (Ref, error) {
 		return Ref{}, fmt.Errorf("%q names no object: write order/SHOP/ID, for example order/demo-shop/5001", s)
 	}
 	return Ref{Kind: record.Kind(parts[0]), Connection: parts[1], ExternalID: parts[2]}, nil
+}
+
+// SearchAttributes are the custom attributes that a namespace needs.
+func SearchAttributes() map[string]enumspb.IndexedValueType {
+	return map[string]enumspb.IndexedValueType{
+		AttrConnection.GetName():     AttrConnection.GetValueType(),
+		AttrKind.GetName():           AttrKind.GetValueType(),
+		AttrExternalRef.GetName():    AttrExternalRef.GetValueType(),
+		AttrStage.GetName():          AttrStage.GetValueType(),
+		AttrNeedsAttention.GetName(): AttrNeedsAttention.GetValueType(),
+	}
 }

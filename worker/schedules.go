@@ -1,0 +1,75 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"towpath/workflows"
+	"towpath/workflows/contract"
+)
+
+// ensureSchedules creates Towpath's own schedules, running, and updates their
+// times. An operator's pause is kept.
+func ensureSchedules(ctx context.Context, d Deps) error {
+	every := d.CatchUp
+	if every == 0 {
+		every = 5 * time.Minute
+	}
+	for _, s := range []client.ScheduleOptions{
+		schedule(contract.ScheduleCatchUp, "Read what webhooks did not bring", every, true,
+			contract.MaintenanceInput{Only: []string{workflows.TaskCatchUp, workflows.TaskHooks}}),
+		schedule(contract.ScheduleMaintain, "Delete what is past its retention", 24*time.Hour, false,
+			contract.MaintenanceInput{Only: []string{workflows.TaskRetain}}),
+	} {
+		if err := ensureSchedule(ctx, d.Temporal.ScheduleClient(), s); err != nil {
+			return unreachable(d.Options, err)
+		}
+	}
+	return nil
+}
+
+func schedule(id, summary string, every time.Duration, now bool, in contract.MaintenanceInput) client.ScheduleOptions {
+	return client.ScheduleOptions{
+		ID: id,
+		Spec: client.ScheduleSpec{
+			Intervals: []client.ScheduleIntervalSpec{{Every: every}},
+			Jitter:    min(every/10, time.Minute),
+		},
+		Overlap:            enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
+		CatchupWindow:      max(2*every, 10*time.Second),
+		TriggerImmediately: now,
+		Action: &client.ScheduleWorkflowAction{
+			ID: id, Workflow: contract.MaintenanceWorkflow, Args: []any{in}, TaskQueue: contract.QueueMain,
+			// A hung run would block the schedule for ever (overlap SKIP).
+			WorkflowRunTimeout: max(every*4, time.Hour),
+			StaticSummary:      summary,
+		},
+	}
+}
+
+func ensureSchedule(ctx context.Context, c client.ScheduleClient, want client.ScheduleOptions) error {
+	_, err := c.Create(ctx, want)
+	var exists *serviceerror.AlreadyExists
+	if err == nil || !errors.Is(err, temporal.ErrScheduleAlreadyRunning) && !errors.As(err, &exists) {
+		return err
+	}
+	h := c.GetHandle(ctx, want.ID)
+	return h.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+		s := in.Description.Schedule // State, with an operator's pause and note, stays
+		s.Spec, s.Action = &want.Spec, want.Action
+		s.Policy = &client.SchedulePolicies{Overlap: want.Overlap, CatchupWindow: want.CatchupWindow}
+		return &client.ScheduleUpdate{Schedule: &s}, nil
+	}})
+}
+
+// CatchUpNow triggers the catch-up schedule, as after an outage.
+func CatchUpNow(ctx context.Context, c client.Client) error {
+	return c.ScheduleClient().GetHandle(ctx, contract.ScheduleCatchUp).Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP})
+}

@@ -1,0 +1,204 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"towpath/activities"
+	"towpath/schema/fault"
+	"towpath/schema/store"
+	"towpath/workflows"
+	"towpath/workflows/contract"
+	"towpath/workflows/dispatch"
+)
+
+// Deps are what a worker process works with.
+type Deps struct {
+	Temporal   client.Client
+	Options    client.Options
+	Store      *store.Store
+	Activities activities.Deps
+	Dispatcher *dispatch.Dispatcher
+	CatchUp    time.Duration // how often sources are read for what webhooks did not bring
+	Log        zerolog.Logger
+}
+
+// applySlots bounds passes under way per target and process. They mostly wait
+// in the batcher, which bounds the calls; enough of them fill its batches.
+const applySlots = 200
+
+// Run works until ctx ends, then lets passes in progress finish.
+func Run(ctx context.Context, d Deps) error {
+	if err := WaitReady(ctx, d.Temporal, d.Options, d.Log); err != nil {
+		return err
+	}
+	sdk.SetStickyWorkflowCacheSize(2000)
+	if err := ensureSchedules(ctx, d); err != nil {
+		return err
+	}
+	fatal := make(chan error, 1)
+	p := &process{Deps: d, fatal: fatal, running: map[string]sdk.Worker{},
+		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities)}
+	if err := p.startMain(); err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := p.follow(ctx); err != nil {
+		return err
+	}
+	// Whatever this process's absence cost is read again at once.
+	if err := CatchUpNow(ctx, d.Temporal); err != nil && ctx.Err() == nil {
+		d.Log.Warn().Err(err).Msg("catching up was not triggered; its schedule will")
+	}
+	d.Log.Info().Str("namespace", d.Options.Namespace).Strs("queues", p.queues()).Msg("worker is up")
+	go d.Dispatcher.Run(ctx)
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-fatal:
+			return fault.New(fault.Transient, "worker.fatal", "Temporal ended the worker").WithCause(err).WithDetail(err.Error())
+		case <-tick.C:
+			if err := p.follow(ctx); err != nil && ctx.Err() == nil {
+				d.Log.Warn().Err(err).Msg("connections cannot be listed; going on with those known")
+			}
+		}
+	}
+}
+
+type process struct {
+	Deps
+	fatal   chan error
+	running map[string]sdk.Worker // by task queue
+	orders  *activities.Orders
+	keeper  *activities.Maintenance
+}
+
+func (p *process) options() sdk.Options {
+	return sdk.Options{
+		Identity:                    identity(),
+		DisableRegistrationAliasing: true,
+		WorkerStopTimeout:           75 * time.Second, // one HTTP timeout of a target and the settling
+		OnFatalError: func(err error) {
+			select {
+			case p.fatal <- err:
+			default:
+			}
+		},
+	}
+}
+
+func (p *process) startMain() error {
+	opt := p.options()
+	opt.MaxConcurrentWorkflowTaskPollers = 6
+	opt.MaxConcurrentActivityTaskPollers = 2
+	opt.MaxConcurrentWorkflowTaskExecutionSize = 100
+	w := sdk.New(p.Temporal, contract.QueueMain, opt)
+	w.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
+	w.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
+	register(w, contract.ActivityPostpone, p.orders.Postpone)
+	register(w, contract.ActivityRetain, p.keeper.Retain)
+	register(w, contract.ActivitySources, p.keeper.Sources)
+	return p.start(contract.QueueMain, w)
+}
+
+// follow starts a worker for every queue that a flow needs and that has none.
+func (p *process) follow(ctx context.Context) error {
+	flows, err := p.Store.Flows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range flows {
+		if err := p.serve(contract.QueueTarget(f.Target), p.targetWorker); err != nil {
+			return err
+		}
+		if err := p.serve(contract.QueueSource(f.Source), p.sourceWorker); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *process) serve(queue string, build func(queue string) sdk.Worker) error {
+	if _, ok := p.running[queue]; ok {
+		return nil
+	}
+	return p.start(queue, build(queue))
+}
+
+func (p *process) start(queue string, w sdk.Worker) error {
+	if err := w.Start(); err != nil {
+		return unreachable(p.Options, err)
+	}
+	p.running[queue] = w
+	return nil
+}
+
+func (p *process) targetWorker(queue string) sdk.Worker {
+	opt := p.options()
+	opt.DisableWorkflowWorker = true
+	opt.MaxConcurrentActivityExecutionSize = applySlots
+	opt.MaxConcurrentActivityTaskPollers = 4
+	w := sdk.New(p.Temporal, queue, opt)
+	register(w, contract.ActivityApplyOrder, p.orders.ApplyOrder)
+	return w
+}
+
+func (p *process) sourceWorker(queue string) sdk.Worker {
+	opt := p.options()
+	opt.DisableWorkflowWorker = true
+	opt.MaxConcurrentActivityExecutionSize = 10
+	opt.MaxConcurrentActivityTaskPollers = 2
+	w := sdk.New(p.Temporal, queue, opt)
+	register(w, contract.ActivityFetchOrder, p.orders.FetchOrder)
+	register(w, contract.ActivityCatchUp, p.keeper.CatchUp)
+	register(w, contract.ActivityCheckHooks, p.keeper.CheckHooks)
+	return w
+}
+
+func register(w sdk.Worker, name string, f any) {
+	w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+}
+
+// stop lets all workers finish what they do, at the same time.
+func (p *process) stop() {
+	done := make(chan struct{}, len(p.running))
+	for _, w := range p.running {
+		go func() { w.Stop(); done <- struct{}{} }()
+	}
+	for range p.running {
+		<-done
+	}
+}
+
+func (p *process) queues() (names []string) {
+	for q := range p.running {
+		names = append(names, q)
+	}
+	return names
+}
+
+// identity is "host:pid:build", as Temporal's UI shows who did what.
+func identity() string {
+	host, _ := os.Hostname()
+	build := "dev"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 8 {
+				build = s.Value[:8]
+			}
+		}
+	}
+	return fmt.Sprintf("%s:%d:%s", host, os.Getpid(), build)
+}
