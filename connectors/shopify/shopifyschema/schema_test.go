@@ -57,4 +57,3 @@ func TestAnUnknownVersionIsAnErrorNotASkip(t *testing.T) {
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, shopifyschema.ErrUnavailable)
 }
-
