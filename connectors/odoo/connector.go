@@ -1,0 +1,129 @@
+package odoo
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"towpath/connectors"
+	"towpath/connectors/batch"
+	"towpath/connectors/httpx"
+	"towpath/connectors/odoo/rpc"
+	"towpath/schema/record"
+)
+
+// Time limits of one call. A write's is longer: Odoo may itself retry for 30 s
+// inside (protocols P3.2).
+const (
+	readTimeout  = 30 * time.Second
+	writeTimeout = 60 * time.Second
+)
+
+// Connector is an open door to one company of one Odoo database. It is safe
+// for use by any number of goroutines.
+type Connector struct {
+	cfg       Config
+	rpc       *rpc.Client
+	web       *http.Client // for what is no RPC: the server's clock
+	now       func() time.Time
+	scheduler *batch.Scheduler
+
+	known   *kept[*terms]
+	company atomic.Int64 // of the terms read last; 0 before
+	canary  canary
+	places  *kept[*places]
+
+	products   *batch.Op[productAsk, []record.ProductMatch]
+	parties    *batch.Op[string, []record.PartyMatch]
+	references *batch.Op[string, []record.OrderState]
+	lookups    *batch.Op[string, located]
+	orders     *batch.Op[orderAsk, record.OrderState]
+
+	partyLoads   *batch.Op[loadRow, int64]
+	productLoads *batch.Op[loadRow, int64]
+	orderLoads   *batch.Op[loadRow, int64]
+	removals     *batch.Op[removal, struct{}]
+	confirms     *batch.Op[action, record.OrderState]
+	cancels      *batch.Op[action, record.OrderState]
+}
+
+var (
+	_ connectors.Connector   = (*Connector)(nil)
+	_ connectors.SalesTarget = (*Connector)(nil)
+)
+
+// Definition describes the Odoo connector for the catalog.
+func Definition() connectors.Definition {
+	return connectors.Definition{
+		Kind:      Kind,
+		Proto:     (*Connector)(nil),
+		NewConfig: func() any { return newConfig() },
+		Open: func(s connectors.Settings) (connectors.Connector, error) {
+			c, err := Open(s)
+			if err != nil {
+				return nil, err // not c: a typed nil would not be nil
+			}
+			return c, nil
+		},
+	}
+}
+
+// Open builds a connector; it validates the settings and never dials. Close it
+// to let writes in flight end.
+func Open(s connectors.Settings) (*Connector, error) {
+	cfg, err := parse(s.Config)
+	if err != nil {
+		return nil, err
+	}
+	client, err := rpc.New(rpc.Config{
+		URL: cfg.URL, Database: cfg.Database, Login: cfg.Login, Password: cfg.Password, APIKey: cfg.APIKey,
+		Transport: cfg.Transport, Lang: cfg.Lang, TZ: cfg.TZ, HTTP: s.Runtime.Transport, Private: cfg.Private,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &Connector{
+		cfg: cfg, rpc: client, now: s.Runtime.Now,
+		web: httpx.NewClient(httpx.Options{
+			Room: Kind, Timeout: readTimeout, Private: cfg.Private, Base: s.Runtime.Transport,
+		}),
+		scheduler: batch.NewScheduler(batch.Config{
+			System: s.Name, Slots: s.Runtime.Slots, Fences: s.Runtime.Fences, Calls: cfg.Calls, Now: s.Runtime.Now,
+		}),
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.known = newKept(c, "terms", termsKept, c.readTerms)
+	c.places = newKept(c, "places", placesKept, c.readPlaces)
+	c.addFinders()
+	c.addWriters()
+	c.addActions()
+	return c, nil
+}
+
+// Close stops admission and lets calls in flight end.
+func (c *Connector) Close(ctx context.Context) error { return c.scheduler.Close(ctx) }
+
+// scope adds the selling company to the Odoo context of the calls made with
+// ctx, and what the configuration wants of writes.
+func (c *Connector) scope(ctx context.Context) context.Context {
+	values := rpc.Context{}
+	if id := c.company.Load(); id != 0 {
+		values["allowed_company_ids"] = []int64{id}
+	}
+	if c.cfg.TrackingDisable {
+		values["tracking_disable"] = true
+	}
+	return rpc.WithContext(ctx, values)
+}
+
+// results answers all rows of a call from one function.
+func results[R, A any](rows []R, answer func(R) (A, error)) []batch.Result[A] {
+	out := make([]batch.Result[A], len(rows))
+	for i, row := range rows {
+		out[i].Answer, out[i].Err = answer(row)
+	}
+	return out
+}
