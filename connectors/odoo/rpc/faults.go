@@ -170,11 +170,13 @@ func fieldIn(message string) string {
 // maxDetail bounds a fault's private text.
 const maxDetail = 2000
 
+var rowQuoted = regexp.MustCompile(`(?i)\bdetail:|failing row contains`)
+
 // private joins class and message for Detail. PostgreSQL quotes the whole row
 // after "DETAIL:", and Odoo hands that on.
 func private(name, message string) string {
-	if at := strings.Index(strings.ToUpper(message), "DETAIL:"); at >= 0 && at <= len(message) {
-		message = message[:at]
+	if at := rowQuoted.FindStringIndex(message); at != nil {
+		message = message[:at[0]]
 	}
 	message = strings.TrimSpace(message)
 	if name != "" {
