@@ -1,0 +1,137 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/fault"
+)
+
+// sharedSlots are slots that several schedulers share, as processes would.
+type sharedSlots struct {
+	free chan struct{}
+	err  error
+	took int
+}
+
+func newSlots(n int) *sharedSlots {
+	s := &sharedSlots{free: make(chan struct{}, n)}
+	for range n {
+		s.free <- struct{}{}
+	}
+	return s
+}
+
+func (s *sharedSlots) Acquire(ctx context.Context, _ string, _ int) (func(), error) {
+	s.took++
+	if s.err != nil {
+		return nil, s.err
+	}
+	select {
+	case <-s.free:
+		return func() { s.free <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestASlotIsKeptWhileThereIsWorkAndReleasedWhenIdle(t *testing.T) {
+	r, slots := &remote{took: time.Second}, newSlots(1)
+	bubble(t, Config{Slots: slots}, r, func(t *testing.T, s *Scheduler) {
+		op := NewOp(s, opConfig(r))
+		for i := range 4 {
+			_, err := op.Do(context.Background(), row{key: fmt.Sprint(i)})
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 1, slots.took)
+		require.Empty(t, slots.free)
+		time.Sleep(slotIdle)
+		synctest.Wait()
+		require.Len(t, slots.free, 1)
+		require.Zero(t, s.loops)
+	})
+	require.Len(t, slots.free, 1)
+}
+
+func TestABusySlotIsOfferedToOtherProcesses(t *testing.T) {
+	r, slots := &remote{took: time.Second}, newSlots(1)
+	bubble(t, Config{Slots: slots}, r, func(t *testing.T, s *Scheduler) {
+		other := NewScheduler(Config{System: "odoo", Slots: slots})
+		defer func() { require.NoError(t, other.Close(context.Background())) }()
+		cfg := opConfig(r)
+		cfg.MaxRows = 1
+		mine, theirs := NewOp(s, cfg), NewOp(other, cfg)
+		crowd(mine, 30)
+		began := time.Now()
+		f := submit(context.Background(), theirs, row{key: "theirs"})
+		time.Sleep(40 * time.Second)
+		require.NoError(t, f.err)
+		require.Equal(t, 11*time.Second, f.at.Sub(began))
+		require.Equal(t, 31, len(r.calls))
+		require.Equal(t, 1, r.most)
+	})
+}
+
+func TestNoMoreCallsThanSlots(t *testing.T) {
+	for _, slots := range []*sharedSlots{nil, newSlots(3)} {
+		r := &remote{took: time.Second}
+		cfg := Config{Calls: 3}
+		if slots != nil {
+			cfg.Slots = slots
+		}
+		bubble(t, cfg, r, func(t *testing.T, s *Scheduler) {
+			oc := opConfig(r)
+			oc.MaxRows = 2
+			all := crowd(NewOp(s, oc), 100)
+			time.Sleep(time.Minute)
+			for _, f := range all {
+				require.NoError(t, f.err)
+			}
+			require.Equal(t, 3, r.most)
+			require.LessOrEqual(t, all[99].at.Sub(r.at[0]), 18*time.Second)
+		})
+	}
+}
+
+func TestSlotsThatCannotBeAskedForFailFastAndHeal(t *testing.T) {
+	r, slots := &remote{}, newSlots(1)
+	slots.err = errors.New("connection refused: host=10.0.0.1")
+	bubble(t, Config{Slots: slots}, r, func(t *testing.T, s *Scheduler) {
+		op := NewOp(s, opConfig(r))
+		got := requireFault(t, submit(context.Background(), op, row{key: "a"}).err, fault.Transient, "batch.slots")
+		require.NotContains(t, got.Error(), "10.0.0.1")
+		requireFault(t, submit(context.Background(), op, row{key: "a"}).err, fault.Transient, "batch.slots")
+		require.Equal(t, 1, slots.took)
+		slots.err = nil
+		time.Sleep(firstCooldown)
+		require.NoError(t, submit(context.Background(), op, row{key: "a"}).err)
+		require.False(t, s.circuit.open())
+	})
+}
+
+func TestAProbeThatWasNeverSentMakesRoomForAnother(t *testing.T) {
+	r := &remote{}
+	r.answer = func(_ context.Context, rows []row) ([]Result[string], error) {
+		if len(r.calls) == 1 {
+			return nil, errors.New("oops")
+		}
+		return echo(rows), nil
+	}
+	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
+		op := NewOp(s, opConfig(r))
+		require.Error(t, submit(context.Background(), op, row{key: "a"}).err)
+		time.Sleep(time.Second)
+		short, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		requireFault(t, submit(short, op, row{key: "a"}).err, fault.Transient, "batch.deadline")
+		require.NoError(t, submit(context.Background(), op, row{key: "a"}).err)
+		require.True(t, r.flushes[len(r.flushes)-1].Probe)
+	})
+}
