@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -40,18 +39,7 @@ func (r recorded) write(w http.ResponseWriter) {
 // replay serves one answer to every call but the login, which succeeds.
 func replay(t *testing.T, transport string, answer func(w http.ResponseWriter, r *http.Request)) *rpc.Client {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		raw := new(strings.Builder)
-		_ = r.Write(raw)
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/common"):
-			fmt.Fprint(w, `<?xml version="1.0"?><methodResponse><params><param><value><int>5</int></value></param></params></methodResponse>`)
-		case r.URL.Path == "/jsonrpc" && strings.Contains(raw.String(), `"authenticate"`):
-			fmt.Fprint(w, `{"jsonrpc": "2.0", "id": 1, "result": 5}`)
-		default:
-			answer(w, r)
-		}
-	}))
+	server := httptest.NewServer(loggedIn(answer))
 	t.Cleanup(server.Close)
 	return open(t, rpc.Config{URL: server.URL, Database: "shop", Login: "bot", Password: "pw", APIKey: "key", Transport: transport, Private: true})
 }
