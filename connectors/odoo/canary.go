@@ -39,7 +39,7 @@ func (k *canary) obeys(ctx context.Context, c *Connector, t *terms) bool {
 	}
 	works, err := c.tryForcedTax(ctx, t)
 	for tries := 1; tries < 4 && fault.Retryable(err); tries++ {
-		// Another process sings at the same time.
+		// Another process may be trying at the same time.
 		select {
 		case <-ctx.Done():
 			return false

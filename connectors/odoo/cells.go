@@ -75,6 +75,10 @@ func invalid(field, message string) *fault.Fault {
 // row, each line has one. confirmed leaves out the columns that Odoo refuses on
 // a confirmed order even with equal values (the price list), and the date,
 // which confirming has set.
+//
+// company_id is never written, the context says it: even an equal company makes
+// Odoo 19 replace the lines' taxes by their products' own when an order is
+// loaded again (tried).
 func orderSheets(t *terms, row record.OrderRow, confirmed bool) (fields []string, rows [][]any, err error) {
 	head := &sheet{}
 	address(head, row.Write)
@@ -82,7 +86,6 @@ func orderSheets(t *terms, row record.OrderRow, confirmed bool) (fields []string
 	head.given("client_order_ref", row.Reference)
 	head.given("origin", row.Origin)
 	head.given("note", row.Note)
-	head.ref("company_id", row.CompanyID)
 	head.ref("partner_id", row.CustomerID)
 	head.ref("partner_invoice_id", or(row.InvoiceID, row.CustomerID))
 	head.ref("partner_shipping_id", or(row.DeliveryID, row.CustomerID))
@@ -196,6 +199,9 @@ func checkOrder(t *terms, row record.OrderRow) error {
 	switch {
 	case row.CustomerID == "":
 		return invalid("customer", "the order has no customer")
+	case row.CompanyID != "" && row.CompanyID != t.public.Company:
+		return invalid("company", "this connection sells for another company").
+			WithResolution("make a connection for each company that sells")
 	case row.PriceListID == "":
 		return invalid("price_list", "the order has no price list, which decides its currency")
 	}

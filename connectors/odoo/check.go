@@ -110,9 +110,9 @@ func (c *Connector) clockProbe(ctx context.Context) connectors.Probe {
 	return p
 }
 
-// firstRecords are made with the database, and every internal user may read
-// them on all versions.
-var firstRecords = []string{"res.company", "res.partner", "res.users", "res.currency"}
+// firstRecords are made with the database and its first modules, and every
+// internal user may read all of them on all versions.
+var firstRecords = []string{"res.country", "res.currency", "uom.uom"}
 
 func (c *Connector) identity(ctx context.Context) (string, error) {
 	var uuid rpc.Text
@@ -130,8 +130,7 @@ func (c *Connector) identity(ctx context.Context) (string, error) {
 			Made rpc.Text `json:"create_date"`
 		}
 		ctx := rpc.WithContext(ctx, rpc.Context{"active_test": false})
-		// The table's lowest ids; those of later companies are never lower.
-		if err := c.rpc.SearchRead(ctx, model, []any{is("id", "<=", 2)}, []string{"create_date"}, rpc.Query{Order: "id", Limit: 1}, &rows); err != nil {
+		if err := c.rpc.SearchRead(ctx, model, nil, []string{"create_date"}, rpc.Query{Order: "id", Limit: 1}, &rows); err != nil {
 			return "", err
 		}
 		for _, row := range rows {
