@@ -35,6 +35,7 @@ func (z *sizer) limit() int {
 
 // learn takes in an answered call.
 func (z *sizer) learn(rows int, took time.Duration) {
+	full := rows >= z.limit()
 	each := float64(took) / float64(rows)
 	if z.perRow == 0 {
 		z.perRow = each
@@ -44,7 +45,7 @@ func (z *sizer) learn(rows int, took time.Duration) {
 	switch {
 	case took > 2*z.target:
 		z.halve(rows)
-	case rows >= int(z.window):
+	case full:
 		z.window = min(float64(z.max), max(z.window*growth, z.window+1))
 	}
 }

@@ -15,8 +15,8 @@ func TestCallsAreSizedByTime(t *testing.T) {
 		low, high     int
 	}{
 		"Odoo's load":          {90 * time.Millisecond, 14 * time.Millisecond, 100, 200},
-		"slow rows":            {0, 200 * time.Millisecond, 8, 15},
-		"dear calls":           {3 * time.Second, time.Millisecond, 150, 200}, // small calls would never end
+		"slow rows":            {0, 200 * time.Millisecond, 8, 20},
+		"dear calls":           {3 * time.Second, time.Millisecond, 100, 200}, // small calls would never end
 		"hopelessly slow rows": {0, 10 * time.Second, 1, 1},
 		"free":                 {0, 0, 200, 200},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,20 +16,22 @@ import (
 
 // sharedSlots are slots that several schedulers share, as processes would.
 type sharedSlots struct {
-	free chan struct{}
+	n    int
+	once sync.Once
+	free chan struct{} // made within the bubble, or fake time stands still
 	err  error
 	took int
 }
 
-func newSlots(n int) *sharedSlots {
-	s := &sharedSlots{free: make(chan struct{}, n)}
-	for range n {
-		s.free <- struct{}{}
-	}
-	return s
-}
+func newSlots(n int) *sharedSlots { return &sharedSlots{n: n} }
 
 func (s *sharedSlots) Acquire(ctx context.Context, _ string, _ int) (func(), error) {
+	s.once.Do(func() {
+		s.free = make(chan struct{}, s.n)
+		for range s.n {
+			s.free <- struct{}{}
+		}
+	})
 	s.took++
 	if s.err != nil {
 		return nil, s.err
@@ -57,7 +60,6 @@ func TestASlotIsKeptWhileThereIsWorkAndReleasedWhenIdle(t *testing.T) {
 		require.Len(t, slots.free, 1)
 		require.Zero(t, s.loops)
 	})
-	require.Len(t, slots.free, 1)
 }
 
 func TestABusySlotIsOfferedToOtherProcesses(t *testing.T) {
