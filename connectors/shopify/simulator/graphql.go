@@ -2,7 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -55,7 +55,7 @@ func (s *Shop) execute(w http.ResponseWriter, doc *ast.QueryDocument, op *ast.Op
 	cost := queryCost(doc, op, vars)
 	if cost > s.opts.MaxQueryCost {
 		answer(w, http.StatusOK, fields{"errors": []any{fields{
-			"message": "Query cost is too high for a single query",
+			"message": fmt.Sprintf("Query cost is %.0f, which exceeds the single query max cost limit (%.0f).", cost, s.opts.MaxQueryCost),
 			"extensions": fields{"code": "MAX_COST_EXCEEDED", "cost": cost, "maxCost": s.opts.MaxQueryCost,
 				"documentation": "https://shopify.dev/api/usage/limits"},
 		}}})
@@ -131,6 +131,7 @@ func (s *Shop) roots() graph.Roots {
 			"currentAppInstallation": s.installationObject(),
 			"order":                  graph.Resolver(s.queryOrder),
 			"node":                   graph.Resolver(s.queryOrder),
+			"refund":                 graph.Resolver(s.queryRefund),
 			"orders":                 graph.Resolver(s.queryOrders),
 			"ordersCount":            graph.Resolver(s.queryOrdersCount),
 			"webhookSubscription":    graph.Resolver(s.querySubscription),
@@ -191,4 +192,4 @@ func versionObject(v string) *graph.Object {
 
 func (s *Shop) latest() string { return s.opts.Versions[len(s.opts.Versions)-1] }
 
-var errAccessOrders = errors.New("Access denied for orders field. Required access: `read_orders` access scope.") //nolint:staticcheck // Shopify's words
+var errAccessOrders = &graph.CodedError{Code: "ACCESS_DENIED", Message: "Access denied for orders field. Required access: `read_orders` access scope."}

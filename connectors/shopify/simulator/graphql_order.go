@@ -48,7 +48,7 @@ func (s *Shop) orderObject(o *Order) *object {
 		"shippingLines":        pager("ShippingLine", o.ShippingLines, func(l ShippingLine) int64 { return l.ID }, o.shippingObject),
 		"shippingLine":         nil,
 		"discountApplications": o.discountPager(),
-		"additionalFees":       []any{}, "refunds": []any{}, "fulfillments": []any{}, "transactions": []any{},
+		"additionalFees":       []any{}, "refunds": o.refundObjects(), "fulfillments": []any{}, "transactions": []any{},
 		"returns": pager("Return", nil, func(int64) int64 { return 0 }, func(int64) *object { return nil }),
 	}
 	if o.CancelledAt != nil {
@@ -63,17 +63,44 @@ func (s *Shop) orderObject(o *Order) *object {
 
 // received is what buyers paid in, refunded what they got back.
 func (o *Order) received() decimal.Decimal {
-	if o.Financial == Paid || o.Financial == Refunded {
+	if o.Financial != Pending && o.Financial != Voided {
 		return decimal.Max(o.Original().Total, o.Current().Total)
 	}
 	return decimal.Zero
 }
 
 func (o *Order) refunded() decimal.Decimal {
-	if o.Financial == Refunded {
+	switch o.Financial {
+	case Refunded:
 		return o.received()
+	case Partly:
+		return o.received().Sub(o.Current().Total)
 	}
 	return decimal.Zero
+}
+
+func (o *Order) refundObjects() []*object {
+	list := make([]*object, len(o.Refunds))
+	for i, r := range o.Refunds {
+		list[i] = &object{Type: "Refund", Implements: []string{"Node", "LegacyInteroperability"}, Fields: fields{
+			"id": gid("Refund", r.ID), "legacyResourceId": itoa(r.ID), "createdAt": utc(r.CreatedAt), "updatedAt": utc(r.CreatedAt), "note": nil,
+			"refundLineItems": pager("RefundLineItem", r.Lines, func(l RefundLine) int64 { return l.ID }, o.refundLineObject),
+		}}
+	}
+	return list
+}
+
+func (o *Order) refundLineObject(r RefundLine) *object {
+	f := fields{
+		"id": gid("RefundLineItem", r.ID), "quantity": r.Quantity, "restocked": false, "restockType": "NO_RESTOCK",
+		"subtotalSet": o.bag(r.Subtotal), "totalTaxSet": o.bag(r.Tax), "lineItem": nil, "location": nil,
+	}
+	for _, l := range o.Lines {
+		if l.ID == r.LineID {
+			f["lineItem"] = o.lineObject(l)
+		}
+	}
+	return &object{Type: "RefundLineItem", Fields: f}
 }
 
 func (o *Order) lineObject(l Line) *object {

@@ -40,6 +40,20 @@ func (s *Shop) queryOrder(args graph.Args) (any, error) {
 	return nil, nil
 }
 
+func (s *Shop) queryRefund(args graph.Args) (any, error) {
+	if err := s.mayReadOrders(); err != nil {
+		return nil, err
+	}
+	for _, o := range s.visible() {
+		for _, r := range o.refundObjects() {
+			if r.Fields["id"] == args.Text("id") {
+				return r, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
 func (s *Shop) queryOrders(args graph.Args) (any, error) {
 	orders, err := s.search(args)
 	if err != nil {

@@ -95,12 +95,12 @@ func fill(input graph.Args) func(*Subscription) {
 		for name, field := range map[string]*string{
 			"callbackUrl": &sub.URI, "uri": &sub.URI, "format": &sub.Format, "name": &sub.Name, "filter": &sub.Filter,
 		} {
-			if text := input.Text(name); text != "" {
+			if text, given := input[name].(string); given { // "" unsets
 				*field = text
 			}
 		}
-		if include := input.Texts("includeFields"); include != nil {
-			sub.Include = include
+		if _, given := input["includeFields"]; given {
+			sub.Include = input.Texts("includeFields")
 		}
 	}
 }

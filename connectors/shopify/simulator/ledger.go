@@ -169,13 +169,14 @@ func (l *Ledger) Cancel(o *Order, reason string) *Order {
 	return l.change(o, func(c *Order) {
 		at := c.UpdatedAt
 		c.CancelledAt, c.CancelReason = &at, reason
-		if c.Financial == Paid {
+		for i := range c.Lines {
+			c.Lines[i].Current = 0
+		}
+		if c.paid() {
+			l.giveBack(o, c)
 			c.Financial = Refunded
 		} else {
 			c.Financial = Voided
-		}
-		for i := range c.Lines {
-			c.Lines[i].Current = 0
 		}
 	})
 }
@@ -205,7 +206,43 @@ func (l *Ledger) Edit(o *Order, e Edit) *Order {
 			line.Current = want
 		}
 		l.fill(c, Draft{Lines: e.Add})
+		if c.paid() && l.giveBack(o, c) {
+			c.Financial = Partly
+		}
 	})
+}
+
+func (o *Order) paid() bool { return o.Financial == Paid || o.Financial == Partly }
+
+// giveBack books a refund for the units that a paid order lost; it reports
+// whether there were any.
+func (l *Ledger) giveBack(before, after *Order) bool {
+	refund := Refund{CreatedAt: after.UpdatedAt}
+	for i, was := range before.Lines {
+		is := after.Lines[i]
+		if is.Current >= was.Current {
+			continue
+		}
+		left, all := after.net(is, is.Current), before.net(was, was.Current)
+		refund.Lines = append(refund.Lines, RefundLine{
+			ID: 800_000_000_000 + l.id(), LineID: was.ID, Quantity: was.Current - is.Current, Subtotal: all.Sub(left),
+			Tax: sumTaxes(before.taxes(all, was.Taxes)).Sub(sumTaxes(after.taxes(left, is.Taxes))),
+		})
+	}
+	if len(refund.Lines) == 0 {
+		return false
+	}
+	refund.ID = 900_000_000_000 + l.id()
+	after.Refunds = append(after.Refunds, refund)
+	return true
+}
+
+func sumTaxes(taxes []TaxAmount) decimal.Decimal {
+	sum := decimal.Zero
+	for _, t := range taxes {
+		sum = sum.Add(t.Amount)
+	}
+	return sum
 }
 
 func (l *Ledger) change(o *Order, with func(*Order)) *Order {

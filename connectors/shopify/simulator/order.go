@@ -15,6 +15,7 @@ type Financial string
 const (
 	Pending  Financial = "pending"
 	Paid     Financial = "paid"
+	Partly   Financial = "partially_refunded"
 	Refunded Financial = "refunded"
 	Voided   Financial = "voided"
 )
@@ -51,6 +52,7 @@ type Order struct {
 	Lines         []Line
 	ShippingLines []ShippingLine
 	Discounts     []Discount
+	Refunds       []Refund
 	Note          string
 	Tags          []string
 	Gateway       string
@@ -97,6 +99,22 @@ type Discount struct {
 type Allocation struct {
 	Discount int
 	Amount   decimal.Decimal
+}
+
+// Refund tells what was given back for units that were taken off a paid order.
+type Refund struct {
+	ID        int64
+	CreatedAt time.Time
+	Lines     []RefundLine
+}
+
+// RefundLine is what was given back for some units of one line.
+type RefundLine struct {
+	ID       int64
+	LineID   int64
+	Quantity int
+	Subtotal decimal.Decimal // after discounts, with its tax when prices include it
+	Tax      decimal.Decimal
 }
 
 // Totals are an order's sums. With TaxesIncluded, Subtotal and Shipping hold
@@ -220,6 +238,7 @@ func (o *Order) clone() *Order {
 		c.Lines[i].Discounts = slices.Clone(o.Lines[i].Discounts)
 	}
 	c.Discounts = slices.Clone(o.Discounts)
+	c.Refunds = slices.Clone(o.Refunds)
 	c.Tags = slices.Clone(o.Tags)
 	return &c
 }

@@ -46,7 +46,7 @@ func (l *Ledger) orderPayload(o *Order) fields {
 		"buyer_accepts_marketing": false, "note": orNull(o.Note), "note_attributes": []any{},
 		"tags": strings.Join(o.Tags, ", "), "merchant_business_entity_id": "MTU0ODM4MDAwOQ", "merchant_of_record_app_id": nil,
 		"customer": nil, "company": nil, "billing_address": nil, "shipping_address": nil,
-		"fulfillments": []any{}, "refunds": []any{}, "returns": []any{}, "line_item_groups": []any{},
+		"fulfillments": []any{}, "returns": []any{}, "line_item_groups": []any{},
 		"total_weight": 0,
 	}
 	if o.CancelledAt != nil {
@@ -65,6 +65,7 @@ func (l *Ledger) orderPayload(o *Order) fields {
 		p["shipping_address"] = addressPayload(*o.Shipping)
 	}
 	p["line_items"] = each(o.Lines, o.linePayload)
+	p["refunds"] = each(o.Refunds, l.refundPayload(o))
 	p["shipping_lines"] = each(o.ShippingLines, o.shippingPayload)
 	o.discountPayload(p)
 	o.totalsPayload(p)
@@ -151,6 +152,23 @@ func (o *Order) shippingPayload(s ShippingLine) fields {
 		"current_discounted_price_set": o.moneySet(s.net()),
 		"discount_allocations":         each(s.Discounts, o.allocationPayload),
 		"tax_lines":                    each(o.taxes(s.net(), s.Taxes), o.taxPayload),
+	}
+}
+
+func (l *Ledger) refundPayload(o *Order) func(Refund) fields {
+	return func(r Refund) fields {
+		return fields{
+			"id": r.ID, "admin_graphql_api_id": gid("Refund", r.ID), "order_id": o.ID, "user_id": nil, "note": nil, "restock": false,
+			"created_at": l.time(r.CreatedAt), "processed_at": l.time(r.CreatedAt),
+			"transactions": []any{}, "order_adjustments": []any{}, "duties": []any{},
+			"refund_line_items": each(r.Lines, func(line RefundLine) fields {
+				return fields{
+					"id": line.ID, "line_item_id": line.LineID, "location_id": nil, "quantity": line.Quantity, "restock_type": "no_restock",
+					"subtotal": number(line.Subtotal), "subtotal_set": o.moneySet(line.Subtotal),
+					"total_tax": number(line.Tax), "total_tax_set": o.moneySet(line.Tax),
+				}
+			}),
+		}
 	}
 }
 

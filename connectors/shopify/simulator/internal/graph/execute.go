@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -69,8 +70,18 @@ type execution struct {
 	errors gqlerror.List
 }
 
-func (e *execution) fail(path ast.Path, format string, args ...any) {
-	e.errors = append(e.errors, gqlerror.ErrorPathf(slices.Clone(path), format, args...))
+// CodedError is a resolver's error with the code that clients tell it by.
+type CodedError struct{ Code, Message string }
+
+func (e *CodedError) Error() string { return e.Message }
+
+func (e *execution) fail(path ast.Path, err error) {
+	told := gqlerror.ErrorPathf(slices.Clone(path), "%s", err)
+	var coded *CodedError
+	if errors.As(err, &coded) {
+		told.Extensions = map[string]any{"code": coded.Code}
+	}
+	e.errors = append(e.errors, told)
 }
 
 func (e *execution) object(o *Object, set ast.SelectionSet, path ast.Path) map[string]any {
@@ -143,7 +154,7 @@ func (e *execution) field(o *Object, f *ast.Field, below ast.SelectionSet, path 
 	}
 	value, known := o.Fields[f.Name]
 	if !known {
-		e.fail(path, "the simulator does not simulate %s.%s", o.Type, f.Name)
+		e.fail(path, fmt.Errorf("the simulator does not simulate %s.%s", o.Type, f.Name))
 		return nil
 	}
 	if resolve, ok := value.(Resolver); ok {
@@ -152,7 +163,7 @@ func (e *execution) field(o *Object, f *ast.Field, below ast.SelectionSet, path 
 			value, err = resolve(args)
 		}
 		if err != nil {
-			e.fail(path, "%s", err)
+			e.fail(path, err)
 			return nil
 		}
 	}

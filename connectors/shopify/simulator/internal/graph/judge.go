@@ -15,12 +15,35 @@ import (
 // Judge checks a parsed request by a schema, as a real server does first.
 func Judge(schema *ast.Schema, doc *ast.QueryDocument, op *ast.OperationDefinition, vars map[string]any) gqlerror.List {
 	if errs := validator.ValidateWithRules(schema, doc, nil); len(errs) > 0 {
+		for _, err := range errs {
+			err.Extensions = map[string]any{"code": staticCode(err.Rule)}
+		}
 		return errs
 	}
 	if _, err := validator.VariableValues(schema, op, vars); err != nil {
-		return gqlerror.List{gqlerror.Wrap(err)}
+		wrong := gqlerror.Wrap(err)
+		wrong.Extensions = map[string]any{"code": "INVALID_VARIABLE"}
+		return gqlerror.List{wrong}
 	}
 	return nil
+}
+
+// staticCode is how Shopify calls a breach of one of the specification's
+// rules: in camel case, unlike the codes of what fails at run time.
+func staticCode(rule string) string {
+	switch rule {
+	case "FieldsOnCorrectType":
+		return "undefinedField"
+	case "KnownArgumentNames":
+		return "argumentNotAccepted"
+	case "ProvidedRequiredArguments":
+		return "missingRequiredArguments"
+	case "KnownTypeNames":
+		return "undefinedType"
+	case "":
+		return "badRequest"
+	}
+	return strings.ToLower(rule[:1]) + rule[1:]
 }
 
 // Check says what in an answer's data contradicts the schema: missing fields,
