@@ -3,6 +3,7 @@ package orders
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +16,7 @@ import (
 )
 
 // shopOrder draws an order as a shop charges it: odd-cent discounts, shipping,
-// tips, tax rounded half up per line.
+// tax rounded half up per line. A rate "0.2+0.055" is two taxes on one line.
 func shopOrder(rates []string, included bool) *rapid.Generator[record.Order] {
 	return rapid.Custom(func(t *rapid.T) record.Order {
 		o := sale()
@@ -40,13 +41,17 @@ func shopOrder(rates []string, included bool) *rapid.Generator[record.Order] {
 		}
 		for i := range o.Lines {
 			l := &o.Lines[i]
-			rate := dec(rapid.SampledFrom(rates).Draw(t, "rate"))
-			base := decimal.NewFromInt(1)
+			drawn := strings.Split(rapid.SampledFrom(rates).Draw(t, "rate"), "+")
+			share := decimal.NewFromInt(1)
 			if included {
-				base = base.Add(rate)
+				for _, rate := range drawn {
+					share = share.Add(dec(rate))
+				}
 			}
-			if rate.IsPositive() {
-				l.Taxes = []record.TaxLine{{Title: "tax", Rate: rate, Amount: l.Net().Mul(rate).DivRound(base, 16).Round(2)}}
+			for _, rate := range drawn {
+				if amount := l.Net().Mul(dec(rate)).DivRound(share, 16).Round(2); rate != "0" {
+					l.Taxes = append(l.Taxes, record.TaxLine{Title: "tax", Rate: dec(rate), Amount: amount})
+				}
 			}
 			o.Total, o.TotalTax = o.Total.Add(l.Net()), o.TotalTax.Add(l.Tax())
 			if !included {
@@ -63,6 +68,7 @@ func shopOrder(rates []string, included bool) *rapid.Generator[record.Order] {
 // to be right without any correction.
 func TestMoneyIsNeverSilentlyWrong(t *testing.T) {
 	european, newYork := []string{"0.2", "0.055", "0"}, []string{"0.08875"}
+	stacked := []string{"0.08875", "0.08875+0.055", "0"}
 	for _, cell := range []struct {
 		name     string
 		rates    []string
@@ -75,6 +81,9 @@ func TestMoneyIsNeverSilentlyWrong(t *testing.T) {
 		{"forced, excluded", european, false, true, false, -1, true},
 		{"forced, included", european, true, true, true, -1, true},
 		{"forced, 8.875 %", newYork, false, true, false, -1, true},
+		{"forced, two taxes", stacked, false, true, false, -1, true},
+		{"forced, two taxes included", stacked, true, true, true, -1, true},
+		{"globally, two taxes", stacked, false, false, false, -1, false},
 		{"per line, included", european, true, false, true, 2, true},
 		{"globally, included", european, true, false, false, 2, true},
 		{"per line, excluded", european, false, false, true, -1, true},

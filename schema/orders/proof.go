@@ -25,9 +25,10 @@ type Proof struct {
 	Fault        *fault.Fault // not equal and not to be closed
 }
 
-// Prove compares the target's totals with the shop's. A rounding line that the
-// order has already counts towards the limit, so that repeating the correction
-// can never add up to more than it.
+// Prove compares the target's totals with the shop's: promise 3, see
+// TestMoneyIsNeverSilentlyWrong. A rounding line that the order has already
+// counts towards the limit, so that repeating the correction can never add up
+// to more than it.
 func Prove(r Rules, terms record.SalesTerms, o record.Order, res Resolved, state record.OrderState) Proof {
 	r = r.WithDefaults()
 	p := Proof{Difference: o.Total.Sub(state.Total), TaxDifference: shopTax(o).Sub(state.Tax)}
