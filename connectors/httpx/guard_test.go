@@ -1,0 +1,113 @@
+package httpx_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/connectors/httpx"
+	"towpath/schema/fault"
+)
+
+func TestAllowed(t *testing.T) {
+	for address, want := range map[string]struct{ public, private bool }{
+		"8.8.8.8":                {true, true},
+		"2606:4700::1111":        {true, true},
+		"127.0.0.1":              {false, true},
+		"127.9.9.9":              {false, true},
+		"::1":                    {false, true},
+		"10.1.2.3":               {false, true},
+		"172.16.0.1":             {false, true},
+		"172.32.0.1":             {true, true},
+		"192.168.1.1":            {false, true},
+		"100.64.0.1":             {false, true},
+		"fd12:3456::1":           {false, true},
+		"198.18.0.1":             {false, true},
+		"169.254.169.254":        {false, false}, // metadata of most clouds
+		"fe80::1":                {false, false},
+		"fe80::1%eth0":           {false, false},
+		"fd00:ec2::254":          {false, false},
+		"100.100.100.200":        {false, false},
+		"0.0.0.0":                {false, false},
+		"::":                     {false, false},
+		"255.255.255.255":        {false, false},
+		"224.0.0.1":              {false, false},
+		"ff02::1":                {false, false},
+		"::ffff:127.0.0.1":       {false, true},
+		"::ffff:169.254.169.254": {false, false},
+		"::127.0.0.1":            {false, true},
+		"64:ff9b::7f00:1":        {false, true},
+		"64:ff9b::a9fe:a9fe":     {false, false},
+		"64:ff9b::808:808":       {true, true},
+		"2002:7f00:1::":          {false, true},
+		"2002:a9fe:a9fe::1":      {false, false},
+	} {
+		addr := netip.MustParseAddr(address)
+		assert.Equal(t, want.public, httpx.Allowed(addr, false), address)
+		assert.Equal(t, want.private, httpx.Allowed(addr, true), "%s, private", address)
+	}
+	assert.False(t, httpx.Allowed(netip.Addr{}, true))
+}
+
+// Whatever the notation: nothing public-only ever reaches what is refused.
+func FuzzAllowed(f *testing.F) {
+	f.Add([]byte{127, 0, 0, 1})
+	f.Add(netip.MustParseAddr("64:ff9b::7f00:1").AsSlice())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		addr, ok := netip.AddrFromSlice(raw)
+		if !ok {
+			return
+		}
+		public, private := httpx.Allowed(addr, false), httpx.Allowed(addr, true)
+		if public && !private {
+			t.Fatalf("%s: private connections may dial more, not less", addr)
+		}
+		plain := addr.Unmap()
+		if public && (plain.IsLoopback() || plain.IsPrivate() || plain.IsLinkLocalUnicast() || plain.IsMulticast() || plain.IsUnspecified()) {
+			t.Fatalf("%s may be dialed", addr)
+		}
+	})
+}
+
+// The guard sees the resolved address: a name for loopback is refused like the
+// number, and the server behind it is never reached.
+func TestGuardOnResolvedAddress(t *testing.T) {
+	reached := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer server.Close()
+	target, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "2130706433"} {
+		where := "http://" + host + ":" + target.Port()
+		_, err := get(context.Background(), httpx.NewClient(httpx.Options{Room: "partner"}), where)
+		require.Error(t, err, host)
+		f := fault.Of(err)
+		if !strings.Contains(f.Detail, "lookup") { // some resolvers do not know the odd notations
+			assert.Equal(t, "partner.address_refused", f.Code, "%s: %s", host, f.Detail)
+			assert.Equal(t, fault.Invalid, f.Kind)
+		}
+	}
+	assert.False(t, reached)
+	resp, err := get(context.Background(), httpx.NewClient(httpx.Options{Room: "odoo", Private: true}), server.URL)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, resp.status)
+	assert.True(t, reached)
+}
+
+// A proxy from the environment would dial in our place, unguarded.
+func TestEnvironmentProxyIsIgnored(t *testing.T) {
+	used := false
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { used = true }))
+	defer proxy.Close()
+	t.Setenv("HTTP_PROXY", proxy.URL)
+	_, err := get(context.Background(), httpx.NewClient(httpx.Options{Private: true}), "http://169.254.169.254/latest/meta-data")
+	assert.Equal(t, "http.address_refused", fault.Of(err).Code)
+	assert.False(t, used)
+}
