@@ -50,7 +50,20 @@ func (r *reader) lines(p orderPayload) []record.Line {
 	if fees, _ := r.optionalAmount(place{}, "current_total_additional_fees_set", p.CurrentFees, ""); fees.IsPositive() {
 		lines = append(lines, service("fee", record.LineFee, "Additional fees", fees))
 	}
+	r.distinct(lines)
 	return lines
+}
+
+// distinct refuses an id that stands twice: two lines would become one.
+func (r *reader) distinct(lines []record.Line) {
+	seen := make(map[string]bool, len(lines))
+	for _, l := range lines {
+		if seen[l.ExternalID] {
+			r.fail("line_items", "holds an id twice")
+			return
+		}
+		seen[l.ExternalID] = true
+	}
 }
 
 // item reads one line item as it is now, and the quantity first ordered.

@@ -258,6 +258,7 @@ func TestBadPayloads(t *testing.T) {
 		{"half a unit", "line_items[1].quantity", line("quantity", 0.5)},
 		{"an absurd rate", "line_items[1].tax_lines.rate", line("tax_lines", []any{object{"title": "x", "rate": json.Number("1e999"), "price_set": money("1")}})},
 		{"a line without id", "line_items[1].id", line("id", nil)},
+		{"two lines of one id", "line_items", line("id", 500101)},
 		{"NUL in a SKU", "line_items[1].sku", line("sku", "\x00")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
