@@ -52,7 +52,7 @@ func TestRowsGetTheirOwnResults(t *testing.T) {
 	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
 		op := NewOp(s, opConfig(r))
 		all := crowd(op, 6)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		requireFault(t, all[1].err, fault.Invalid, "odoo.bad_row")
 		requireFault(t, all[4].err, fault.Invalid, "odoo.guilty")
 		for _, i := range []int{0, 2, 3, 5} {
@@ -83,7 +83,7 @@ func TestAKeyThatFailedAloneStaysAloneUntilItSucceeds(t *testing.T) {
 			for _, key := range []string{"busy", "x", "4", "y"} {
 				submit(context.Background(), op, row{key: key})
 			}
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			return r.sent()[before:]
 		}
 		require.Equal(t, [][]string{{"busy"}, {"x", "4", "y"}, {"4"}}, round())
@@ -107,7 +107,7 @@ func TestResendsAreBoundedAndEndAlone(t *testing.T) {
 	}
 	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
 		all := crowd(NewOp(s, opConfig(r)), 3)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		requireFault(t, all[1].err, fault.Transient, "batch.resend")
 		require.NoError(t, all[2].err)
 		require.Equal(t, 1+1+maxResends+1, len(r.calls))
@@ -132,7 +132,7 @@ func TestABadRowIsFoundByBisectionAndHarmsNobody(t *testing.T) {
 					op := NewOp(s, opConfig(r))
 					op.lane.size.window = 200
 					all := crowd(op, 101)
-					time.Sleep(5 * time.Minute)
+					pass(5 * time.Minute)
 					for i, f := range all {
 						if slices.Contains(bad, fmt.Sprint(i)) {
 							requireFault(t, f.err, kind, "odoo.refused")
@@ -167,15 +167,14 @@ func TestSystemicFailuresReachEveryRowUnbisected(t *testing.T) {
 		t.Run(err.Error(), func(t *testing.T) {
 			r := &remote{took: time.Second}
 			r.answer = func(_ context.Context, rows []row) ([]Result[string], error) {
-				if len(r.calls) == 2 {
+				if r.count() == 2 {
 					return nil, err
 				}
 				return echo(rows), nil
 			}
 			bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
 				all := crowd(NewOp(s, opConfig(r)), 10)
-				time.Sleep(2 * time.Second)
-				synctest.Wait()
+				pass(2 * time.Second)
 				require.Equal(t, 2, len(r.calls))
 				seen := map[*fault.Fault]bool{}
 				for _, f := range all[1:] {
@@ -204,8 +203,7 @@ func TestADeadSystemIsNotHammered(t *testing.T) {
 	bubble(t, Config{Calls: 4}, r, func(t *testing.T, s *Scheduler) {
 		op, other := NewOp(s, opConfig(r)), NewOp(s, opConfig(r))
 		all := append(crowd(op, 300), crowd(other, 200)...)
-		time.Sleep(10 * time.Millisecond)
-		synctest.Wait()
+		pass(10 * time.Millisecond)
 		for _, f := range all {
 			requireFault(t, f.err, fault.Transient, "odoo.unreachable")
 		}
@@ -217,7 +215,7 @@ func TestADeadSystemIsNotHammered(t *testing.T) {
 		// Callers come again every 10 ms for a minute: one probe per cool-down.
 		before := len(r.calls)
 		for range 6000 {
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			submit(context.Background(), op, row{key: "x"})
 			submit(context.Background(), op, row{key: "y"})
 		}
@@ -229,9 +227,9 @@ func TestADeadSystemIsNotHammered(t *testing.T) {
 		}
 
 		dead = false
-		time.Sleep(lastCooldown)
+		pass(lastCooldown)
 		healed := crowd(op, 50)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for _, f := range healed {
 			require.NoError(t, f.err)
 		}
@@ -255,7 +253,7 @@ func TestOnlyTheFailingOperationCoolsDown(t *testing.T) {
 func TestTimeoutsHalveAndCoolDownWhenTheyRepeat(t *testing.T) {
 	r := &remote{}
 	r.answer = func(ctx context.Context, rows []row) ([]Result[string], error) {
-		if len(r.calls) == 1 {
+		if r.count() == 1 {
 			time.Sleep(time.Second)
 			return echo(rows), nil
 		}
@@ -267,14 +265,12 @@ func TestTimeoutsHalveAndCoolDownWhenTheyRepeat(t *testing.T) {
 		cfg.Timeout = 10 * time.Second
 		op := NewOp(s, cfg)
 		all := crowd(op, 60)
-		time.Sleep(11 * time.Second)
-		synctest.Wait()
+		pass(11 * time.Second)
 		requireFault(t, all[1].err, fault.Uncertain, "batch.timeout")
 		require.Equal(t, 20, len(r.calls[1]))
 		require.Equal(t, 10, len(r.calls[2]))
-		require.False(t, all[59].ended)
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		require.False(t, all[59].ended.Load())
+		pass(10 * time.Second)
 		require.Equal(t, 3, len(r.calls))
 		requireFault(t, all[59].err, fault.Uncertain, "batch.timeout")
 	})
@@ -283,7 +279,7 @@ func TestTimeoutsHalveAndCoolDownWhenTheyRepeat(t *testing.T) {
 func TestRateLimitPausesTheSystem(t *testing.T) {
 	r := &remote{}
 	r.answer = func(_ context.Context, rows []row) ([]Result[string], error) {
-		if len(r.calls) == 1 {
+		if r.count() == 1 {
 			return nil, fault.New(fault.RateLimited, "odoo.limited", "slow").WithAfter(30 * time.Second)
 		}
 		return echo(rows), nil
@@ -294,8 +290,8 @@ func TestRateLimitPausesTheSystem(t *testing.T) {
 		requireFault(t, submit(context.Background(), op, row{key: "x"}).err, fault.RateLimited, "odoo.limited")
 		a := submit(context.Background(), op, row{key: "x"})
 		b := submit(context.Background(), other, row{key: "x"})
-		require.False(t, a.ended || b.ended)
-		time.Sleep(time.Minute)
+		require.False(t, a.ended.Load() || b.ended.Load())
+		pass(time.Minute)
 		require.NoError(t, a.err)
 		require.NoError(t, b.err)
 		require.Equal(t, began.Add(30*time.Second), a.at)
@@ -316,7 +312,7 @@ func TestDefectsOfTheCallStrandNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &remote{took: time.Second}
 			r.answer = func(_ context.Context, rows []row) ([]Result[string], error) {
-				if len(r.calls) == 2 {
+				if r.count() == 2 {
 					return c.answer()
 				}
 				return echo(rows), nil
@@ -324,7 +320,7 @@ func TestDefectsOfTheCallStrandNobody(t *testing.T) {
 			bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
 				op := NewOp(s, opConfig(r))
 				all := crowd(op, 30)
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				require.NoError(t, all[0].err)
 				requireFault(t, all[1].err, c.kind, c.code)
 				require.NoError(t, all[29].err)

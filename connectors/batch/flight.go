@@ -187,9 +187,9 @@ func (f *flight) answer(rows []*entry, outcomes []outcome, flush *Flush) {
 		case err == nil:
 			delete(l.guilty, e.key)
 			l.land(e, outcomes[i].answer, nil)
-		case errors.Is(err, Resend) && !e.solo:
+		case errors.Is(err, Resend) && (e.resends < maxResends || !e.solo):
 			e.resends++
-			e.solo = e.resends > maxResends
+			e.solo = e.solo || e.resends > maxResends
 			again = append(again, e)
 			flush.Resent++
 		case errors.Is(err, Resend):

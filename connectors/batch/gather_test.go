@@ -23,8 +23,7 @@ func TestALoneRowLeavesAtOnceAndOthersGatherMeanwhile(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, [][]string{{"0"}}, r.sent())
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		pass(2 * time.Second)
 		require.Equal(t, [][]string{{"0"}, {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}}, r.sent())
 		require.Equal(t, began, r.at[0])
 		require.Equal(t, began.Add(time.Second), r.at[1])
@@ -52,7 +51,7 @@ func TestLaterStagesGoFirst(t *testing.T) {
 		for _, p := range []Priority{Load, Read, Confirm} {
 			submit(context.Background(), ops[p], row{key: p.String()})
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.Equal(t, [][]string{{"first"}, {"confirm"}, {"read"}, {"load"}}, r.sent())
 	})
 }
@@ -77,7 +76,7 @@ func TestSourcesShareByWeight(t *testing.T) {
 			submit(context.Background(), op, row{key: fmt.Sprint("vip", i), source: "vip"})
 		}
 		submit(context.Background(), op, row{key: "small", source: "small"})
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		require.Equal(t, [][]string{
 			{"first"}, {"bulk0", "vip0", "vip1", "small"}, {"bulk1", "vip2", "bulk2", "bulk3"}, {"bulk4", "bulk5", "bulk6", "bulk7"},
 		}, r.sent())
@@ -92,7 +91,7 @@ func TestGroupsTravelApartAndInTurn(t *testing.T) {
 		for i := range 4 {
 			submit(context.Background(), op, row{key: fmt.Sprint(i), group: fmt.Sprint(i % 2)})
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.Equal(t, [][]string{{"first"}, {"0", "2"}, {"1", "3"}}, r.sent())
 	})
 }
@@ -107,7 +106,7 @@ func TestKeysAreUniqueInFlightAndEqualRowsShareAFuture(t *testing.T) {
 		b := submit(ctx, op, row{key: "k", content: "b"})
 		back := submit(ctx, op, row{key: "k", content: "a"}) // after b, or b would win
 		fenced := submit(ctx, op, row{key: "k", content: "a", fence: 7})
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.Equal(t, 4, len(r.calls))
 		require.Equal(t, 1, r.most)
 		require.Equal(t, []string{"k=a", "k=a", "k=b", "k=a", "k=a"},
@@ -127,7 +126,7 @@ func TestReadsShareOnlyWhatWasNotSent(t *testing.T) {
 		first := submit(ctx, op, row{key: "k"})
 		second := submit(ctx, op, row{key: "k"})
 		third := submit(ctx, op, row{key: "k"})
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Equal(t, 2, len(r.calls))
 		require.Equal(t, time.Second, second.at.Sub(first.at))
 		require.Equal(t, second.at, third.at)
@@ -145,7 +144,7 @@ func TestStaleFencesAreDroppedByOneQuestion(t *testing.T) {
 		good := submit(ctx, op, row{key: "b", fence: 1})
 		free := submit(ctx, op, row{key: "c"})
 		newer := submit(ctx, op, row{key: "a", fence: 2})
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		requireFault(t, stale.err, fault.Conflict, "batch.superseded")
 		require.NoError(t, good.err)
 		require.NoError(t, free.err)
@@ -178,7 +177,7 @@ func TestRowsNobodyWaitsForAreNotSent(t *testing.T) {
 		synctest.Wait()
 		require.ErrorIs(t, left.err, context.Canceled)
 		requireFault(t, left.err, fault.Transient, "batch.abandoned")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		requireFault(t, tooLate.err, fault.Transient, "batch.deadline")
 		require.NoError(t, shared.err)
 		require.NoError(t, patient.err)
@@ -204,7 +203,7 @@ func TestACallerWhoLeavesAbandonsItsFutureNotTheCall(t *testing.T) {
 		requireFault(t, left.err, fault.Uncertain, "batch.abandoned")
 		_, err := op.Do(ctx, row{key: "dead on arrival"})
 		requireFault(t, err, fault.Transient, "batch.abandoned")
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		require.NoError(t, stays.err)
 		require.Equal(t, 1, len(r.calls))
 	})
@@ -222,11 +221,11 @@ func TestBackPressureRefusesAtOnceAndPerStage(t *testing.T) {
 		submit(ctx, op, row{key: "1"})
 		submit(ctx, op, row{key: "1", content: "chained"})
 		full := submit(ctx, op, row{key: "3"})
-		require.True(t, full.ended)
+		require.True(t, full.ended.Load())
 		require.Positive(t, requireFault(t, full.err, fault.Transient, "batch.full").After)
 		shares := submit(ctx, op, row{key: "1", content: "chained"})
 		ok := submit(ctx, last, row{key: "4"})
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.NoError(t, ok.err)
 		require.NoError(t, shares.err)
 		require.Zero(t, s.queueLength())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,6 +82,12 @@ func (r *remote) observe(f Flush) {
 	r.flushes = append(r.flushes, f)
 }
 
+func (r *remote) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.calls)
+}
+
 func (r *remote) sent() (out [][]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +113,7 @@ func opConfig(r *remote) OpConfig[row, string] {
 type future struct {
 	answer string
 	err    error
-	ended  bool
+	ended  atomic.Bool
 	at     time.Time
 }
 
@@ -114,10 +121,17 @@ func submit(ctx context.Context, op *Op[row, string], r row) *future {
 	f := &future{}
 	go func() {
 		f.answer, f.err = op.Do(ctx, r)
-		f.ended, f.at = true, time.Now()
+		f.at = time.Now()
+		f.ended.Store(true)
 	}()
 	synctest.Wait() // so that rows arrive in the order of the test
 	return f
+}
+
+// pass lets fake time pass and everything settle.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // bubble runs a test on fake time; it fails if a goroutine outlives it.

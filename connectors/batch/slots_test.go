@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -51,12 +50,11 @@ func TestASlotIsKeptWhileThereIsWorkAndReleasedWhenIdle(t *testing.T) {
 		for i := range 4 {
 			_, err := op.Do(context.Background(), row{key: fmt.Sprint(i)})
 			require.NoError(t, err)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		require.Equal(t, 1, slots.took)
 		require.Empty(t, slots.free)
-		time.Sleep(slotIdle)
-		synctest.Wait()
+		pass(slotIdle)
 		require.Len(t, slots.free, 1)
 		require.Zero(t, s.loops)
 	})
@@ -73,7 +71,7 @@ func TestABusySlotIsOfferedToOtherProcesses(t *testing.T) {
 		crowd(mine, 30)
 		began := time.Now()
 		f := submit(context.Background(), theirs, row{key: "theirs"})
-		time.Sleep(40 * time.Second)
+		pass(40 * time.Second)
 		require.NoError(t, f.err)
 		require.Equal(t, 11*time.Second, f.at.Sub(began))
 		require.Equal(t, 31, len(r.calls))
@@ -92,7 +90,7 @@ func TestNoMoreCallsThanSlots(t *testing.T) {
 			oc := opConfig(r)
 			oc.MaxRows = 2
 			all := crowd(NewOp(s, oc), 100)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			for _, f := range all {
 				require.NoError(t, f.err)
 			}
@@ -112,7 +110,7 @@ func TestSlotsThatCannotBeAskedForFailFastAndHeal(t *testing.T) {
 		requireFault(t, submit(context.Background(), op, row{key: "a"}).err, fault.Transient, "batch.slots")
 		require.Equal(t, 1, slots.took)
 		slots.err = nil
-		time.Sleep(firstCooldown)
+		pass(firstCooldown)
 		require.NoError(t, submit(context.Background(), op, row{key: "a"}).err)
 		require.False(t, s.circuit.open())
 	})
@@ -121,7 +119,7 @@ func TestSlotsThatCannotBeAskedForFailFastAndHeal(t *testing.T) {
 func TestAProbeThatWasNeverSentMakesRoomForAnother(t *testing.T) {
 	r := &remote{}
 	r.answer = func(_ context.Context, rows []row) ([]Result[string], error) {
-		if len(r.calls) == 1 {
+		if r.count() == 1 {
 			return nil, errors.New("oops")
 		}
 		return echo(rows), nil
@@ -129,7 +127,7 @@ func TestAProbeThatWasNeverSentMakesRoomForAnother(t *testing.T) {
 	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
 		op := NewOp(s, opConfig(r))
 		require.Error(t, submit(context.Background(), op, row{key: "a"}).err)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		short, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		requireFault(t, submit(short, op, row{key: "a"}).err, fault.Transient, "batch.deadline")
