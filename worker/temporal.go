@@ -131,3 +131,16 @@ func (l sdkLogger) Debug(msg string, kv ...any) {}
 func (l sdkLogger) Info(msg string, kv ...any)  { l.log.Debug().Fields(kv).Msg("temporal: " + msg) }
 func (l sdkLogger) Warn(msg string, kv ...any)  { l.log.Warn().Fields(kv).Msg("temporal: " + msg) }
 func (l sdkLogger) Error(msg string, kv ...any) { l.log.Error().Fields(kv).Msg("temporal: " + msg) }
+
+// Pollers counts who listens on a task queue: a queue with none is an alarm.
+func Pollers(ctx context.Context, c client.Client, queue string) (int, error) {
+	kind := enumspb.TASK_QUEUE_TYPE_ACTIVITY
+	if queue == contract.QueueMain {
+		kind = enumspb.TASK_QUEUE_TYPE_WORKFLOW
+	}
+	r, err := c.DescribeTaskQueue(ctx, queue, kind)
+	if err != nil {
+		return 0, err
+	}
+	return len(r.Pollers), nil
+}

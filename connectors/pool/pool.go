@@ -5,7 +5,6 @@ package pool
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"sync"
 	"time"
 
@@ -82,8 +81,8 @@ func (p *Pool) Get(ctx context.Context, name string) (connectors.Connector, erro
 	if err != nil {
 		return nil, err
 	}
-	if old, ok := e.connector.(io.Closer); ok {
-		go func() { _ = old.Close() }() // lets calls in flight end
+	if e.connector != nil {
+		go closeIt(e.connector) // lets calls in flight end
 	}
 	e.connector, e.revision, e.checked = fresh, stored.Revision, time.Now()
 	return fresh, nil
@@ -106,14 +105,25 @@ func (p *Pool) build(s Stored) (connectors.Connector, error) {
 	return d.Open(connectors.Settings{Name: s.Name, Config: settings, Runtime: p.runtime})
 }
 
+// closeIt ends a connector that has something to end, within a call's time.
+func closeIt(c connectors.Connector) {
+	closer, ok := c.(interface {
+		Close(ctx context.Context) error
+	})
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 70*time.Second)
+	defer cancel()
+	_ = closer.Close(ctx)
+}
+
 // Close closes all connectors that can be closed.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.open {
-		if c, ok := e.connector.(io.Closer); ok {
-			_ = c.Close()
-		}
+		closeIt(e.connector)
 	}
 	p.open = map[string]*entry{}
 }

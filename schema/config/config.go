@@ -31,7 +31,7 @@ type Config struct {
 	MetricsAddr string        // TOWPATH_METRICS_LISTEN: where a worker serves /metrics; empty: nowhere
 }
 
-// Variable documents one environment variable; towpath help config prints
+// Variable documents one environment variable; towpath config prints
 // them and docs/operate.md is checked against them.
 type Variable struct{ Name, Default, Doc string }
 
@@ -95,7 +95,7 @@ func read(getenv func(string) string) (Config, error) {
 	}
 	if len(wrong) > 0 {
 		return c, fault.New(fault.Invalid, "config.invalid", "the configuration is not complete:\n  %s", strings.Join(wrong, "\n  ")).
-			WithResolution("set these environment variables; towpath help config lists all")
+			WithResolution("set these environment variables; towpath config lists all")
 	}
 	return c, nil
 }

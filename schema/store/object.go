@@ -409,3 +409,28 @@ WHERE NOT EXISTS (SELECT 1 FROM inbound_event i WHERE i.connection = $1 AND i.ki
 	}
 	return older, translate(err)
 }
+
+// Unbind unties an object from its record in the target and makes it due: the
+// next pass adopts or writes a new one.
+func (s *Store) Unbind(ctx context.Context, key Key, by string) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `
+UPDATE object SET epoch = epoch + 1, calls = 0, slow_tries = 0, priority = 1, due_at = now(), stage = NULL, applied_digest = ''
+WHERE connection = $1 AND kind = $2 AND external_id = $3`, key.Connection, key.Kind, key.ExternalID)
+		if err != nil {
+			return err
+		}
+		if n, _ := r.RowsAffected(); n == 0 {
+			return fault.New(fault.NotFound, "object.unknown", "nothing was ever received about it").WithResolution("check the id")
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM binding WHERE connection = $1 AND kind = $2 AND external_id = $3`,
+			key.Connection, key.Kind, key.ExternalID); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+INSERT INTO journal (connection, kind, external_id, epoch, fence, state, outcome, by, note, settled_at)
+SELECT connection, kind, external_id, epoch, fence, 'settled', 'untied', $4, 'untied from its record', now() FROM object
+WHERE connection = $1 AND kind = $2 AND external_id = $3`, key.Connection, key.Kind, key.ExternalID, by)
+		return err
+	})
+}

@@ -1,0 +1,114 @@
+// Command towpath keeps Odoo and the systems around it in step, durably.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"towpath/schema/config"
+	"towpath/schema/fault"
+	"towpath/workflows/contract"
+)
+
+// Exit codes: 0 done; 1 it failed, trying again may help; 2 the input or the
+// configuration is wrong; 3 something is wrong that a person must look at
+// (a check or proof that does not hold).
+const (
+	exitFailed = 1
+	exitInput  = 2
+	exitProof  = 3
+)
+
+// errProof ends a command whose work was done but whose result is not good.
+var errProof = errors.New("not everything is well")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	if err := root.ExecuteContext(ctx); err != nil {
+		os.Exit(explainError(os.Stderr, err))
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "towpath",
+		Short: "Keep Odoo and the systems around it in step, durably",
+		Long: `Towpath brings web-shop orders into Odoo exactly once and to the cent. Sync jobs,
+order imports and webhook deliveries are durable Temporal workflows; PostgreSQL
+is the book of record.
+
+Start with:  towpath demo        the main job, on this machine, proved
+             towpath dev         everything up, staying up`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: "start", Title: "Start here:"},
+		&cobra.Group{ID: "run", Title: "Run:"},
+		&cobra.Group{ID: "set", Title: "Set up:"},
+		&cobra.Group{ID: "steer", Title: "Look and steer:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("start", newDemo(), newDev())
+	add("run", newAPI(), newWorker(), newMigrate())
+	add("set", newApply(), newConnection(), newMap(), newBackfill())
+	add("steer", newExplain(), newParked(), newDoctor(), newForget(),
+		newDecision(contract.VerbRetry, "retry order/SHOP/ID", "Try an order again now", ""),
+		newDecision(contract.VerbSkip, "skip order/SHOP/ID --reason WHY", "Leave an order's present content alone", "Leave an order's present content alone. New content from the shop is looked at again."),
+		newDecision(contract.VerbEdit, "edit order/SHOP/ID --patch JSON", "Correct an order, then try it again", "Correct an order with a JSON merge patch over its canonical form, then try it again.\nThe correction stays in force for later content of the order."),
+	)
+	root.AddCommand(newHelpConfig())
+	return root
+}
+
+// newHelpConfig prints the environment variables.
+func newHelpConfig() *cobra.Command {
+	return &cobra.Command{
+		Use: "config", Short: "The environment variables that processes read", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			for _, v := range config.Variables {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s", v.Name, v.Doc)
+				if v.Default != "" {
+					fmt.Fprintf(cmd.OutOrStdout(), " (default %s)", v.Default)
+				}
+				fmt.Fprintln(cmd.OutOrStdout())
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "TEMPORAL_*               Temporal's own: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_…, or temporal.toml")
+		},
+	}
+}
+
+func explainError(w io.Writer, err error) int {
+	if errors.Is(err, errProof) {
+		return exitProof
+	}
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		fmt.Fprintf(w, "towpath: %v\n", err)
+		return exitInput // cobra's own: unknown command, flag or argument
+	}
+	fmt.Fprintf(w, "towpath: %s\n", f.Message)
+	if f.Field != "" {
+		fmt.Fprintf(w, "  where: %s\n", f.Field)
+	}
+	if f.Resolution != "" {
+		fmt.Fprintf(w, "  what to do: %s\n", f.Resolution)
+	}
+	if f.Kind == fault.Invalid || f.Kind == fault.NotFound || f.Kind == fault.Unsupported {
+		return exitInput
+	}
+	return exitFailed
+}

@@ -1,0 +1,17 @@
+// Package catalog lists the kinds of connectors: a new vendor is one folder
+// and one line here.
+package catalog
+
+import (
+	"towpath/connectors"
+	"towpath/connectors/odoo"
+	"towpath/connectors/shopify"
+)
+
+// All gives every kind.
+func All() []connectors.Definition {
+	return []connectors.Definition{
+		odoo.Definition(),
+		shopify.Definition,
+	}
+}
