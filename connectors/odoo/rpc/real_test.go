@@ -1,9 +1,14 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -329,6 +334,64 @@ func TestRealLoadOrders(t *testing.T) {
 		assert.Equal(t, want, verdicts(perRow), "%+v", refused.Messages)
 	})
 }
+
+// An answer that is lost after Odoo began is Uncertain, and the same load sent
+// again leaves each record exactly once: on every transport.
+func TestRealLostAnswer(t *testing.T) {
+	for _, transport := range []string{rpc.JSON2, rpc.JSONRPC, rpc.XMLRPC} {
+		t.Run(transport, func(t *testing.T) {
+			ctx := context.Background()
+			patient := open(t, realOdoo(t, transport))
+			hasty := realOdoo(t, transport)
+			// The login is quick and goes through; the load's answer does not.
+			hasty.HTTP = deafTo("load")
+			c := open(t, hasty)
+			tag := fmt.Sprint("lost-", transport, time.Now().UnixNano())
+			fields, rows := []string{"id", "name"}, [][]any{}
+			for i := range 50 {
+				rows = append(rows, []any{fmt.Sprintf("__towpath__.%s.%d", tag, i), fmt.Sprint(tag, i)})
+			}
+			_, err := c.Load(ctx, "res.partner", fields, rows, nil)
+			require.True(t, fault.Is(err, fault.Uncertain), "%v", err)
+			_, err = c.SearchCount(ctx, "res.partner", []any{[]any{"name", "like", tag}})
+			require.NoError(t, err, "only the load's answer is lost")
+
+			result, err := patient.Load(ctx, "res.partner", fields, rows, nil)
+			require.NoError(t, err)
+			_, whole := result.Judge(len(rows))
+			require.NoError(t, whole)
+			n, err := patient.SearchCount(ctx, "res.partner", []any{[]any{"name", "like", tag}})
+			require.NoError(t, err)
+			assert.EqualValues(t, len(rows), n)
+		})
+	}
+}
+
+// deafTo loses the answers to one method, after the server gave them.
+func deafTo(method string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		xmlName, jsonName := "<string>"+method+"</string>", `"`+method+`"`
+		if strings.HasSuffix(r.URL.Path, "/"+method) || strings.Contains(string(body), xmlName) || strings.Contains(string(body), jsonName) {
+			_ = answer.Body.Close()
+			return nil, errors.New("connection reset by peer")
+		}
+		return answer, nil
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Four lanes that load the same records: losers are told Transient, for all
 // rows, however Odoo puts the blame.

@@ -135,6 +135,9 @@ func readJSONRPC(got *reply) (answer, error) {
 		if e.Code.String() == "404" {
 			status = http.StatusNotFound
 		}
+		if e.Code.String() == "100" && e.Data.Name == "" {
+			e.Data.Name = "SessionExpiredException"
+		}
 		text := textOf(e.Data.Message)
 		if text == "" {
 			text = e.Message

@@ -148,6 +148,40 @@ func TestRateLimited(t *testing.T) {
 	assert.Equal(t, 7*time.Second, fault.Of(err).After)
 }
 
+// A refused password or an ended session makes the client log in anew.
+func TestLogsInAgain(t *testing.T) {
+	for body, code := range map[string]string{
+		`{"error": {"code": 100, "message": "Odoo Session Expired"}}`:                                            "odoo.session_expired",
+		`{"error": {"code": 200, "data": {"name": "odoo.exceptions.AccessDenied", "message": "Access Denied"}}}`: "odoo.access_denied",
+	} {
+		var logins, calls atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			sent, _ := io.ReadAll(r.Body)
+			switch {
+			case strings.Contains(string(sent), `"authenticate"`):
+				logins.Add(1)
+				fmt.Fprint(w, `{"result": 5}`)
+			case calls.Add(1) == 2:
+				fmt.Fprint(w, body)
+			default:
+				fmt.Fprint(w, `{"result": 3}`)
+			}
+		}))
+		c := open(t, rpc.Config{URL: server.URL, Database: "shop", Login: "bot", Password: "pw", Transport: rpc.JSONRPC, Private: true})
+		var err error
+		for i := range 3 {
+			_, err = c.SearchCount(context.Background(), "res.partner", nil)
+			if i == 1 {
+				assert.Equal(t, code, fault.Of(err).Code)
+			} else {
+				assert.NoError(t, err)
+			}
+		}
+		assert.EqualValues(t, 2, logins.Load())
+		server.Close()
+	}
+}
+
 func TestRedirectIsNotFollowed(t *testing.T) {
 	var hits atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
