@@ -61,7 +61,8 @@ type world struct {
 	fails   []string // what befalls the n-th call as a whole
 	took    []int    // ms
 	slots   int
-	fence   map[string]int64
+	fence   map[string]int64         // of each object, as in the book
+	current map[record.FenceKey]bool // confirmed for the next call
 	resent  map[int]bool
 	trouble bool // some call failed as a whole through no row's fault
 }
@@ -97,6 +98,7 @@ func (w *world) Current(_ context.Context, keys []record.FenceKey) (map[record.F
 	out := map[record.FenceKey]bool{}
 	for _, k := range keys {
 		out[k] = w.fence[k.ExternalID] <= k.Fence
+		w.current[k] = out[k]
 	}
 	return out, nil
 }
@@ -112,8 +114,11 @@ func (w *world) enter(rows []parcel) (fate string, took time.Duration) {
 		if r.group != rows[0].group {
 			w.breach("groups mixed")
 		}
-		if k := r.fenceKey(); k.Fence != 0 && w.fence[k.ExternalID] > k.Fence {
-			w.breach("row %d sent under stale fence", r.id)
+		if k := r.fenceKey(); k.Fence != 0 {
+			if !w.current[k] {
+				w.breach("row %d sent under a fence not confirmed for this call", r.id)
+			}
+			delete(w.current, k)
 		}
 		if r.key != 0 {
 			if w.inCall[r.name()]++; w.inCall[r.name()] > 1 {
@@ -218,7 +223,7 @@ func TestRandomSchedulesKeepTheRules(t *testing.T) {
 			fates = rapid.SliceOfN(rapid.SampledFrom([]string{"", "", "", "panic", "oops", "refused", "timeout", "contended", "limited"}), 1, 12).Draw(rt, "fates")
 		}
 		w := &world{
-			inCall: map[string]int{}, fence: map[string]int64{}, resent: map[int]bool{},
+			inCall: map[string]int{}, fence: map[string]int64{}, current: map[record.FenceKey]bool{}, resent: map[int]bool{},
 			fails: fates, slots: rapid.IntRange(1, 3).Draw(rt, "slots"),
 			took: rapid.SliceOfN(rapid.IntRange(0, 900), 1, 8).Draw(rt, "took ms"),
 		}
@@ -262,7 +267,9 @@ func (w *world) play(acts []act, maxRows int, closeEarly bool) {
 		}
 	}
 	if closeEarly {
+		w.mu.Lock()
 		w.trouble = true
+		w.mu.Unlock()
 	} else {
 		time.Sleep(time.Hour)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ type sharedSlots struct {
 	once sync.Once
 	free chan struct{} // made within the bubble, or fake time stands still
 	err  error
-	took int
+	took atomic.Int32
 }
 
 func newSlots(n int) *sharedSlots { return &sharedSlots{n: n} }
@@ -31,7 +32,7 @@ func (s *sharedSlots) Acquire(ctx context.Context, _ string, _ int) (func(), err
 			s.free <- struct{}{}
 		}
 	})
-	s.took++
+	s.took.Add(1)
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -52,7 +53,7 @@ func TestASlotIsKeptWhileThereIsWorkAndReleasedWhenIdle(t *testing.T) {
 			require.NoError(t, err)
 			pass(time.Second)
 		}
-		require.Equal(t, 1, slots.took)
+		require.Equal(t, int32(1), slots.took.Load())
 		require.Empty(t, slots.free)
 		pass(slotIdle)
 		require.Len(t, slots.free, 1)
@@ -108,7 +109,7 @@ func TestSlotsThatCannotBeAskedForFailFastAndHeal(t *testing.T) {
 		got := requireFault(t, submit(context.Background(), op, row{key: "a"}).err, fault.Transient, "batch.slots")
 		require.NotContains(t, got.Error(), "10.0.0.1")
 		requireFault(t, submit(context.Background(), op, row{key: "a"}).err, fault.Transient, "batch.slots")
-		require.Equal(t, 1, slots.took)
+		require.Equal(t, int32(1), slots.took.Load())
 		slots.err = nil
 		pass(firstCooldown)
 		require.NoError(t, submit(context.Background(), op, row{key: "a"}).err)
