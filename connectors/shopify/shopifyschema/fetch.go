@@ -48,19 +48,14 @@ func FetchPackage(name, version string, keep func(path string) bool) (string, er
 		return "", fmt.Errorf("make a folder in the cache: %w", err)
 	}
 	defer os.RemoveAll(work)
-	if err := npmPack(npm, work, name+"@"+version); err != nil {
+	if err := runNPM(npm, work, "pack", name+"@"+version, "--silent", "--ignore-scripts"); err != nil {
 		return "", err
 	}
 	unpacked := filepath.Join(work, "package")
 	if err := unpackOnly(work, unpacked, keep); err != nil {
 		return "", err
 	}
-	if err := os.Rename(unpacked, dir); err != nil {
-		if _, there := os.Stat(dir); there != nil {
-			return "", fmt.Errorf("move into the cache: %w", err)
-		}
-	}
-	return dir, nil
+	return dir, adopt(unpacked, dir)
 }
 
 // CacheDir is ${TOWPATH_CACHE:-$HOME/.cache/towpath}/shopify-schema, made when
@@ -81,13 +76,13 @@ func CacheDir() (string, error) {
 	return dir, nil
 }
 
-func npmPack(npm, dir, spec string) error {
+func runNPM(npm, dir string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "pack", spec, "--silent", "--ignore-scripts")
+	cmd := exec.CommandContext(ctx, npm, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: npm pack %s: %v: %s", ErrUnavailable, spec, err, out)
+		return fmt.Errorf("%w: npm %s %s: %v: %s", ErrUnavailable, args[0], args[1], err, out)
 	}
 	return nil
 }
@@ -138,4 +133,43 @@ func writeFile(path string, content io.Reader) error {
 		return err
 	}
 	return file.Close()
+}
+
+// InstallPackage gives a folder of Towpath's cache in whose node_modules an npm
+// package and what it needs are installed. No install script of theirs is run.
+func InstallPackage(name, version string) (string, error) {
+	root, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "node-"+strings.ReplaceAll(strings.TrimPrefix(name, "@"), "/", "-")+"-"+version)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		return "", fmt.Errorf("%w: npm is not installed", ErrUnavailable)
+	}
+	work, err := os.MkdirTemp(root, "install-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder in the cache: %w", err)
+	}
+	defer os.RemoveAll(work)
+	if err := os.WriteFile(filepath.Join(work, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
+		return "", err
+	}
+	if err := runNPM(npm, work, "install", name+"@"+version, "--silent", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+		return "", err
+	}
+	return dir, adopt(work, dir)
+}
+
+// adopt moves a finished folder to its place in the cache, unless another
+// process was faster.
+func adopt(made, dir string) error {
+	err := os.Rename(made, dir)
+	if _, there := os.Stat(dir); there == nil {
+		return nil
+	}
+	return fmt.Errorf("move into the cache: %w", err)
 }

@@ -86,6 +86,14 @@ type T interface {
 func Require(t T, version string) *ast.Schema {
 	t.Helper()
 	schema, err := Load(version)
+	RequireNoError(t, err)
+	return schema
+}
+
+// RequireNoError fails a test on an error of this package; one that wraps
+// ErrUnavailable skips it instead, unless TOWPATH_REQUIRE_REAL=1.
+func RequireNoError(t T, err error) {
+	t.Helper()
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrUnavailable) && os.Getenv("TOWPATH_REQUIRE_REAL") != "1":
@@ -93,5 +101,4 @@ func Require(t T, version string) *ast.Schema {
 	default:
 		t.Fatalf("%v", err)
 	}
-	return schema
 }
