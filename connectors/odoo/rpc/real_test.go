@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -406,6 +407,8 @@ func TestRealConcurrentLoads(t *testing.T) {
 	_, err := c.Load(ctx, "res.partner", []string{"id", "name"}, rows, nil)
 	require.NoError(t, err)
 	var lanes sync.WaitGroup
+	var lost atomic.Int32
+	defer func() { t.Logf("%d of 4 lanes lost", lost.Load()) }()
 	for lane := range 4 {
 		lanes.Go(func() {
 			mine := make([][]any, len(rows))
@@ -417,6 +420,7 @@ func TestRealConcurrentLoads(t *testing.T) {
 				_, err = result.Judge(len(mine))
 			}
 			if err != nil {
+				lost.Add(1)
 				assert.Equal(t, "odoo.concurrent_update", fault.Of(err).Code, "%v %+v", err, result.Messages)
 				assert.True(t, fault.Is(err, fault.Transient))
 			}
