@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -117,8 +118,11 @@ type future struct {
 	at     time.Time
 }
 
+// errUnfinished keeps a Do that still waits from passing for a success.
+var errUnfinished = errors.New("not finished")
+
 func submit(ctx context.Context, op *Op[row, string], r row) *future {
-	f := &future{}
+	f := &future{err: errUnfinished}
 	go func() {
 		f.answer, f.err = op.Do(ctx, r)
 		f.at = time.Now()
