@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
 	"time"
 
 	"towpath/schema/fault"
