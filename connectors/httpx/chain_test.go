@@ -117,7 +117,7 @@ func TestHowFarItGot(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	client := httpx.NewClient(httpx.Options{Room: "shop", Private: true, Timeout: 300 * time.Millisecond})
+	client := httpx.NewClient(httpx.Options{Room: "shop", Private: true, Timeout: time.Second})
 	safe := httpx.RetrySafe(context.Background())
 	for name, url := range map[string]string{"resets": resets, "hangs": hangs, "trickles": trickles} {
 		t.Run(name, func(t *testing.T) {

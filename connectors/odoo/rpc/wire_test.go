@@ -70,7 +70,7 @@ func TestLostAnswers(t *testing.T) {
 				server := httptest.NewServer(nil)
 				server.Config.Handler = loggedIn(test.answer)
 				t.Cleanup(server.Close)
-				c := open(t, rpc.Config{URL: server.URL, Database: "shop", Login: "bot", Password: "key", Transport: transport, Private: true, Timeout: 300 * time.Millisecond})
+				c := open(t, rpc.Config{URL: server.URL, Database: "shop", Login: "bot", Password: "key", Transport: transport, Private: true, Timeout: 2 * time.Second})
 				ctx := context.Background()
 				_, err := c.Load(ctx, "res.partner", []string{"id"}, [][]any{{"x"}}, nil)
 				require.Error(t, err)
