@@ -231,3 +231,20 @@ func TestBackPressureRefusesAtOnceAndPerStage(t *testing.T) {
 		require.Zero(t, s.queueLength())
 	})
 }
+
+func TestARowThatLeavesItsChainPushesNobody(t *testing.T) {
+	r := &remote{took: time.Second}
+	bubble(t, Config{Calls: 4}, r, func(t *testing.T, s *Scheduler) {
+		op := NewOp(s, opConfig(r))
+		ctx, leave := context.WithCancel(context.Background())
+		first := submit(context.Background(), op, row{key: "k", content: "a"})
+		left := submit(ctx, op, row{key: "k", content: "b"})
+		last := submit(context.Background(), op, row{key: "k", content: "c"})
+		leave()
+		pass(5 * time.Second)
+		requireFault(t, left.err, fault.Transient, "batch.abandoned")
+		require.Equal(t, []string{"k=a", "k=c"}, []string{first.answer, last.answer})
+		require.Len(t, r.calls, 2)
+		require.Equal(t, 1, r.most)
+	})
+}
