@@ -1,0 +1,366 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"towpath/schema/fault"
+)
+
+const (
+	readyPoll    = 25 * time.Millisecond
+	readyAttempt = 3 * time.Second
+	readyTimeout = 90 * time.Second
+	stopGrace    = 10 * time.Second
+	goneTimeout  = 10 * time.Second
+	stopSignal   = syscall.SIGTERM
+)
+
+// ProcessSpec says how a supervised program runs.
+type ProcessSpec struct {
+	Name string   // for people, and of the log file
+	Path string   // of the program; a bare name is looked up in PATH
+	Args []string // without the program's name
+	Env  []string // KEY=VALUE, over those of this process
+	Dir  string   // working directory; default: the caller's
+	Log  string   // file for standard output and error, appended; default: NAME.log in the stack's folder
+
+	// Ready is asked again and again until it gives nil; Start returns then.
+	// Nil: ready at once.
+	Ready        func(ctx context.Context) error
+	ReadyTimeout time.Duration // default 90 s
+
+	StopSignal syscall.Signal // what Stop sends first; default SIGTERM
+	Grace      time.Duration  // from StopSignal to SIGKILL; default 10 s
+
+	deathSignal    syscall.Signal                  // when this process dies; default SIGKILL
+	user           *account                        // run as; nil: as we are
+	stdout, stderr io.Writer                       // besides the log
+	startAgain     func(tail string) bool          // whether a start that failed so is tried again
+	advice         func(tail string) (todo string) // what to do about a failed start
+}
+
+// Process is a supervised program. It has a process group of its own, which
+// ends with it, and it ends with this process, whatever happens to that. Its
+// methods may be called from any goroutine.
+type Process struct {
+	stack *Stack
+	spec  ProcessSpec
+
+	mu  sync.Mutex
+	run *run // the latest; nil before the first start
+}
+
+// run is one life of a process.
+type run struct {
+	cmd    *exec.Cmd
+	from   int64 // where its part of the log begins
+	exited chan struct{}
+	err    error // of Wait; valid when exited is closed
+}
+
+// Process prepares a program; Start starts it.
+func (s *Stack) Process(spec ProcessSpec) *Process {
+	if spec.Log == "" {
+		spec.Log = filepath.Join(s.dir, spec.Name+".log")
+	}
+	if spec.StopSignal == 0 {
+		spec.StopSignal = stopSignal
+	}
+	if spec.deathSignal == 0 {
+		spec.deathSignal = syscall.SIGKILL
+	}
+	if spec.Grace == 0 {
+		spec.Grace = stopGrace
+	}
+	if spec.ReadyTimeout == 0 {
+		spec.ReadyTimeout = readyTimeout
+	}
+	return &Process{stack: s, spec: spec}
+}
+
+// Command prepares a program that is ready as soon as it runs, named after
+// itself.
+func (s *Stack) Command(path string, args ...string) *Process {
+	return s.Process(ProcessSpec{Name: filepath.Base(path), Path: path, Args: args})
+}
+
+// Start starts a program and waits until it is ready. See [Process.Start].
+func (s *Stack) Start(ctx context.Context, spec ProcessSpec) (*Process, error) {
+	p := s.Process(spec)
+	return p, p.Start(ctx)
+}
+
+// Start starts the program (again) and waits until it is ready. A start that
+// fails leaves no process behind.
+//
+// Faults: stack.start_failed (Transient; an [*StartError] with the last log
+// lines), stack.running (Conflict), stack.closed (Conflict), stack.interrupted
+// (Transient: ctx ended or the stack was closed).
+func (p *Process) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.spec.ReadyTimeout)
+	defer cancel()
+	for {
+		r, err := p.launch()
+		if err != nil {
+			return err
+		}
+		if err = p.awaitReady(ctx, r); err == nil {
+			return nil
+		}
+		_ = p.kill(r)
+		again := p.spec.startAgain
+		if again == nil || ctx.Err() != nil || p.stack.ctx.Err() != nil || !again(p.tail(r)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (p *Process) launch() (*run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running() {
+		return nil, fault.New(fault.Conflict, "stack.running", "%s is already running", p.spec.Name)
+	}
+	log, err := os.OpenFile(p.spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, p.failure(nil, err)
+	}
+	defer log.Close() // the child has its own descriptor
+	r := &run{exited: make(chan struct{})}
+	if st, err := log.Stat(); err == nil {
+		r.from = st.Size()
+	}
+	r.cmd = exec.Command(p.spec.Path, p.spec.Args...)
+	r.cmd.Dir = p.spec.Dir
+	r.cmd.Env = append(os.Environ(), p.spec.Env...)
+	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.WaitDelay = time.Second // a grandchild may keep our pipes open
+	var keep *os.File
+	if p.spec.stdout != nil || p.spec.stderr != nil {
+		// Our copying goroutines outlive this function.
+		if keep, err = os.OpenFile(p.spec.Log, os.O_APPEND|os.O_WRONLY, 0); err != nil {
+			return nil, p.failure(nil, err)
+		}
+		if p.spec.stdout != nil {
+			r.cmd.Stdout = p.spec.stdout
+		}
+		if p.spec.stderr != nil {
+			r.cmd.Stderr = io.MultiWriter(keep, p.spec.stderr)
+		}
+	}
+	r.cmd.SysProcAttr = attributes(p.spec.deathSignal, p.spec.user)
+	if err := p.stack.starting(p, func() error { return spawn(r.cmd) }); err != nil {
+		if keep != nil {
+			keep.Close()
+		}
+		var f *fault.Fault
+		if errors.As(err, &f) {
+			return nil, err
+		}
+		return nil, p.failure(nil, err)
+	}
+	group := r.cmd.Process.Pid
+	p.stack.guard.add(group)
+	p.run = r
+	go func() {
+		r.err = r.cmd.Wait()
+		killGroup(group) // what it left behind
+		p.stack.guard.remove(group)
+		p.stack.ended(p)
+		if keep != nil {
+			keep.Close()
+		}
+		close(r.exited)
+	}()
+	return r, nil
+}
+
+func (p *Process) awaitReady(ctx context.Context, r *run) error {
+	if p.spec.Ready == nil {
+		return nil
+	}
+	last := errors.New("not asked yet")
+	for {
+		attempt, cancel := context.WithTimeout(ctx, readyAttempt)
+		stop := context.AfterFunc(p.stack.ctx, cancel)
+		err := p.spec.Ready(attempt)
+		stop()
+		cancel()
+		if err != nil {
+			last = err
+		}
+		select {
+		case <-r.exited: // first, since somebody else may answer at its address
+			return p.failure(r, fmt.Errorf("it ended before it was ready: %w", exitError(r.err)))
+		default:
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-r.exited:
+		case <-p.stack.ctx.Done():
+			return interrupted(p.spec.Name, p.stack.ctx.Err())
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), context.Canceled) {
+				return interrupted(p.spec.Name, ctx.Err())
+			}
+			return p.failure(r, fmt.Errorf("it was not ready in time: %w", last))
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+// Stop asks the program to end, kills it after its grace, and returns when it
+// and everything it started are gone. Stopping what does not run is no error.
+func (p *Process) Stop() error {
+	r := p.latest()
+	if r == nil {
+		return nil
+	}
+	family := descendants(r.cmd.Process.Pid)
+	_ = r.cmd.Process.Signal(p.spec.StopSignal)
+	select {
+	case <-r.exited:
+		return p.awaitGone(family)
+	case <-time.After(p.spec.Grace):
+		return p.kill(r)
+	}
+}
+
+// Kill ends the program and everything it started with SIGKILL and returns
+// when all of them are gone, so that Start can follow at once. Killing what
+// does not run is no error.
+func (p *Process) Kill() error {
+	r := p.latest()
+	if r == nil {
+		return nil
+	}
+	return p.kill(r)
+}
+
+func (p *Process) kill(r *run) error {
+	select {
+	case <-r.exited:
+		return nil
+	default:
+	}
+	leader := r.cmd.Process.Pid
+	// Stopped processes start no others while we look for them. Some of them,
+	// like PostgreSQL's, are in sessions of their own.
+	_ = syscall.Kill(-leader, syscall.SIGSTOP)
+	family := descendants(leader)
+	killGroup(leader)
+	for _, member := range family {
+		member.kill()
+	}
+	select {
+	case <-r.exited:
+	case <-time.After(goneTimeout):
+		return fault.New(fault.Transient, "stack.not_gone", "%s (process %d) does not end after SIGKILL", p.spec.Name, leader)
+	}
+	return p.awaitGone(family)
+}
+
+// awaitGone waits until every member is gone, and hurries those up that are
+// not after a while.
+func (p *Process) awaitGone(family []member) error {
+	began := time.Now()
+	for _, m := range family {
+		for m.alive() {
+			switch past := time.Since(began); {
+			case past > goneTimeout:
+				return fault.New(fault.Transient, "stack.not_gone", "%s left process %d behind", p.spec.Name, m.pid)
+			case past > goneTimeout/4:
+				m.kill()
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// Restart is Stop and Start.
+func (p *Process) Restart(ctx context.Context) error {
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	return p.Start(ctx)
+}
+
+// Wait waits for the end of the program and gives its [*exec.ExitError], if it
+// failed. A program that never ran gives nil.
+func (p *Process) Wait() error {
+	r := p.latest()
+	if r == nil {
+		return nil
+	}
+	<-r.exited
+	return r.err
+}
+
+// Exited is closed when the latest run of the program has ended; also when it
+// never ran.
+func (p *Process) Exited() <-chan struct{} {
+	if r := p.latest(); r != nil {
+		return r.exited
+	}
+	never := make(chan struct{})
+	close(never)
+	return never
+}
+
+// Running reports whether the program runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running()
+}
+
+func (p *Process) running() bool {
+	if p.run == nil {
+		return false
+	}
+	select {
+	case <-p.run.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// PID is the process id of the latest run; 0 before the first.
+func (p *Process) PID() int {
+	if r := p.latest(); r != nil {
+		return r.cmd.Process.Pid
+	}
+	return 0
+}
+
+// Name is the name in the specification.
+func (p *Process) Name() string { return p.spec.Name }
+
+// LogPath is the file of standard output and error, of all runs.
+func (p *Process) LogPath() string { return p.spec.Log }
+
+// Tail gives the last lines of the latest run's log.
+func (p *Process) Tail() string { return p.tail(p.latest()) }
+
+func (p *Process) latest() *run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
+}
