@@ -133,7 +133,7 @@ var (
 	trailingID  = regexp.MustCompile(`(model [a-z.]+) \(\d+\)`)
 	sqlDetail   = regexp.MustCompile(`(?s)DETAIL:.*$`)
 	userInError = regexp.MustCompile(`User: \d+`)
-	databaseID  = regexp.MustCompile(`\((sale\.order|res\.partner|sale\.order\.line)\(\d+,?\)`)
+	databaseID  = regexp.MustCompile(`\b(sale\.order|res\.partner|sale\.order\.line)\(\d+,?\)`)
 )
 
 // normal makes an answer comparable: ids become ordinals, by model, in the
@@ -165,7 +165,7 @@ func (s *side) text(v string) string {
 	v = orderName.ReplaceAllString(v, "S#")
 	v = trailingID.ReplaceAllString(v, "$1 (#)")
 	v = sqlDetail.ReplaceAllString(v, "DETAIL:")
-	v = databaseID.ReplaceAllString(v, "($1(#)")
+	v = databaseID.ReplaceAllString(v, "$1(#)")
 	return userInError.ReplaceAllString(v, "User: #")
 }
 

@@ -157,6 +157,7 @@ func exchanges() []exchange {
 		call1("draft", "sale.order", "action_draft", l{"$o.0"}),
 		readOrder("draft as read", "$o"),
 		call1("unlink without the right", "sale.order", "unlink", l{"$o.0"}),
+		call1("confirm the second", "sale.order", "action_confirm", l{"$o.1"}),
 		exchange{name: "unlink a confirmed one", user: "admin", model: "sale.order", method: "unlink", args: l{l{"$o.1"}}},
 	)
 
@@ -202,8 +203,8 @@ func exchanges() []exchange {
 		call1("write a vanished one", "sale.order", "write", l{99999999}, d{"note": "x"}),
 		call1("read an unknown field", "sale.order", "read", l{1}, l{"nofield"}),
 		call1("search an unknown field", "sale.order", "search", l{l{"nofield", "=", 1}}),
-		call1("write an unknown field", "sale.order", "write", "$o", d{"nofield": 1}),
-		call1("write a wrong state", "sale.order", "write", "$o", d{"state": "zz"}),
+		call1("write an unknown field", "sale.order", "write", l{"$o.0"}, d{"nofield": 1}),
+		call1("write a wrong state", "sale.order", "write", l{"$o.0"}, d{"state": "zz"}),
 		call1("unknown operator", "sale.order", "search", l{l{"state", "~", "x"}}),
 		call1("malformed domain", "sale.order", "search", l{"|", l{"id", "=", 1}}),
 		call1("unknown order", "sale.order", "search", l{}, 0, nil, "nofield"),

@@ -49,6 +49,10 @@ var hundred = decimal.NewFromInt(100)
 // floats, so that only true halves are halves.
 const exact = 24
 
+// cents rounds half up. Sums of divided amounts may miss a true half by their
+// last digits; Odoo's own rounding forgives that with an epsilon.
+func cents(d decimal.Decimal, places int32) decimal.Decimal { return d.Round(exact / 2).Round(places) }
+
 func newBaseLine(b basis) *baseLine {
 	forced, isForced := readForced(b)
 	if isForced {
@@ -67,7 +71,7 @@ func newBaseLine(b basis) *baseLine {
 	}
 	round := func(d decimal.Decimal) decimal.Decimal {
 		if b.perLine {
-			return d.Round(b.places)
+			return cents(d, b.places)
 		}
 		return d
 	}
@@ -87,9 +91,9 @@ func newBaseLine(b basis) *baseLine {
 		}
 		line.rawIncluded = line.rawIncluded.Add(amount.rawTax)
 	}
-	line.excluded = line.rawExcluded.Round(b.places)
+	line.excluded = cents(line.rawExcluded, b.places)
 	for _, a := range line.taxes {
-		a.amount = a.rawTax.Round(b.places)
+		a.amount = cents(a.rawTax, b.places)
 	}
 	if isForced {
 		line.force(forced, b.places)
@@ -193,7 +197,7 @@ func spreadTax(group []*taxAmount, places int32) {
 		have = have.Add(a.amount)
 		weights[i] = a.rawTax
 	}
-	for i, share := range spread(target.Round(places).Sub(have), weights, places) {
+	for i, share := range spread(cents(target, places).Sub(have), weights, places) {
 		group[i].amount = group[i].amount.Add(share)
 	}
 }
@@ -218,7 +222,7 @@ func spreadBase(lines []*baseLine, places int32) {
 	if target.IsZero() {
 		return
 	}
-	for i, share := range spread(target.Round(places).Sub(have), weights, places) {
+	for i, share := range spread(cents(target, places).Sub(have), weights, places) {
 		lines[i].delta = lines[i].delta.Add(share)
 	}
 }
@@ -234,8 +238,8 @@ func (l *baseLine) targetExcluded() decimal.Decimal {
 // first, then one each: _distribute_delta_amount_smoothly.
 func spread(delta decimal.Decimal, weights []decimal.Decimal, places int32) []decimal.Decimal {
 	shares := make([]decimal.Decimal, len(weights))
-	cents := delta.Abs().Shift(places).Round(0).IntPart()
-	if cents == 0 || len(weights) == 0 {
+	count := delta.Abs().Shift(places).Round(0).IntPart()
+	if count == 0 || len(weights) == 0 {
 		return shares
 	}
 	cent := decimal.New(1, -places)
@@ -251,13 +255,13 @@ func spread(delta decimal.Decimal, weights []decimal.Decimal, places int32) []de
 	sort.SliceStable(byWeight, func(a, b int) bool {
 		return weights[byWeight[a]].Abs().GreaterThan(weights[byWeight[b]].Abs())
 	})
-	left := cents
+	left := count
 	for _, i := range byWeight {
 		factor := decimal.NewFromInt(1).DivRound(decimal.NewFromInt(int64(len(weights))), exact)
 		if !sum.IsZero() {
 			factor = weights[i].Abs().DivRound(sum, exact)
 		}
-		n := min(factor.Mul(decimal.NewFromInt(cents)).RoundBank(0).IntPart(), left)
+		n := min(factor.Mul(decimal.NewFromInt(count)).RoundBank(0).IntPart(), left)
 		shares[i] = shares[i].Add(cent.Mul(decimal.NewFromInt(n)))
 		left -= n
 	}

@@ -126,7 +126,7 @@ func uniqueBarcode(t *tx, r *record, given map[string]bool) {
 	var names []string
 	for _, id := range slices.Sorted(maps.Keys(r.model.rows)) {
 		if other := r.model.rows[id]; other.values["barcode"] == code {
-			names = append(names, t.text(other, "name"))
+			names = append(names, asText(t.get(other, "display_name")))
 		}
 	}
 	if len(names) < 2 {

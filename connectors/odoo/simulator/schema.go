@@ -15,6 +15,7 @@ type field struct {
 	relation, inverse string
 	required, stored  bool
 	digits            int // -1: all decimals are kept
+	saysDigits        bool
 	selection         [][2]string
 	description       map[string]any
 }
@@ -116,6 +117,7 @@ func newField(name string, body json.RawMessage) (*field, error) {
 	if json.Unmarshal(d.Digits, &digits) == nil && len(digits) == 2 {
 		f.digits = digits[1]
 	}
+	f.saysDigits = len(d.Digits) > 0
 	f.describe()
 	return f, nil
 }
@@ -140,7 +142,7 @@ func (f *field) describe() {
 		}
 		f.description["selection"] = options
 	}
-	if f.kind == "float" {
+	if f.saysDigits {
 		f.description["digits"] = false
 		if f.digits >= 0 {
 			f.description["digits"] = []any{int64(16), int64(f.digits)}

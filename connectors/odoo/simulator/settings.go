@@ -32,9 +32,12 @@ func settingRules(models map[string]*model) {
 	models["res.country.state"].computed["display_name"] = func(t *tx, r *record) any {
 		return t.text(r, "name") + " (" + asText(through("country_id", "code")(t, r)) + ")"
 	}
-	company := models["res.company"]
-	company.filled = nil
 	tax := models["account.tax"]
+	tax.filled = []filling{
+		{"amount", fixed(decimal.Zero)}, {"amount_type", fixed("percent")}, {"type_tax_use", fixed("sale")}, {"sequence", fixed(int64(1))},
+		{"company_id", func(t *tx, r *record) any { return t.company().id }},
+		{"country_id", func(t *tx, r *record) any { return t.get(t.company(), "country_id") }},
+	}
 	if tax.fields["price_include_override"] != nil {
 		tax.computed["price_include"] = func(t *tx, r *record) any { return taxIncluded(t, r) }
 	}

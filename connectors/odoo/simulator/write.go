@@ -32,7 +32,7 @@ func (t *tx) create(m *model, values map[string]any) *record {
 	t.put(r, "create_date", at)
 	t.put(r, "create_uid", t.user.ID)
 	t.stampWrite(r)
-	t.checkRequired(r)
+	t.checkRequired(r, m.fields)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if m.fields[name].toMany() {
 			t.apply(r, m.fields[name], values[name])
@@ -90,7 +90,11 @@ func (t *tx) write(r *record, values map[string]any) {
 		}
 	}
 	t.stampWrite(r)
-	t.checkRequired(r)
+	touched := map[string]*field{}
+	for name := range given {
+		touched[name] = m.fields[name]
+	}
+	t.checkRequired(r, touched)
 	for _, name := range lists {
 		t.apply(r, m.fields[name], values[name])
 	}
@@ -122,11 +126,15 @@ func (t *tx) checkNames(m *model, values map[string]any) {
 	}
 }
 
-// checkRequired is PostgreSQL's NOT NULL.
-func (t *tx) checkRequired(r *record) {
+// checkRequired is PostgreSQL's NOT NULL, as far as what a field refers to is
+// simulated.
+func (t *tx) checkRequired(r *record, fields map[string]*field) {
 	names := make([]string, 0, 8)
-	for name, f := range r.model.fields {
-		if f.required && f.stored && !f.toMany() && t.owner(r, name) == nil && r.model.computed[name] == nil && r.values[name] == nil {
+	for name, f := range fields {
+		if !f.required || !f.stored || f.toMany() || f.kind == "many2one" && t.model(f.relation) == nil {
+			continue
+		}
+		if r.values[name] == nil && r.model.computed[name] == nil && t.owner(r, name) == nil {
 			names = append(names, name)
 		}
 	}

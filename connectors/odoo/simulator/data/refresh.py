@@ -37,7 +37,7 @@ RECORDS = {
                           [["country_id.code", "in", ["US", "CA", "DE", "FR", "ES", "IT", "AU", "IN", "BR", "MX", "GB", "JP", "NL"]]]),
     "res.partner": (["name", "email", "is_company", "parent_id", "type", "country_id", "active", "lang", "tz"], []),
     "res.company": (["name", "partner_id", "currency_id", "country_id", "tax_calculation_rounding_method",
-                     "account_price_include", "chart_template"], []),
+                     "account_price_include", "chart_template", "active"], []),
     "res.users": (["login", "name", "partner_id", "company_id", "company_ids", "lang", "tz", "active"],
                   [["login", "in", ["admin", "towpath", "office"]]]),
     "uom.uom": (["name", "relative_factor", "active"], []),
@@ -58,7 +58,7 @@ def described(model):
     fields = call(model, "fields_get", [], ATTRIBUTES)
     for field in fields.values():
         field.pop("name", None)
-        for key in [k for k, v in field.items() if v is False and k != "store"]:
+        for key in [k for k, v in field.items() if v is False and k not in ("store", "digits")]:
             field.pop(key)
         if field.get("store"):
             field.pop("store")
