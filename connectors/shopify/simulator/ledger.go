@@ -33,7 +33,8 @@ func NewLedger(seed uint64, now func() time.Time, version string) *Ledger {
 	}
 }
 
-// Draft is an order to place. Amounts are in Currency.
+// Draft is an order to place. Amounts are in Currency. A discount never takes
+// off more than there is.
 type Draft struct {
 	Currency      string
 	Presentment   string          // what the buyer saw; default Currency
@@ -111,9 +112,9 @@ func (l *Ledger) fill(o *Order, d Draft) {
 		if line.Price.IsZero() {
 			line.Price = dl.Variant.Price
 		}
-		if dl.Discount.IsPositive() {
-			o.Discounts = append(o.Discounts, Discount{Kind: "manual", Title: "Goodwill", Amount: dl.Discount})
-			line.Discounts = []Allocation{{Discount: len(o.Discounts) - 1, Amount: dl.Discount}}
+		if off := decimal.Min(dl.Discount, line.gross(line.Ordered)); off.IsPositive() {
+			o.Discounts = append(o.Discounts, Discount{Kind: "manual", Title: "Goodwill", Amount: off})
+			line.Discounts = []Allocation{{Discount: len(o.Discounts) - 1, Amount: off}}
 		}
 		o.Lines = append(o.Lines, line)
 	}
@@ -128,9 +129,9 @@ func (l *Ledger) fill(o *Order, d Draft) {
 	}
 	for _, ds := range d.Shipping {
 		s := ShippingLine{ID: 4_600_000_000_000 + l.id(), Title: ds.Title, Code: ds.Title, Price: ds.Price, Taxes: ds.Taxes}
-		if ds.Discount.IsPositive() {
-			o.Discounts = append(o.Discounts, Discount{Kind: "automatic", Title: "Cheaper shipping", Shipping: true, Amount: ds.Discount})
-			s.Discounts = []Allocation{{Discount: len(o.Discounts) - 1, Amount: ds.Discount}}
+		if off := decimal.Min(ds.Discount, ds.Price); off.IsPositive() {
+			o.Discounts = append(o.Discounts, Discount{Kind: "automatic", Title: "Cheaper shipping", Shipping: true, Amount: off})
+			s.Discounts = []Allocation{{Discount: len(o.Discounts) - 1, Amount: off}}
 		}
 		o.ShippingLines = append(o.ShippingLines, s)
 	}
@@ -141,11 +142,12 @@ func (o *Order) discountAll(amount decimal.Decimal, code string) {
 	if code == "" {
 		code = "WELCOME"
 	}
-	o.Discounts = append(o.Discounts, Discount{Kind: "discount_code", Title: code, Across: true, Amount: amount})
 	weights := make([]decimal.Decimal, len(o.Lines))
 	for i, line := range o.Lines {
 		weights[i] = o.net(line, line.Ordered)
 	}
+	amount = decimal.Min(amount, decimal.Sum(decimal.Zero, weights...))
+	o.Discounts = append(o.Discounts, Discount{Kind: "discount_code", Title: code, Across: true, Amount: amount})
 	for i, part := range spread(amount, weights, o.Currency) {
 		if part.IsPositive() {
 			o.Lines[i].Discounts = append(o.Lines[i].Discounts, Allocation{Discount: len(o.Discounts) - 1, Amount: part})
