@@ -46,14 +46,15 @@ func (c *Connector) readPlaces(ctx context.Context) (*places, error) {
 		code := strings.ToUpper(string(s.Code))
 		p.states[[2]string{p.codes[s.Country.ID], code}], p.stateCode[s.ID] = s.ID, code
 	}
-	var languages [][]rpc.Text
-	if err := c.rpc.Call(ctx, "res.lang", "get_installed", nil, nil, nil, &languages); err != nil {
+	var languages []struct {
+		Code rpc.Text `json:"code"`
+	}
+	// Without a condition: languages that are not installed are archived.
+	if err := c.rpc.SearchRead(ctx, "res.lang", nil, []string{"code"}, rpc.Query{Order: "id"}, &languages); err != nil {
 		return nil, err
 	}
 	for _, l := range languages {
-		if len(l) > 0 {
-			p.languages = append(p.languages, string(l[0]))
-		}
+		p.languages = append(p.languages, string(l.Code))
 	}
 	return p, nil
 }

@@ -8,10 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"towpath/connectors"
+	"towpath/connectors/odoo/rpc"
 )
 
 // TestRealOdoo runs the suite against the Odoo of tools/odoo19 that the
-// environment names, over both of its transports.
+// environment names, over all of its transports.
 func TestRealOdoo(t *testing.T) {
 	url := os.Getenv("TOWPATH_TEST_ODOO_URL")
 	if url == "" {
@@ -24,14 +25,41 @@ func TestRealOdoo(t *testing.T) {
 		"url": url, "database": os.Getenv("TOWPATH_TEST_ODOO_DB"), "login": os.Getenv("TOWPATH_TEST_ODOO_LOGIN"),
 		"password": os.Getenv("TOWPATH_TEST_ODOO_PASSWORD"), "transport": "jsonrpc", "currencies": "USD, eur", "calls": 2,
 	}
-	t.Run("JSON-RPC", func(t *testing.T) { Suite(t, settings(t, config)) })
+	t.Run("JSON-RPC", func(t *testing.T) { Suite(t, realBench(t, config)) })
+	config["transport"], config["tz"], config["company"] = "xmlrpc", "Europe/Berlin", "Towpath Test Company"
+	t.Run("XML-RPC", func(t *testing.T) { Suite(t, realBench(t, config)) })
+	delete(config, "tz")
 
 	key := os.Getenv("TOWPATH_TEST_ODOO_API_KEY")
 	if key == "" {
 		t.Skip("SKIPPED: JSON-2 needs TOWPATH_TEST_ODOO_API_KEY")
 	}
 	config["api_key"], config["transport"] = key, "auto"
-	t.Run("JSON-2", func(t *testing.T) { Suite(t, settings(t, config)) })
+	t.Run("JSON-2", func(t *testing.T) { Suite(t, realBench(t, config)) })
+}
+
+func realBench(t *testing.T, config map[string]any) *bench {
+	return &bench{settings: settings(t, config), post: postInvoice, deliver: deliverByHand}
+}
+
+func postInvoice(t *testing.T, c *Connector, order int64) {
+	active := map[string]any{"active_model": "sale.order", "active_ids": []int64{order}, "active_id": order}
+	ctx := rpc.WithContext(t.Context(), active)
+	wizard, err := c.rpc.Create(ctx, "sale.advance.payment.inv", map[string]any{
+		"advance_payment_method": "delivered", "sale_order_ids": []int64{order},
+	})
+	require.NoError(t, err)
+	require.NoError(t, c.rpc.Call(ctx, "sale.advance.payment.inv", "create_invoices", wizard, nil, nil, nil))
+	var orders []struct {
+		Invoices []int64 `json:"invoice_ids"`
+	}
+	require.NoError(t, c.rpc.Read(t.Context(), "sale.order", []int64{order}, []string{"invoice_ids"}, &orders))
+	require.NoError(t, c.rpc.Call(t.Context(), "account.move", "action_post", orders[0].Invoices, nil, nil, nil))
+}
+
+// deliverByHand works for services, whose delivered quantity people enter.
+func deliverByHand(t *testing.T, c *Connector, line int64) {
+	require.NoError(t, c.rpc.Write(t.Context(), "sale.order.line", []int64{line}, map[string]any{"qty_delivered": 1}))
 }
 
 func settings(t *testing.T, config map[string]any) connectors.Settings {

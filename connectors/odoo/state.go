@@ -2,7 +2,7 @@ package odoo
 
 import (
 	"context"
-	"strconv"
+	"strings"
 
 	"towpath/connectors/batch"
 	"towpath/connectors/odoo/rpc"
@@ -234,21 +234,31 @@ func (c *Connector) callFindOrders(ctx context.Context, references []string) ([]
 	return results(references, func(ref string) ([]record.OrderState, error) { return found[ref], nil }), nil
 }
 
-// externalIDs gives the external ids of orders; a bot may ask although it may
-// not read ir.model.data. Odoo answers a mapping with numbers as keys, which
-// XML-RPC cannot carry: there they stay unknown.
+// externalIDs gives the external ids of orders. get_metadata tells them to a bot
+// that may not read ir.model.data, and over XML-RPC, unlike get_external_id.
+// An order may carry a module's or an import's id too: ours is preferred.
 func (c *Connector) externalIDs(ctx context.Context, ids []int64) (map[int64]string, error) {
-	if len(ids) == 0 || c.cfg.Transport == rpc.XMLRPC {
+	if len(ids) == 0 {
 		return nil, nil
 	}
-	var byID map[string]rpc.Text
-	if err := c.rpc.Call(ctx, "sale.order", "get_external_id", ids, nil, nil, &byID); err != nil {
+	type name struct {
+		XID rpc.Text `json:"xmlid"`
+	}
+	var rows []struct {
+		ID int64 `json:"id"`
+		name
+		All []name `json:"xmlids"` // 17 and newer
+	}
+	if err := c.rpc.Call(ctx, "sale.order", "get_metadata", ids, nil, nil, &rows); err != nil {
 		return nil, err
 	}
-	out := make(map[int64]string, len(byID))
-	for key, xid := range byID {
-		if n, err := strconv.ParseInt(key, 10, 64); err == nil {
-			out[n] = string(xid)
+	out := make(map[int64]string, len(rows))
+	for _, row := range rows {
+		out[row.ID] = string(row.XID)
+		for _, n := range row.All {
+			if strings.HasPrefix(string(n.XID), record.XIDModule+".") {
+				out[row.ID] = string(n.XID)
+			}
 		}
 	}
 	return out, nil
