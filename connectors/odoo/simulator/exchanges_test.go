@@ -28,6 +28,19 @@ func row(n string, change ...any) l {
 	return r
 }
 
+// editColumns are those of a confirmed order: Odoo 19 refuses a price list
+// there, even its own.
+var editColumns = l{"id", "order_line/id", "order_line/product_id/.id", "order_line/name", "order_line/product_uom_qty", "order_line/price_unit",
+	"order_line/discount", "order_line/tax_ids/.id", "order_line/technical_price_unit"}
+
+func editOrders(name string, rows ...l) exchange {
+	var edits l
+	for _, r := range rows {
+		edits = append(edits, append(l{r[0], r[4]}, r[5:]...))
+	}
+	return exchange{name: name, model: "sale.order", method: "load", args: l{editColumns, edits}}
+}
+
 func loadOrders(name, save string, rows ...any) exchange {
 	return exchange{name: name, model: "sale.order", method: "load", args: l{orderColumns, l(rows)}, save: save}
 }
@@ -114,7 +127,7 @@ func exchanges() []exchange {
 		loadOrders("twelve without a customer", "", twelve...),
 		load("bad date", "sale.order", l{"id", "date_order"}, l{"@o1", "2026-01-01T00:00:00Z"}),
 		load("good date", "sale.order", l{"id", "date_order"}, l{"@o1", "2026-01-02 03:04:05"}),
-		call1("date as read", "sale.order", "read", "$o", l{"date_order"}),
+		call1("date as read", "sale.order", "read", l{"$o.0"}, l{"date_order"}),
 		load("unknown column of lines", "sale.order", l{"id", "order_line/nofield"}, l{"@o1", "1"}),
 		load("unknown column of a reference", "sale.order", l{"id", "partner_id/nofield"}, l{"@o1", "1"}),
 		load("bad JSON", "sale.order", l{"id", "order_line/id", "order_line/extra_tax_data"}, l{"@o1", "@l1", "nojson"}),
@@ -125,7 +138,7 @@ func exchanges() []exchange {
 		load("an order of many rows", "sale.order", orderColumns, row("5"), l{"", "", "", "", "@l5b", "6", "Other", "1", "3", "0", "", "-1"}, row("6")),
 		exchange{name: "import limit", model: "res.partner", method: "load", args: l{partner, l{l{"@e1", "N"}, l{"@e2", "N"}, l{"@e3", "N"}}}, kwargs: d{"context": d{"_import_limit": 2}}},
 		exchange{name: "time zone", model: "sale.order", method: "load", args: l{l{"id", "date_order"}, l{l{"@o2", "2026-07-02 03:04:05"}}}, kwargs: d{"context": d{"tz": "Europe/Berlin"}}},
-		call1("time zone as read", "sale.order", "read", "$o", l{"date_order"}),
+		call1("time zone as read", "sale.order", "read", l{"$o.1"}, l{"date_order"}),
 	)
 
 	// Confirm, lock, cancel.
@@ -140,12 +153,17 @@ func exchanges() []exchange {
 		load("change a confirmed order's pricelist", "sale.order", l{"id", "pricelist_id/.id"}, l{"@o1", "2"}),
 		load("change the pricelist in draft", "sale.order", l{"id", "pricelist_id/.id"}, l{"@o2", "2"}),
 		readOrder("currency after it", "$o"),
-		loadOrders("change a confirmed order", "", row("1", colQty, "5")),
-		loadOrders("zero a confirmed line", "", row("1", colQty, "0")),
+		loadOrders("its own pricelist again", "", row("1", colQty, "5")),
+		editOrders("change a confirmed order", row("1", colQty, "5")),
+		readOrder("changed as read", "$o"),
+		editOrders("a new line of a confirmed order", l{"@o1", "", "", "", "@l1c", "8", "More", "1", "2", "0", "6", "-1"}),
+		editOrders("zero a confirmed line", row("1", colQty, "0")),
 		readOrder("zeroed as read", "$o"),
 		call1("lock", "sale.order", "action_lock", l{"$o.0"}),
-		loadOrders("change a locked order", "", row("2"), row("1")),
-		loadOrders("change a locked order alone", "", row("1")),
+		loadOrders("a locked order and its pricelist", "", row("2"), row("1")),
+		editOrders("change a locked order", row("2"), row("1")),
+		editOrders("change a locked order alone", row("1")),
+		editOrders("a new line of a locked order", l{"@o1", "", "", "", "@l1d", "8", "More", "1", "2", "0", "6", "-1"}),
 		load("header of a locked order", "sale.order", l{"id", "client_order_ref"}, l{"@o1", "other"}),
 		call1("cancel a locked one", "sale.order", "action_cancel", l{"$o.0"}),
 		call1("unlock", "sale.order", "action_unlock", l{"$o.0"}),

@@ -93,6 +93,7 @@ type Stats struct {
 	rows     map[string]int
 	inFlight int
 	most     int
+	begun    int // calls that have a worker and whose transaction has begun
 }
 
 func newStats() *Stats { return &Stats{calls: map[string]int{}, rows: map[string]int{}} }
@@ -110,6 +111,24 @@ func (s *Stats) enter(model, method string, rows int) (leave func()) {
 		defer s.mu.Unlock()
 		s.inFlight--
 	}
+}
+
+// work counts a call that got a worker, until done is called.
+func (s *Stats) work() (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.begun--
+	}
+}
+
+func (s *Stats) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
 }
 
 // Calls is how often a method was called, failed calls included.

@@ -107,11 +107,14 @@ func productUpdatable(t *tx, r *record) bool {
 	case s == "sale" || s == "done":
 		// With stock installed the delivery of goods forbids it; services may
 		// change until they are invoiced or delivered.
-		p := t.related(r, "product_id")
-		goods := p != nil && t.text(p, "type") != "service"
-		return !goods && !t.flag(order, "locked") && t.decimal(r, "qty_invoiced").IsZero() && t.decimal(r, "qty_delivered").IsZero()
+		return !isGoods(t, r) && !t.flag(order, "locked") && t.decimal(r, "qty_invoiced").IsZero() && t.decimal(r, "qty_delivered").IsZero()
 	}
 	return true
+}
+
+func isGoods(t *tx, r *record) bool {
+	p := t.related(r, "product_id")
+	return p != nil && t.text(p, "type") != "service"
 }
 
 // protected fields cannot be written while the order is locked, not even with
@@ -132,7 +135,7 @@ func lineWriting(t *tx, r *record, values map[string]any) {
 	}
 	if v, ok := values["product_uom_qty"]; ok && t.text(order, "state") == "sale" {
 		wanted := number(v)
-		if !wanted.Equal(t.decimal(r, "product_uom_qty")) && wanted.LessThan(t.decimal(r, "qty_delivered")) {
+		if !wanted.Equal(t.decimal(r, "product_uom_qty")) && isGoods(t, r) && wanted.LessThan(t.decimal(r, "qty_delivered")) {
 			if t.db.version < 19 {
 				raise(userError("You cannot decrease the ordered quantity below the delivered quantity.\nCreate a return first."))
 			}

@@ -23,6 +23,7 @@ func (s *Server) perform(w http.ResponseWriter, q request) (result any, failure 
 		defer func() { <-s.workers }()
 	}
 	began := s.clock()
+	defer s.Stats.work()()
 	time.Sleep(s.latency(q))
 	if fault.Delay > 0 {
 		time.Sleep(fault.Delay)

@@ -136,7 +136,11 @@ func usersOf(opts Options) map[string]*user {
 }
 
 // URL is the server's address, as Odoo's users know it.
-func (s *Server) URL() string { return "http://" + s.addr }
+func (s *Server) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "http://" + s.addr
+}
 
 // Database is the name of the one database.
 func (s *Server) Database() string { return s.opts.Database }
