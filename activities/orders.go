@@ -84,6 +84,7 @@ type pass struct {
 // in PostgreSQL; the result carries codes and ids.
 func (o *Orders) ApplyOrder(ctx context.Context, in contract.ApplyInput) (contract.ApplyResult, error) {
 	began := o.Now()
+	defer beat(ctx)()
 	p, err := o.begin(ctx, in)
 	var result contract.ApplyResult
 	if err == nil {
@@ -95,6 +96,29 @@ func (o *Orders) ApplyOrder(ctx context.Context, in contract.ApplyInput) (contra
 	}
 	o.logAttempt(ctx, in, p, result, err, began)
 	return result, toTemporal(err)
+}
+
+// beat tells Temporal now and then that a long pass lives, so that a dead
+// worker's passes are taken over soon. A pass under ten seconds sends nothing.
+func beat(ctx context.Context) (stop func()) {
+	every := activity.GetInfo(ctx).HeartbeatTimeout / 3
+	if every == 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 func (o *Orders) begin(ctx context.Context, in contract.ApplyInput) (*pass, error) {

@@ -29,6 +29,7 @@ type Deps struct {
 	Activities activities.Deps
 	Dispatcher *dispatch.Dispatcher
 	CatchUp    time.Duration // how often sources are read for what webhooks did not bring
+	Heartbeat  time.Duration // how soon a dead worker's passes are taken over
 	Log        zerolog.Logger
 }
 
@@ -42,6 +43,9 @@ func Run(ctx context.Context, d Deps) error {
 		return err
 	}
 	sdk.SetStickyWorkflowCacheSize(2000)
+	if d.Heartbeat > 0 {
+		workflows.Heartbeat = d.Heartbeat
+	}
 	if err := ensureSchedules(ctx, d); err != nil {
 		return err
 	}

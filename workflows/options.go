@@ -7,6 +7,11 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
+// Heartbeat is how long a worker may be silent during a pass before its work
+// is given to another. It is set once, before workers start; changing it is
+// safe for running workflows.
+var Heartbeat = 30 * time.Second
+
 // applying is the profile of a pass against a target. StartToClose covers two
 // HTTP timeouts of 60 s and a full queue; the retries bridge a restart of the
 // target, and after them the object is postponed, not failed.
@@ -14,6 +19,7 @@ func applying(ctx workflow.Context, queue, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           queue,
 		StartToCloseTimeout: 3 * time.Minute,
+		HeartbeatTimeout:    Heartbeat,
 		Summary:             summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second, MaximumAttempts: 7,

@@ -114,7 +114,7 @@ func (p *process) runWorker(ctx context.Context) error {
 		defer stop()
 	}
 	return worker.Run(ctx, worker.Deps{
-		Temporal: temporal, Options: opt, Store: p.store, Log: p.log, CatchUp: p.config.CatchUp,
+		Temporal: temporal, Options: opt, Store: p.store, Log: p.log, CatchUp: p.config.CatchUp, Heartbeat: p.config.Heartbeat,
 		Activities: activities.Deps{Store: p.store, Pool: p.pool, Log: p.log, HookURL: p.config.PublicURL},
 		Dispatcher: &dispatch.Dispatcher{Table: p.store, Starter: temporal, Log: p.log},
 	})

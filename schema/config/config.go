@@ -28,6 +28,7 @@ type Config struct {
 	LogLevel    string        // TOWPATH_LOG, default info
 	LogPretty   bool          // TOWPATH_LOG_PRETTY
 	CatchUp     time.Duration // TOWPATH_CATCH_UP, default 5m
+	Heartbeat   time.Duration // TOWPATH_HEARTBEAT, default 30s
 	MetricsAddr string        // TOWPATH_METRICS_LISTEN: where a worker serves /metrics; empty: nowhere
 }
 
@@ -46,6 +47,7 @@ var Variables = []Variable{
 	{"TOWPATH_LOG", "info", "log level: debug, info, warn, error"},
 	{"TOWPATH_LOG_PRETTY", "", "1 prints logs for people instead of JSON"},
 	{"TOWPATH_CATCH_UP", "5m", "how often shops are read for what their webhooks did not bring"},
+	{"TOWPATH_HEARTBEAT", "30s", "how soon the passes of a worker that died are taken over"},
 	{"TOWPATH_METRICS_LISTEN", "", "address where a worker serves /metrics; empty serves nothing"},
 }
 
@@ -89,6 +91,9 @@ func read(getenv func(string) string) (Config, error) {
 	}
 	if c.CatchUp, err = time.ParseDuration(get("TOWPATH_CATCH_UP")); err != nil || c.CatchUp < 10*time.Second {
 		bad("TOWPATH_CATCH_UP", "must be a duration such as 5m, at least 10s")
+	}
+	if c.Heartbeat, err = time.ParseDuration(get("TOWPATH_HEARTBEAT")); err != nil || c.Heartbeat < time.Second {
+		bad("TOWPATH_HEARTBEAT", "must be a duration such as 30s, at least 1s")
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "") {
 		bad("TOWPATH_PUBLIC_URL", "must be an address such as https://hooks.example.com")

@@ -51,7 +51,7 @@ func (p *Process) failure(r *run, cause error) error {
 		}
 	}
 	return &StartError{
-		Fault: fault.New(fault.Transient, "stack.start_failed", "%s did not start", p.spec.Name).
+		Fault: fault.New(fault.Transient, "stack.start_failed", "%s failed", p.spec.Name).
 			WithResolution("%s", todo).WithDetail(cause.Error()).WithCause(cause),
 		Log:  p.spec.Log,
 		Tail: tail,

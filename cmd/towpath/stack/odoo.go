@@ -71,7 +71,7 @@ func (s *Stack) Odoo(ctx context.Context, o OdooOptions) (*Odoo, error) {
 	}
 	tools := filepath.Join(root, "tools", "odoo19")
 	// Before PostgreSQL: it is the part that a machine may be unable to do.
-	if _, err := s.odooScript(ctx, tools, "install.sh"); err != nil {
+	if err := s.odooScript(ctx, tools, nil, "install.sh"); err != nil {
 		return nil, err
 	}
 	pg, err := s.Postgres(ctx)
@@ -96,7 +96,7 @@ func (s *Stack) Odoo(ctx context.Context, o OdooOptions) (*Odoo, error) {
 // odooDatabase makes sure of the template and its copy.
 func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db string) error {
 	host, port := pg.Host, strconv.Itoa(pg.Port)
-	if _, err := s.odooScript(ctx, tools, "template.sh", host, port); err != nil {
+	if err := s.odooScript(ctx, tools, pgEnv(pg), "template.sh", host, port); err != nil {
 		return err
 	}
 	found, err := pg.hasDB(ctx, db)
@@ -107,8 +107,7 @@ func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db
 	if found {
 		return nil
 	}
-	_, err = s.odooScript(ctx, tools, "newdb.sh", db, host, port)
-	return err
+	return s.odooScript(ctx, tools, pgEnv(pg), "newdb.sh", db, host, port)
 }
 
 func (s *Stack) serveOdoo(ctx context.Context, tools string, pg *Postgres, odoo *Odoo, o OdooOptions) error {
@@ -136,23 +135,18 @@ func (s *Stack) serveOdoo(ctx context.Context, tools string, pg *Postgres, odoo 
 
 // odooScript runs one of the scripts, whose exit code 3 says that this machine
 // cannot run Odoo.
-func (s *Stack) odooScript(ctx context.Context, tools, name string, args ...string) (string, error) {
-	spec := ProcessSpec{Name: strings.TrimSuffix(name, ".sh"), Path: "bash",
-		Args: append([]string{filepath.Join(tools, name)}, args...), ReadyTimeout: installTimeout}
-	spec.Name = "odoo-" + spec.Name
-	if s.pg != nil {
-		spec.Env = pgEnv(s.pg)
-	}
-	out, err := s.script(ctx, true, spec)
+func (s *Stack) odooScript(ctx context.Context, tools string, env []string, name string, args ...string) error {
+	_, err := s.script(ctx, true, ProcessSpec{Name: "odoo-" + strings.TrimSuffix(name, ".sh"), Path: "bash",
+		Args: append([]string{filepath.Join(tools, name)}, args...), Env: env, ReadyTimeout: installTimeout})
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 3 {
 		var start *StartError
 		errors.As(err, &start)
-		return "", fault.New(fault.Unsupported, "stack.no_odoo", "this machine cannot run a real Odoo").
+		return fault.New(fault.Unsupported, "stack.no_odoo", "this machine cannot run a real Odoo").
 			WithResolution("Use root on Debian or Ubuntu, or do without the real Odoo. It said: %s", lastLine(start.Tail)).
 			WithCause(err)
 	}
-	return out, err
+	return err
 }
 
 // pgEnv keeps the caller's own PG… variables out of the scripts.
@@ -192,6 +186,7 @@ func (o *Odoo) healthy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	req.Close = true // a kept connection would be a dead one after a kill
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

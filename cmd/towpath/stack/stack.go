@@ -199,8 +199,9 @@ func (s *Stack) repo() (string, error) {
 		WithResolution("Run this from inside a checkout of Towpath.").WithCause(err)
 }
 
-// script runs a program to its end and gives what it printed. What it says on
-// standard error goes to its log, and to people when loud.
+// script runs a program to its end, for ReadyTimeout at most, and gives what it
+// printed. What it says on standard error goes to its log, and to people when
+// loud.
 func (s *Stack) script(ctx context.Context, loud bool, spec ProcessSpec) (string, error) {
 	var stdout bytes.Buffer
 	spec.stdout = &stdout
@@ -210,6 +211,8 @@ func (s *Stack) script(ctx context.Context, loud bool, spec ProcessSpec) (string
 	// Scripts clean up behind themselves on SIGTERM.
 	spec.deathSignal = stopSignal
 	p := s.Process(spec)
+	ctx, cancel := context.WithTimeout(ctx, p.spec.ReadyTimeout)
+	defer cancel()
 	if err := p.Start(ctx); err != nil {
 		return "", err
 	}
@@ -222,7 +225,7 @@ func (s *Stack) script(ctx context.Context, loud bool, spec ProcessSpec) (string
 		if s.ctx.Err() != nil {
 			return "", interrupted(spec.Name, s.ctx.Err())
 		}
-		return "", p.failure(p.latest(), fmt.Errorf("it failed: %w", err))
+		return "", p.failure(p.latest(), err)
 	}
 	return stdout.String(), nil
 }
