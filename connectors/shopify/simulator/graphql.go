@@ -51,6 +51,28 @@ func (s *Shop) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	s.execute(w, doc, op, req.Variables)
 }
 
+// Stats counts what the Admin API was asked.
+type Stats struct {
+	Requests  int // that were understood
+	Throttled int // of these
+}
+
+// Stats gives the counts so far.
+func (s *Shop) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.stats
+}
+
+func (s *Shop) count(throttled bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Requests++
+	if throttled {
+		s.stats.Throttled++
+	}
+}
+
 func (s *Shop) execute(w http.ResponseWriter, doc *ast.QueryDocument, op *ast.OperationDefinition, vars map[string]any) {
 	cost := queryCost(doc, op, vars)
 	if cost > s.opts.MaxQueryCost {
@@ -61,7 +83,9 @@ func (s *Shop) execute(w http.ResponseWriter, doc *ast.QueryDocument, op *ast.Op
 		}}})
 		return
 	}
-	if !s.bucket.take(cost) {
+	taken := s.bucket.take(cost)
+	s.count(!taken)
+	if !taken {
 		s.answerThrottled(w, cost)
 		return
 	}

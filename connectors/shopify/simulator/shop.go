@@ -102,6 +102,7 @@ type Shop struct {
 	subscriptions []*Subscription
 	lastID        int64
 	hookURL       string
+	stats         Stats
 }
 
 // New makes a shop without a listener; it is an http.Handler.
