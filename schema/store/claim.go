@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sort"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"towpath/schema/record"
 )
@@ -20,11 +20,12 @@ type Claim struct {
 }
 
 // Claim gives the identity that one of the match keys already has, or makes
-// the wanted one; the other keys become its aliases. Keys that name two
-// identities keep the first by key order.
+// the wanted one; the other keys become its aliases. When the keys name two
+// identities, the older one counts; both keep their keys.
 func (s *Store) Claim(ctx context.Context, target string, kind record.Kind, matchKeys []string, wanted string) (Claim, error) {
 	keys := append([]string(nil), matchKeys...)
 	sort.Strings(keys) // one locking order for all contenders
+	keys = slices.Compact(keys)
 	var c Claim
 	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
 		for _, k := range keys {
@@ -32,24 +33,33 @@ func (s *Store) Claim(ctx context.Context, target string, kind record.Kind, matc
 				return err
 			}
 		}
-		var found []Claim
-		if err := tx.SelectContext(ctx, &found, `
+		const find = `
 SELECT xid, coalesce(target_id, '') AS target_id, matched FROM claim
-WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[]) ORDER BY created_at, match_key`,
-			target, kind, pq.Array(keys)); err != nil {
+WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[]) ORDER BY created_at, match_key`
+		var found []Claim
+		if err := tx.SelectContext(ctx, &found, find, target, kind, textArray(keys)); err != nil {
 			return err
+		}
+		if len(found) == len(keys) && len(found) > 0 {
+			c = found[0]
+			return nil
 		}
 		c = Claim{XID: wanted}
 		if len(found) > 0 {
+			// An alias copies the answer, so nobody may give it meanwhile.
+			if err := lockXID(ctx, tx, target, found[0].XID); err != nil {
+				return err
+			}
+			found = nil
+			if err := tx.SelectContext(ctx, &found, find, target, kind, textArray(keys)); err != nil {
+				return err
+			}
 			c = found[0]
-		}
-		if len(found) == len(keys) {
-			return nil
 		}
 		_, err := tx.ExecContext(ctx, `
 INSERT INTO claim (target, kind, match_key, xid, target_id, matched)
 SELECT $1, $2, u, $4, nullif($5, ''), $6 FROM unnest($3::text[]) u ON CONFLICT DO NOTHING`,
-			target, kind, pq.Array(keys), c.XID, c.TargetID, c.Matched)
+			target, kind, textArray(keys), c.XID, c.TargetID, c.Matched)
 		return err
 	})
 	return c, err
@@ -59,15 +69,25 @@ SELECT $1, $2, u, $4, nullif($5, ''), $6 FROM unnest($3::text[]) u ON CONFLICT D
 // winner's is returned.
 func (s *Store) Claimed(ctx context.Context, target string, kind record.Kind, xid, targetID string, matched bool) (Claim, error) {
 	var c Claim
-	err := s.db.GetContext(ctx, &c, `
-WITH won AS (
-    UPDATE claim SET target_id = $4, matched = $5 WHERE target = $1 AND kind = $2 AND xid = $3 AND target_id IS NULL
-    RETURNING xid, target_id, matched
-)
-SELECT * FROM won UNION ALL
-SELECT xid, target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND xid = $3 AND target_id IS NOT NULL
-LIMIT 1`, target, kind, xid, targetID, matched)
-	return c, translate(err)
+	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockXID(ctx, tx, target, xid); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+UPDATE claim SET target_id = $4, matched = $5 WHERE target = $1 AND kind = $2 AND xid = $3 AND target_id IS NULL`,
+			target, kind, xid, targetID, matched); err != nil {
+			return err
+		}
+		return tx.GetContext(ctx, &c, `
+SELECT xid, target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND xid = $3 LIMIT 1`, target, kind, xid)
+	})
+	return c, err
+}
+
+// lockXID makes those who answer a claim and those who copy its answer wait
+// for each other.
+func lockXID(ctx context.Context, tx *sqlx.Tx, target, xid string) error {
+	return lockNeed(ctx, tx, "claimed "+target+" "+xid)
 }
 
 // Forget opens a claim and its bindings again: the record vanished from the

@@ -123,12 +123,12 @@ type Pass struct {
 	Body     []byte         `db:"body"`
 }
 
-// Begin opens a pass: it raises the fence, so that every earlier pass over the
-// object is a zombie from now on, hides the object for the given time, and
-// reads all that a pass needs (protocol P1.3).
-func (s *Store) Begin(ctx context.Context, key Key, hide time.Duration) (*Pass, error) {
-	var p Pass
-	err := s.db.GetContext(ctx, &p, `
+// beginSQL reads a pass in one round trip. steady tells whether it is whole: a
+// statement sees what was committed when it began, but an UPDATE that had to
+// wait for a row gets that row as it is now. An epoch, digest or stage read so
+// would come without the event or binding that was committed with it, and the
+// event would be lost at settling. "was" is the row as the statement sees it.
+const beginSQL = `
 WITH o AS (
     UPDATE object SET fence = fence + 1, due_at = now() + $4 * interval '1 second'
     WHERE connection = $1 AND kind = $2 AND external_id = $3
@@ -140,8 +140,10 @@ SELECT o.connection, o.kind, o.external_id, o.epoch, o.fence, o.outcome, o.stage
        b.target_id AS bound_id, b.xid AS bound_xid, coalesce(b.line_xids, '{}') AS line_xids,
        (SELECT count(*) FROM journal j WHERE (j.connection, j.kind, j.external_id) = (o.connection, o.kind, o.external_id) AND j.state <> 'settled') AS attempts,
        coalesce(pending.ids, '{}') AS events,
-       newest.id AS event_id, newest.topic, newest.version, newest.complete, newest.format, newest.body
+       newest.id AS event_id, newest.topic, newest.version, newest.complete, newest.format, newest.body,
+       (was.epoch, was.fence + 1, was.settled_at) IS NOT DISTINCT FROM (o.epoch, o.fence, o.settled_at) AS steady
 FROM o
+LEFT JOIN object was USING (connection, kind, external_id)
 JOIN flow f ON f.source = o.connection AND f.kind = o.kind
 LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = (o.connection, o.kind, o.external_id, f.target)
 LEFT JOIN LATERAL (
@@ -152,15 +154,30 @@ LEFT JOIN LATERAL (
     SELECT e.id, e.topic, e.version, e.complete, i.format, i.body FROM inbound_event e LEFT JOIN inbound_body i ON i.event_id = e.id
     WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id)
     ORDER BY e.version DESC, e.id DESC LIMIT 1
-) newest ON true`, key.Connection, key.Kind, key.ExternalID, int64(hide.Seconds()))
-	if err != nil {
-		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
+) newest ON true`
+
+// Begin opens a pass: it raises the fence, so that every earlier pass over the
+// object is a zombie from now on, hides the object for the given time, and
+// reads all that a pass needs (protocol P1.3).
+func (s *Store) Begin(ctx context.Context, key Key, hide time.Duration) (*Pass, error) {
+	for range 10 { // each turn needs somebody else's commit in between
+		var read struct {
+			Pass
+			Steady bool `db:"steady"`
+		}
+		err := s.db.GetContext(ctx, &read, beginSQL, key.Connection, key.Kind, key.ExternalID, int64(hide.Seconds()))
+		if fault.Is(translate(err), fault.NotFound) {
 			return nil, fault.New(fault.NotFound, "object.no_flow", "no flow takes objects of this connection anywhere").
 				WithResolution("add a flow from %q to towpath.yaml and run towpath apply", key.Connection)
 		}
-		return nil, translate(err)
+		if err != nil {
+			return nil, translate(err)
+		}
+		if read.Steady {
+			return &read.Pass, nil
+		}
 	}
-	return &p, nil
+	return nil, fault.New(fault.Transient, "object.contended", "the object changes faster than it can be read; it is tried again")
 }
 
 // FenceKey gives the pass's fence for writes.
@@ -237,6 +254,9 @@ type Bind struct {
 // a zombie changes nothing and gets the Conflict fault "object.superseded".
 // again reports that something came in while the pass ran.
 func (s *Store) Settle(ctx context.Context, p *Pass, st Settlement) (again bool, parkedID int64, err error) {
+	if st.By == "" {
+		st.By = "towpath"
+	}
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if len(st.Needs) > 0 {
 			mapped, err := lockNeeds(ctx, tx, p, st.Needs)
@@ -297,10 +317,6 @@ func settleRest(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) error 
 	if st.Bind != nil {
 		b = *st.Bind
 	}
-	by := st.By
-	if by == "" {
-		by = "towpath"
-	}
 	_, err := tx.ExecContext(ctx, `
 WITH done AS (
     UPDATE inbound_event SET state = 'done', outcome = $5, settled_at = now() WHERE id = ANY($4::bigint[])
@@ -320,8 +336,8 @@ WITH done AS (
         status = 'active', retry_count = 0, updated_at = now()
 )
 DELETE FROM wait WHERE connection = $1 AND kind = $2 AND external_id = $3 AND NOT (need = ANY($18::text[]))`,
-		p.Connection, p.Kind, p.ExternalID, pq.Array([]int64(p.Events)), st.Outcome, st.Code, string(st.After), by, st.Note,
-		p.Epoch, p.Fence, p.Version.String, p.Target, b.TargetID, b.XID, b.Name, pq.Array(b.LineXIDs), pq.Array(st.Needs))
+		p.Connection, p.Kind, p.ExternalID, pq.Array([]int64(p.Events)), st.Outcome, st.Code, string(st.After), st.By, st.Note,
+		p.Epoch, p.Fence, p.Version.String, p.Target, b.TargetID, b.XID, b.Name, textArray(b.LineXIDs), textArray(st.Needs))
 	return err
 }
 
@@ -371,9 +387,11 @@ WHERE e.state = 'pending' AND o.due_at IS NULL`)
 	return n, translate(err)
 }
 
-// PutContent stores what was just read about an object as its newest event,
-// without making it due: the pass that asked for it follows. It was read after
-// every event that is in the inbox by now, so its version is at least theirs.
+// PutContent stores what was just read about an object as its newest event. It
+// was read after every event that is in the inbox by now, so its version is at
+// least theirs. The object stays hidden while the pass that asked for the
+// content follows; a reading that comes too late for its pass makes it due, as
+// any event does (invariant (i) of protocol P1).
 func (s *Store) PutContent(ctx context.Context, key Key, version string, content any) error {
 	body, err := json.Marshal(content)
 	if err != nil {
@@ -384,6 +402,9 @@ WITH event AS (
     INSERT INTO inbound_event (connection, kind, external_id, topic, version, complete)
     SELECT $1, $2, $3, 'read', greatest($4, (SELECT max(version) FROM inbound_event WHERE connection = $1 AND kind = $2 AND external_id = $3)), true
     RETURNING id
+), due AS (
+    INSERT INTO object AS o (connection, kind, external_id, due_at) VALUES ($1, $2, $3, now())
+    ON CONFLICT (connection, kind, external_id) DO UPDATE SET epoch = o.epoch + 1, due_at = coalesce(o.due_at, now())
 )
 INSERT INTO inbound_body (event_id, format, body) SELECT id, 'record', $5 FROM event`,
 		key.Connection, key.Kind, key.ExternalID, version, body)

@@ -130,6 +130,15 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	return translate(tx.Commit())
 }
 
+// textArray is a parameter that is an empty array, not NULL, when there is
+// nothing in it: to a comparison with NULL the answer is never yes.
+func textArray(texts []string) any {
+	if texts == nil {
+		texts = []string{}
+	}
+	return pq.Array(texts)
+}
+
 // translate is the table PostgreSQL -> fault. Unknown stays Transient.
 func translate(err error) error {
 	if err == nil {
