@@ -5,7 +5,8 @@
 //
 // It is a simulator, not an Odoo. What it promises is judged by a real Odoo 19:
 // TestConformance sends the same exchanges to both, and where they differ the
-// simulator is wrong. Field descriptions and base records (data/*.json) were
+// simulator is wrong; TestRecorded does the same with the real one's answers
+// as last recorded (testdata), for machines without one. Field descriptions and base records (data/*.json) were
 // read off a real Odoo 19, ids included, so that both know the same taxes and
 // products.
 //

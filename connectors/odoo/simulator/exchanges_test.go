@@ -141,6 +141,14 @@ func exchanges() []exchange {
 		call1("time zone as read", "sale.order", "read", l{"$o.1"}, l{"date_order"}),
 	)
 
+	// External ids, for a user who may not read ir.model.data.
+	add(
+		call1("metadata", "sale.order", "get_metadata", "$o"),
+		call1("metadata of a vanished one", "sale.order", "get_metadata", l{99999999}),
+		call1("external id", "ir.model.data", "check_object_reference", "__conformance__", "@@o1"),
+		call1("no such external id in the system", "ir.model.data", "check_object_reference", "__conformance__", "none"),
+	)
+
 	// Confirm, lock, cancel.
 	add(
 		call1("confirm", "sale.order", "action_confirm", l{"$o.0"}),

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -74,6 +73,7 @@ func init() {
 		"fields_get":          {[]string{"allfields", "attributes"}, 0, true, callFieldsGet},
 		"name_search":         {[]string{"name", "domain", "operator", "limit"}, 0, true, callNameSearch},
 		"exists":              {nil, 0, false, func(c *call) any { return anyIDs(recordIDs(c.records(c.m, c.ids))) }},
+		"get_metadata":        {nil, 0, false, callGetMetadata},
 		"check_access_rights": {[]string{"operation", "raise_exception"}, 1, true, callCheckAccessRights},
 		"has_access":          {[]string{"operation"}, 1, false, callHasAccess},
 	}
@@ -83,6 +83,7 @@ var modelMethods = map[string]map[string]method{
 	"res.users": {"context_get": {nil, 0, true, func(c *call) any {
 		return map[string]any{"lang": "en_US", "tz": c.user.TZ, "uid": c.user.ID}
 	}}},
+	"ir.model.data":       {"check_object_reference": {[]string{"module", "xml_id", "raise_on_access_error"}, 2, true, callCheckObjectReference}},
 	"ir.config_parameter": {"get_param": {[]string{"key", "default"}, 1, true, callGetParam}},
 	"sale.order": {
 		"action_confirm": {nil, 0, false, func(c *call) any { return c.confirm(c.writable()) }},
@@ -253,6 +254,49 @@ func callGetParam(c *call) any {
 	return c.text(found[0], "value")
 }
 
+// callGetMetadata gives who made and changed records, and their external ids:
+// also to users who may not read ir.model.data.
+func callGetMetadata(c *call) any {
+	rows := c.read(c.m, c.records(c.m, c.ids), []string{"create_uid", "create_date", "write_uid", "write_date"}, true)
+	named := map[int64][]string{}
+	for name, x := range c.db.xids {
+		if x.model == c.m.name && slices.Contains(c.ids, x.id) {
+			named[x.id] = append(named[x.id], name)
+		}
+	}
+	for _, row := range rows {
+		row := row.(map[string]any)
+		row["xmlid"], row["noupdate"] = false, false
+		all := named[row["id"].(int64)]
+		slices.SortFunc(all, func(a, b string) int { return c.db.xids[a].serial - c.db.xids[b].serial })
+		list := []any{}
+		for _, name := range all {
+			list = append(list, map[string]any{"xmlid": name, "noupdate": false})
+		}
+		if len(all) > 0 {
+			row["xmlid"] = all[0]
+		}
+		if c.db.version >= 19 {
+			row["xmlids"] = list
+		}
+	}
+	return rows
+}
+
+func callCheckObjectReference(c *call) any {
+	name := asText(c.args["module"]) + "." + asText(c.args["xml_id"])
+	x, ok := c.db.xids[name]
+	if !ok {
+		raise(valueError("External ID not found in the system: %s", name))
+	}
+	m := c.model(x.model)
+	c.check(m, "read")
+	if len(c.search(m, []any{[]any{"id", "=", x.id}}, "", 0, 1)) > 0 {
+		return []any{x.model, x.id}
+	}
+	return []any{x.model, false}
+}
+
 // bindArguments gives positional and named arguments their names, as Python
 // does when a method is called.
 func bindArguments(modelName, name string, m method, args []any, kwargs map[string]any) (map[string]any, *exception) {
@@ -285,6 +329,3 @@ func bindArguments(modelName, name string, m method, args []any, kwargs map[stri
 	}
 	return bound, nil
 }
-
-// describeCall names a call in counters.
-func describeCall(modelName, name string) string { return fmt.Sprintf("%s.%s", modelName, name) }

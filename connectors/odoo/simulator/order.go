@@ -170,7 +170,7 @@ func (t *tx) computeOrder(r *record) {
 	}
 }
 
-// states in which an order can be confirmed.
+// confirm is action_confirm: all of the orders or none.
 func (t *tx) confirm(orders []*record) any {
 	for _, r := range orders {
 		s := t.text(r, "state")

@@ -298,3 +298,28 @@ func TestForbiddenModels(t *testing.T) {
 	answer := side.call(t, call1("", "res.partner", "check_access_rights", "write", false))
 	require.Equal(t, false, answer["result"])
 }
+
+// BenchmarkLoadOrders is what the simulator itself costs, without latency: it
+// must stay far below a real Odoo's 8 to 15 ms an order.
+func BenchmarkLoadOrders(b *testing.B) {
+	s, err := New(Options{})
+	require.NoError(b, err)
+	u := s.db.users["towpath"]
+	n := 0
+	for b.Loop() {
+		var rows l
+		for range 100 {
+			n++
+			r := row(fmt.Sprint(n))
+			for i, c := range r {
+				r[i] = strings.ReplaceAll(strings.ReplaceAll(c.(string), "@", "__t__."), "#p.0", "1")
+			}
+			rows = append(rows, r)
+		}
+		result, failure := s.execute(request{user: u, model: "sale.order", method: "load", args: l{orderColumns, rows}}, s.clock())
+		if failure != nil || result.(map[string]any)["ids"] == false {
+			b.Fatal(failure, result)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/order")
+}

@@ -21,6 +21,7 @@ type xid struct {
 	model   string
 	id      int64
 	version uint64
+	serial  int // the id of its own row, by which external ids of one record are sorted
 }
 
 type database struct {
@@ -30,6 +31,7 @@ type database struct {
 	now     func() time.Time
 	models  map[string]*model
 	xids    map[string]xid
+	serials int
 	numbers int64 // the sequence of order names; like Odoo's, it has gaps
 	users   map[string]*user
 	uuid    string
@@ -180,5 +182,6 @@ func (t *tx) bind(name string, r *record) {
 			t.db.xids[name] = old
 		}
 	})
-	t.db.xids[name] = xid{model: r.model.name, id: r.id, version: t.version}
+	t.db.serials++
+	t.db.xids[name] = xid{model: r.model.name, id: r.id, version: t.version, serial: t.db.serials}
 }
