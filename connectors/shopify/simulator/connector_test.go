@@ -184,6 +184,31 @@ func TestEnsuredHooksBringLiveEvents(t *testing.T) {
 	require.Equal(t, map[string]int{"orders/create": 1, "orders/paid": 1, "orders/edited": 1, "orders/updated": 2, "orders/cancelled": 1}, topics)
 }
 
+// Every delivery of the demo gets the answer that the scenario foresees over
+// parallel connections.
+func TestTheDemosDeliveriesAreAnsweredAsForeseen(t *testing.T) {
+	told := scenario.Generate(23, 150, scenario.Options{})
+	s := start(t, simulator.Options{TimeScale: 1e-6})
+	got := make(chan record.Event, 10*len(told.Deliveries))
+	s.SetHookURL(receive(t, open(t, s, nil), got))
+	sent := 0
+	for _, phase := range told.Phases() {
+		for i, r := range s.Deliver(t.Context(), scenario.Messages(phase), nil) {
+			require.Equal(t, phase[i].Status, r.Status, "%s: %v", phase[i].Story, r.Err)
+			require.Equal(t, 1, r.Attempts)
+			sent++
+		}
+	}
+	require.Equal(t, len(told.Deliveries), sent)
+	orders := map[string]bool{}
+	for len(got) > 0 {
+		orders[(<-got).ExternalID] = true
+	}
+	for _, e := range told.Expect {
+		require.Equal(t, e.End != scenario.Refused && e.Reason != "test_notification", orders[text(e.OrderID)], e.Story)
+	}
+}
+
 func TestCheckFindsNothingWrong(t *testing.T) {
 	s := start(t, simulator.Options{CheckRequests: true})
 	report := open(t, s, nil).Check(t.Context())

@@ -154,7 +154,6 @@ func (s *Shop) roots() graph.Roots {
 			"shop":                   s.shopObject(),
 			"currentAppInstallation": s.installationObject(),
 			"order":                  graph.Resolver(s.queryOrder),
-			"node":                   graph.Resolver(s.queryOrder),
 			"refund":                 graph.Resolver(s.queryRefund),
 			"orders":                 graph.Resolver(s.queryOrders),
 			"ordersCount":            graph.Resolver(s.queryOrdersCount),

@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,11 +15,15 @@ const visibleDays = 60
 
 // visible gives the orders that the app may see.
 func (s *Shop) visible() []*Order {
+	return slices.DeleteFunc(s.Orders(), s.hidden())
+}
+
+func (s *Shop) hidden() func(*Order) bool {
 	horizon := time.Time{}
 	if !slices.Contains(s.opts.Scopes, "read_all_orders") {
 		horizon = s.opts.Now().AddDate(0, 0, -visibleDays)
 	}
-	return slices.DeleteFunc(s.Orders(), func(o *Order) bool { return o.Deleted || o.CreatedAt.Before(horizon) })
+	return func(o *Order) bool { return o.Deleted || o.CreatedAt.Before(horizon) }
 }
 
 func (s *Shop) mayReadOrders() error {
@@ -32,12 +37,15 @@ func (s *Shop) queryOrder(args graph.Args) (any, error) {
 	if err := s.mayReadOrders(); err != nil {
 		return nil, err
 	}
-	for _, o := range s.visible() {
-		if gid("Order", o.ID) == args.Text("id") {
-			return s.orderObject(o), nil
-		}
+	id, err := strconv.ParseInt(strings.TrimPrefix(args.Text("id"), "gid://shopify/Order/"), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("Invalid global id %q", args.Text("id")) //nolint:staticcheck // Shopify's words
 	}
-	return nil, nil
+	o, there := s.Order(id)
+	if !there || s.hidden()(o) {
+		return nil, nil
+	}
+	return s.orderObject(o), nil
 }
 
 func (s *Shop) queryRefund(args graph.Args) (any, error) {

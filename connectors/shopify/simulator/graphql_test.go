@@ -380,6 +380,12 @@ func TestFaults(t *testing.T) {
 	s.Faults.Next(Fault{Throttled: true})
 	require.Equal(t, "THROTTLED", ask(t, s, "2026-10", `{ shop { id } }`, nil).Errors[0].Extensions["code"])
 
+	s.Faults.Always(Fault{Delay: 30 * time.Millisecond})
+	begun := time.Now()
+	resp, err = query()
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	require.GreaterOrEqual(t, time.Since(begun), 30*time.Millisecond)
 	s.Faults.DownFor(time.Hour)
 	_, err = query()
 	require.Error(t, err)

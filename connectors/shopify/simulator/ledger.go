@@ -17,19 +17,24 @@ type Ledger struct {
 	now      func() time.Time
 	last     time.Time
 	sequence int64
+	number   int
 	version  string
 	// Zone is how webhooks print times; Shopify uses the shop's own zone.
 	zone *time.Location
 }
 
-// NewLedger makes a ledger whose ids depend on the seed only. version is the
-// API version that its webhooks speak.
+// NewLedger makes a ledger whose ids depend on the seed only; ledgers of
+// different seeds (below 10,000) share no id, those of seeds below 1,000 no
+// order name among their first 9,000. version is the API version that its
+// webhooks speak.
 func NewLedger(seed uint64, now func() time.Time, version string) *Ledger {
 	return &Ledger{
-		rng:     rand.New(rand.NewPCG(seed, 0x5ca1ab1e)),
-		now:     now,
-		version: version,
-		zone:    time.FixedZone("EST", -5*60*60),
+		rng:      rand.New(rand.NewPCG(seed, 0x5ca1ab1e)),
+		now:      now,
+		sequence: int64(seed%10_000) * 10_000_000,
+		number:   1000 + int(seed%1000)*10_000,
+		version:  version,
+		zone:     time.FixedZone("EST", -5*60*60),
 	}
 }
 
@@ -85,9 +90,9 @@ func (l *Ledger) Place(d Draft) *Order {
 	if d.Email == "" && d.Customer != nil {
 		d.Email = d.Customer.Email
 	}
-	number := int(l.id())
+	l.number++
 	o := &Order{
-		ID: 5_900_000_000_000 + int64(number), Number: 1000 + number,
+		ID: 5_900_000_000_000 + l.id(), Number: l.number,
 		Currency: d.Currency, Presentment: d.Presentment, Rate: d.Rate,
 		TaxesIncluded: d.TaxesIncluded, TaxExempt: d.TaxExempt, Test: d.Test,
 		Customer: d.Customer, Company: d.Company, Email: d.Email, Phone: d.Phone,

@@ -58,7 +58,7 @@ func newSender(s *Shop) *sender {
 		slots: make(chan struct{}, s.opts.Parallel),
 		client: &http.Client{
 			Transport: transport,
-			Timeout:   answerTimeout,
+			Timeout:   s.opts.AnswerTimeout,
 			// A redirect is a failure.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -124,6 +124,23 @@ func TestRetryWaitsAddUpToFourHours(t *testing.T) {
 	require.Equal(t, 4*time.Hour, sum)
 }
 
+func TestASlowAnswerIsAFailure(t *testing.T) {
+	release := make(chan struct{})
+	var calls atomic.Int32
+	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if calls.Add(1) == 1 {
+			<-release
+		}
+	}))
+	t.Cleanup(r.Close)
+	t.Cleanup(func() { close(release) })
+	s := startShop(t, Options{HookURL: r.URL, TimeScale: fast, AnswerTimeout: 200 * time.Millisecond})
+	d := s.Ledger.Event(TopicCreate, s.Ledger.Place(guestDraft()))
+	result := s.Deliver(t.Context(), []Delivery{d}, nil)[0]
+	require.True(t, result.OK())
+	require.Equal(t, 2, result.Attempts)
+}
+
 func TestForgedDeliveriesAreSentOnce(t *testing.T) {
 	r := newReceiver(t, always(401))
 	s := startShop(t, Options{HookURL: r.URL, TimeScale: fast})

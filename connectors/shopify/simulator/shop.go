@@ -34,6 +34,8 @@ type Options struct {
 	// TimeScale shortens the waits between retries: 0.001 makes 4 hours 14
 	// seconds. Default 1.
 	TimeScale float64
+	// AnswerTimeout is how long a receiver may take; default 5 s, as Shopify's.
+	AnswerTimeout time.Duration
 	// Parallel is how many deliveries are under way at once; default 8.
 	Parallel int
 	// BucketSize and RestoreRate (points per second) bound GraphQL costs;
@@ -44,7 +46,7 @@ type Options struct {
 	// CheckRequests judges GraphQL requests by Shopify's published schema where
 	// that is in the cache or can be fetched; else they are executed unjudged.
 	CheckRequests bool
-	Seed          uint64
+	Seed          uint64           // of the shop's own Ledger; default 999
 	Now           func() time.Time // default time.Now
 }
 
@@ -77,6 +79,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 8
+	}
+	if o.AnswerTimeout == 0 {
+		o.AnswerTimeout = answerTimeout
+	}
+	if o.Seed == 0 {
+		o.Seed = 999
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -93,6 +93,15 @@ func (s Scenario) Phases() [][]Delivery {
 	return phases
 }
 
+// Messages are the deliveries as Shop.Deliver takes them, in the same order.
+func Messages(list []Delivery) []simulator.Delivery {
+	messages := make([]simulator.Delivery, len(list))
+	for i, d := range list {
+		messages[i] = d.Delivery
+	}
+	return messages
+}
+
 // Count counts orders by end, as they are once all Mappings are made if mapped.
 func (s Scenario) Count(mapped bool) map[End]int {
 	counts := map[End]int{}
