@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/fnv"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -91,7 +92,11 @@ func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
 	if len(bindings) == 0 {
 		return nil
 	}
-	sort.Slice(bindings, func(i, j int) bool { return bindings[i].ExternalID < bindings[j].ExternalID })
+	bindings = append([]NewBinding(nil), bindings...)
+	sort.Slice(bindings, func(i, j int) bool { // one locking order for all
+		a, b := bindings[i], bindings[j]
+		return a.Kind < b.Kind || a.Kind == b.Kind && a.ExternalID < b.ExternalID
+	})
 	_, err := s.db.NamedExecContext(ctx, `
 INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_sku, external_name, content_key)
 VALUES (:connection, :kind, :external_id, :target, :target_id, nullif(:xid, ''), nullif(:sku, ''), nullif(:name, ''), :content_key)
@@ -134,19 +139,27 @@ SET target_id = excluded.target_id, xid = NULL, bound_by = excluded.bound_by, st
 }
 
 // wake makes the waiters of a need due: the first at once, the rest spread
-// over time so that a common product does not stampede.
+// over time so that a common product does not stampede. Objects are locked in
+// the order in which the inbox locks them, or the two would deadlock.
 func wake(ctx context.Context, tx *sqlx.Tx, need string) (int, error) {
 	r, err := tx.ExecContext(ctx, `
 WITH waiter AS (DELETE FROM wait WHERE need = $1 RETURNING connection, kind, external_id),
-ranked AS (SELECT *, row_number() OVER (ORDER BY connection, kind, external_id) - 1 AS n FROM waiter)
-UPDATE object o SET epoch = o.epoch + 1, calls = 0, slow_tries = 0, priority = 4, due_at = now() + n * interval '20 milliseconds'
-FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kind, w.external_id)`, need)
+locked AS (
+    SELECT o.connection, o.kind, o.external_id FROM object o JOIN waiter USING (connection, kind, external_id)
+    ORDER BY 1, 2, 3 FOR UPDATE OF o
+), `+wakeLocked, need)
 	if err != nil {
 		return 0, err
 	}
 	n, err := r.RowsAffected()
 	return int(n), err
 }
+
+// wakeLocked makes the objects of the CTE "locked" due, 20 ms apart.
+const wakeLocked = `
+ranked AS (SELECT *, row_number() OVER (ORDER BY connection, kind, external_id) - 1 AS n FROM locked)
+UPDATE object o SET epoch = o.epoch + 1, calls = 0, slow_tries = 0, priority = 4, due_at = now() + n * interval '20 milliseconds'
+FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kind, w.external_id)`
 
 // lockNeeds takes the advisory lock of each need, looks for its mapping once
 // more, and registers the object as a waiter. Whoever binds takes the same
@@ -159,10 +172,16 @@ func lockNeeds(ctx context.Context, tx *sqlx.Tx, p *Pass, needs []string) (mappe
 			return false, err
 		}
 	}
+	var kinds, ids []string // as Need composed them; neither a kind nor a slug holds a colon
+	for _, need := range sorted {
+		if part := strings.SplitN(need, ":", 3); len(part) == 3 {
+			kinds, ids = append(kinds, part[0]), append(ids, part[2])
+		}
+	}
 	if err := tx.GetContext(ctx, &mapped, `
-SELECT EXISTS (SELECT 1 FROM binding b WHERE b.connection = $1 AND b.target = $2 AND b.status = 'active'
-               AND b.kind || ':' || b.connection || ':' || b.external_id = ANY($3::text[]))`,
-		p.Connection, p.Target, pq.Array(sorted)); err != nil || mapped {
+SELECT EXISTS (SELECT 1 FROM unnest($3::text[], $4::text[]) AS u(k, e) JOIN binding b
+    ON b.connection = $1 AND b.kind = u.k AND b.external_id = u.e AND b.target = $2 AND b.status = 'active')`,
+		p.Connection, p.Target, textArray(kinds), textArray(ids)); err != nil || mapped {
 		return mapped, err
 	}
 	_, err = tx.ExecContext(ctx, `
@@ -181,15 +200,18 @@ func lockNeed(ctx context.Context, tx *sqlx.Tx, need string) error {
 // WakeAll makes objects of a flow due: parked ones after its rules changed,
 // or everything by a person's wish. It gives the number of objects woken.
 func (s *Store) WakeAll(ctx context.Context, connection string, kind record.Kind, onlyParked bool) (int64, error) {
-	r, err := s.db.ExecContext(ctx, `
-WITH ranked AS (
-    SELECT connection, kind, external_id, row_number() OVER (ORDER BY external_id) AS n FROM object
-    WHERE connection = $1 AND kind = $2 AND (NOT $3 OR outcome IN ('parked', 'waiting'))
-)
-UPDATE object o SET epoch = o.epoch + 1, calls = 0, slow_tries = 0, priority = 4, due_at = now() + n * interval '20 milliseconds'
-FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kind, w.external_id)`, connection, kind, onlyParked)
+	n, err := wakeAll(ctx, s.db, connection, kind, onlyParked)
+	return n, translate(err)
+}
+
+func wakeAll(ctx context.Context, db sqlx.ExecerContext, connection string, kind record.Kind, onlyParked bool) (int64, error) {
+	r, err := db.ExecContext(ctx, `
+WITH locked AS (
+    SELECT connection, kind, external_id FROM object
+    WHERE connection = $1 AND kind = $2 AND (NOT $3 OR outcome IN ('parked', 'waiting')) ORDER BY 1, 2, 3 FOR UPDATE
+), `+wakeLocked, connection, kind, onlyParked)
 	if err != nil {
-		return 0, translate(err)
+		return 0, err
 	}
 	return r.RowsAffected()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -157,17 +158,20 @@ func (s *Store) PutFlow(ctx context.Context, f Flow) (changed bool, woken int64,
 	case err == nil && old.Target != f.Target:
 		return false, 0, fault.New(fault.Invalid, "flow.target_changed", "orders of %q go to %q already", f.Source, old.Target).
 			WithField("to").WithResolution("a flow keeps its target: its bindings live there; add another source connection instead")
-	case err != nil && err != sql.ErrNoRows:
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return false, 0, translate(err)
 	}
-	if _, err := s.db.ExecContext(ctx, `
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `
 INSERT INTO flow (source, kind, target, rules, active) VALUES ($1, $2, $3, $4::jsonb, $5)
 ON CONFLICT (source, kind) DO UPDATE SET rules = excluded.rules, active = excluded.active, revision = flow.revision + 1, updated_at = now()`,
-		f.Source, f.Kind, f.Target, string(f.Rules), f.Active); err != nil {
-		return false, 0, translate(err)
-	}
-	woken, err = s.WakeAll(ctx, f.Source, f.Kind, true)
-	return true, woken, err
+			f.Source, f.Kind, f.Target, string(f.Rules), f.Active); err != nil {
+			return err
+		}
+		woken, err = wakeAll(ctx, tx, f.Source, f.Kind, true)
+		return err
+	})
+	return err == nil, woken, err
 }
 
 // Pin stores a system's identity at first contact and compares it later. A

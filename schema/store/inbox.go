@@ -211,7 +211,8 @@ WITH input AS MATERIALIZED (
     SELECT connection, kind, external_id, now(), min(priority) FROM input JOIN event USING (id)
     GROUP BY connection, kind, external_id ORDER BY connection, kind, external_id
     ON CONFLICT (connection, kind, external_id) DO UPDATE
-    SET epoch = o.epoch + 1, due_at = now(), calls = 0, priority = excluded.priority
+    SET epoch = o.epoch + 1, due_at = now(), calls = 0,
+        priority = CASE WHEN o.due_at IS NULL THEN excluded.priority ELSE least(o.priority, excluded.priority) END
 )
 SELECT request, count(*) AS n FROM input JOIN event USING (id) GROUP BY request`
 

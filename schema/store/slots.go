@@ -3,11 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/lib/pq"
 
+	"towpath/schema/fault"
 	"towpath/schema/record"
 )
 
@@ -19,53 +22,63 @@ type Slots struct{ store *Store }
 // Slots gives the slots of this store.
 func (s *Store) Slots() Slots { return Slots{s} }
 
+// tryEvery is how often a slot is asked for; between two tries the connection
+// goes back to the pool, so that waiting costs the rest of the process nothing.
+const tryEvery = 50 * time.Millisecond
+
 // Acquire waits for one of n slots of the system; release gives it back.
 func (s Slots) Acquire(ctx context.Context, system string, n int) (release func(), err error) {
-	conn, err := s.store.db.Conn(ctx)
-	if err != nil {
-		return nil, translate(err)
-	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte("towpath slot " + system))
 	class := int32(h.Sum32())
-	const tryEvery = 50 * time.Millisecond
 	for {
-		slot, err := trySlots(ctx, conn, class, n)
-		if err != nil {
-			_ = conn.Close()
-			return nil, translate(err)
-		}
-		if slot >= 0 {
-			return func() {
-				bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-				defer cancel()
-				if _, err := conn.ExecContext(bg, `SELECT pg_advisory_unlock($1, $2)`, class, slot); err != nil {
-					_ = conn.Raw(func(any) error { return sql.ErrConnDone }) // drop the session, and its lock with it
-				}
-				_ = conn.Close()
-			}, nil
+		release, err := s.try(ctx, class, n)
+		if err != nil || release != nil {
+			return release, translate(err)
 		}
 		select {
 		case <-ctx.Done():
-			_ = conn.Close()
-			return nil, translate(ctx.Err())
+			return nil, fault.New(fault.Transient, "store.no_slot", "no call slot of %q became free in time", system).WithCause(ctx.Err())
 		case <-time.After(tryEvery):
 		}
 	}
 }
 
-// trySlots takes the first free slot, or gives -1.
-func trySlots(ctx context.Context, conn *sql.Conn, class int32, n int) (int, error) {
+// try takes the first free slot, and the connection that holds it; release is
+// nil when there is none.
+func (s Slots) try(ctx context.Context, class int32, n int) (release func(), err error) {
+	conn, err := s.store.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for slot := range n {
 		var got bool
 		if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, $2)`, class, slot).Scan(&got); err != nil {
-			return -1, err
+			dropSession(conn) // the lock may have been taken: nobody would ever give it back
+			return nil, err
 		}
 		if got {
-			return slot, nil
+			return sync.OnceFunc(func() { unlock(context.WithoutCancel(ctx), conn, class, slot) }), nil
 		}
 	}
-	return -1, nil
+	return nil, conn.Close()
+}
+
+func unlock(ctx context.Context, conn *sql.Conn, class int32, slot int) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, $2)`, class, slot); err != nil {
+		dropSession(conn)
+		return
+	}
+	_ = conn.Close()
+}
+
+// dropSession ends the session, and its locks with it, instead of giving the
+// connection back to the pool.
+func dropSession(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Close()
 }
 
 // Current gives those keys whose fence is still the object's own. It

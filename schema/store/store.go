@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -156,7 +158,8 @@ func translate(err error) error {
 		return translatePQ(pqErr)
 	}
 	var netErr net.Error
-	if errors.As(err, &netErr) || strings.Contains(err.Error(), "bad connection") {
+	if errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "bad connection") {
 		return fault.New(fault.Transient, "store.unreachable", "PostgreSQL does not answer").
 			WithResolution("check that PostgreSQL runs and that TOWPATH_DATABASE_URL is right").WithCause(err)
 	}
@@ -165,6 +168,9 @@ func translate(err error) error {
 
 func translatePQ(e *pq.Error) error {
 	code := string(e.Code)
+	if len(code) != 5 {
+		return fault.New(fault.Transient, "store.unexpected", "PostgreSQL answered with an error").WithDetail(e.Message).WithCause(e)
+	}
 	switch {
 	case code == "53100":
 		return fault.New(fault.Transient, "store.disk_full", "PostgreSQL's disk is full").

@@ -170,3 +170,19 @@ func (s *Store) Edit(ctx context.Context, key Key, id int64) (patch json.RawMess
 SELECT patch FROM edit WHERE id = $4 AND connection = $1 AND kind = $2 AND external_id = $3`, key.Connection, key.Kind, key.ExternalID, id)
 	return patch, translate(err)
 }
+
+// Busy counts a connection's objects that are being worked on or wait to be:
+// those with pending events, and those never settled or due now. done counts
+// those that were settled at least once.
+func (s *Store) Busy(ctx context.Context, connection string) (busy, done int, err error) {
+	var n struct {
+		Busy int `db:"busy"`
+		Done int `db:"done"`
+	}
+	err = s.db.GetContext(ctx, &n, `
+SELECT count(*) FILTER (WHERE o.settled_at IS NULL OR o.due_at <= now() OR EXISTS (
+           SELECT 1 FROM inbound_event e WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id) AND e.state = 'pending')) AS busy,
+       count(o.settled_at) AS done
+FROM object o WHERE o.connection = $1`, connection)
+	return n.Busy, n.Done, translate(err)
+}
