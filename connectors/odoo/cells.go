@@ -66,8 +66,11 @@ func checkXID(field, xid string) error {
 	return nil
 }
 
+// codeInvalid is what this package itself refuses, unsent.
+const codeInvalid = "odoo.invalid_row"
+
 func invalid(field, message string) *fault.Fault {
-	return fault.New(fault.Invalid, "odoo.invalid_row", "%s", message).WithField(field).
+	return fault.New(fault.Invalid, codeInvalid, "%s", message).WithField(field).
 		WithResolution("correct the record or its mapping")
 }
 

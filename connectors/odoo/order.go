@@ -2,6 +2,7 @@ package odoo
 
 import (
 	"context"
+	"strings"
 
 	"towpath/connectors/batch"
 	"towpath/connectors/odoo/rpc"
@@ -49,7 +50,7 @@ func (c *Connector) UpsertOrder(ctx context.Context, row record.OrderRow) (recor
 	}
 	if row.ID == "" {
 		state, err := c.writeOrder(ctx, t, row, false)
-		if !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Invalid) {
+		if !refusedByOdoo(err) {
 			return state, err
 		}
 		found, lost := c.lookUp(ctx, row.XID)
@@ -63,6 +64,16 @@ func (c *Connector) UpsertOrder(ctx context.Context, row record.OrderRow) (recor
 		return record.OrderState{}, err
 	}
 	return c.writeOrder(ctx, t, row, before.Stage == record.StageConfirmed)
+}
+
+// refusedByOdoo tells Odoo's own refusal of a row from one that was never sent.
+func refusedByOdoo(err error) bool {
+	switch f := fault.Of(err); {
+	case f == nil, f.Kind != fault.Conflict && f.Kind != fault.Invalid:
+		return false
+	default:
+		return f.Code != codeInvalid && strings.HasPrefix(f.Code, Kind+".")
+	}
 }
 
 // guard reads a known order before it is written and refuses where Odoo would
