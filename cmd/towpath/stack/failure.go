@@ -58,6 +58,10 @@ func (p *Process) failure(r *run, cause error) error {
 	}
 }
 
+func errClosed() error {
+	return fault.New(fault.Conflict, "stack.closed", "the stack is closed")
+}
+
 func interrupted(name string, cause error) error {
 	return fault.New(fault.Transient, "stack.interrupted", "%s was interrupted", name).WithCause(cause)
 }

@@ -149,10 +149,10 @@ func (s *Stack) odooScript(ctx context.Context, tools string, env []string, name
 	return err
 }
 
-// pgEnv keeps the caller's own PG… variables out of the scripts.
+// pgEnv puts ours in the place of the caller's own PG… variables.
 func pgEnv(pg *Postgres) []string {
 	return []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGUSER=" + pg.Superuser,
-		"PGPASSWORD=", "PGDATABASE=postgres", "PGSERVICE=", "PGOPTIONS="}
+		"PGPASSWORD=", "PGDATABASE=postgres"}
 }
 
 // describeOdoo reads what template.sh left in the cache.

@@ -134,6 +134,9 @@ func (p *Process) launch() (*run, error) {
 	if p.running() {
 		return nil, fault.New(fault.Conflict, "stack.running", "%s is already running", p.spec.Name)
 	}
+	if p.stack.ctx.Err() != nil {
+		return nil, errClosed()
+	}
 	log, err := os.OpenFile(p.spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, p.failure(nil, err)
@@ -235,7 +238,7 @@ func (p *Process) Stop() error {
 	_ = r.cmd.Process.Signal(p.spec.StopSignal)
 	select {
 	case <-r.exited:
-		return p.awaitGone(family)
+		return p.endFamily(family)
 	case <-time.After(p.spec.Grace):
 		return p.kill(r)
 	}
@@ -264,30 +267,24 @@ func (p *Process) kill(r *run) error {
 	_ = syscall.Kill(-leader, syscall.SIGSTOP)
 	family := descendants(leader)
 	killGroup(leader)
-	for _, member := range family {
-		member.kill()
-	}
 	select {
 	case <-r.exited:
 	case <-time.After(goneTimeout):
 		return fault.New(fault.Transient, "stack.not_gone", "%s (process %d) does not end after SIGKILL", p.spec.Name, leader)
 	}
-	return p.awaitGone(family)
+	return p.endFamily(family)
 }
 
-// awaitGone waits until every member is gone, and hurries those up that are
-// not after a while.
-func (p *Process) awaitGone(family []member) error {
+// endFamily kills what is left of a program whose leader has ended, and waits
+// until all of it is gone.
+func (p *Process) endFamily(family []member) error {
 	began := time.Now()
 	for _, m := range family {
-		for m.alive() {
-			switch past := time.Since(began); {
-			case past > goneTimeout:
+		for ; m.alive(); time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > goneTimeout {
 				return fault.New(fault.Transient, "stack.not_gone", "%s left process %d behind", p.spec.Name, m.pid)
-			case past > goneTimeout/4:
-				m.kill()
 			}
-			time.Sleep(5 * time.Millisecond)
+			m.kill()
 		}
 	}
 	return nil

@@ -158,7 +158,7 @@ func (s *Stack) starting(p *Process, spawn func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return fault.New(fault.Conflict, "stack.closed", "the stack is closed")
+		return errClosed()
 	}
 	if err := spawn(); err != nil {
 		return err

@@ -141,7 +141,14 @@ func (t *Temporal) answers(ctx context.Context) error {
 	}
 	defer c.Close()
 	_, err = c.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: t.Namespace})
-	return err
+	if err != nil || t.UIURL == "" {
+		return err
+	}
+	ui, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(t.UIURL, "http://"))
+	if err != nil {
+		return err
+	}
+	return ui.Close()
 }
 
 // Wipe is the loss of Temporal's database: the server is killed, its file
