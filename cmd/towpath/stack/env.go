@@ -1,6 +1,7 @@
 package stack
 
 // Env is the environment for tests against the parts that are up, as KEY=VALUE.
+// It waits for a part that is being started.
 //
 //   - PostgreSQL: TOWPATH_TEST_DATABASE_URL, the superuser's DSN of a scratch
 //     database, in which each test makes a schema, or a database beside it.

@@ -1,3 +1,7 @@
+//go:build linux
+
+// The tests look into /proc for what is left of a process.
+
 package stack
 
 import (
