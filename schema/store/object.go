@@ -32,12 +32,7 @@ type Due struct {
 // back by itself, after 60 s, then 2, 4, 8 and at most 15 minutes.
 const visibility = `least(60 * power(2, o.calls), 900) * interval '1 second'`
 
-// ClaimDue takes up to limit due objects for this process and hides them for
-// their visibility timeout (protocol P1.2). Objects whose flow is missing or
-// whose target is stopped stay where they are.
-func (s *Store) ClaimDue(ctx context.Context, limit int) ([]Due, error) {
-	var due []Due
-	err := s.db.SelectContext(ctx, &due, `
+const claimDueSQL = `
 WITH ready AS (
     SELECT o.connection, o.kind, o.external_id, f.target
     FROM object o
@@ -46,12 +41,19 @@ WITH ready AS (
     WHERE o.due_at <= now()
     ORDER BY o.priority, o.due_at LIMIT $1 FOR UPDATE OF o SKIP LOCKED
 )
-UPDATE object o SET due_at = now() + `+visibility+`, calls = o.calls + 1
+UPDATE object o SET due_at = now() + ` + visibility + `, calls = o.calls + 1
 FROM ready r WHERE (o.connection, o.kind, o.external_id) = (r.connection, r.kind, r.external_id)
 RETURNING o.connection, o.kind, o.external_id, o.epoch, r.target,
     coalesce((SELECT NOT e.complete FROM inbound_event e
               WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id)
-              ORDER BY e.version DESC, e.id DESC LIMIT 1), true) AS fetch`, limit)
+              ORDER BY e.version DESC, e.id DESC LIMIT 1), true) AS fetch`
+
+// ClaimDue takes up to limit due objects for this process and hides them for
+// their visibility timeout (protocol P1.2). Objects whose flow is missing or
+// whose target is stopped stay where they are.
+func (s *Store) ClaimDue(ctx context.Context, limit int) ([]Due, error) {
+	var due []Due
+	err := s.db.SelectContext(ctx, &due, claimDueSQL, limit)
 	return due, translate(err)
 }
 
@@ -160,24 +162,34 @@ LEFT JOIN LATERAL (
 // object is a zombie from now on, hides the object for the given time, and
 // reads all that a pass needs (protocol P1.3).
 func (s *Store) Begin(ctx context.Context, key Key, hide time.Duration) (*Pass, error) {
-	for range 10 { // each turn needs somebody else's commit in between
-		var read struct {
-			Pass
-			Steady bool `db:"steady"`
-		}
-		err := s.db.GetContext(ctx, &read, beginSQL, key.Connection, key.Kind, key.ExternalID, int64(hide.Seconds()))
-		if fault.Is(translate(err), fault.NotFound) {
-			return nil, fault.New(fault.NotFound, "object.no_flow", "no flow takes objects of this connection anywhere").
-				WithResolution("add a flow from %q to towpath.yaml and run towpath apply", key.Connection)
-		}
-		if err != nil {
-			return nil, translate(err)
-		}
-		if read.Steady {
-			return &read.Pass, nil
-		}
+	p, steady, err := begin(ctx, s.db, key, hide)
+	if err == nil && !steady { // rare: take the row first, then read
+		err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+			if _, err := tx.ExecContext(ctx, `SELECT FROM object WHERE connection = $1 AND kind = $2 AND external_id = $3 FOR UPDATE`,
+				key.Connection, key.Kind, key.ExternalID); err != nil {
+				return err
+			}
+			p, _, err = begin(ctx, tx, key, hide)
+			return err
+		})
 	}
-	return nil, fault.New(fault.Transient, "object.contended", "the object changes faster than it can be read; it is tried again")
+	if fault.Is(translate(err), fault.NotFound) {
+		return nil, fault.New(fault.NotFound, "object.no_flow", "no flow takes objects of this connection anywhere").
+			WithResolution("add a flow from %q to towpath.yaml and run towpath apply", key.Connection)
+	}
+	return p, translate(err)
+}
+
+func begin(ctx context.Context, db sqlx.QueryerContext, key Key, hide time.Duration) (*Pass, bool, error) {
+	var read struct {
+		Pass
+		Steady bool `db:"steady"`
+	}
+	err := sqlx.GetContext(ctx, db, &read, beginSQL, key.Connection, key.Kind, key.ExternalID, int64(hide.Seconds()))
+	if err != nil {
+		return nil, false, err
+	}
+	return &read.Pass, read.Steady, nil
 }
 
 // FenceKey gives the pass's fence for writes.
