@@ -63,7 +63,7 @@ Start with:  towpath demo        the main job, on this machine, proved
 		}
 	}
 	add("start", newDemo(), newDev())
-	add("run", newAPI(), newWorker(), newMigrate())
+	add("run", newAPI(), newWorker(), newMigrate(), newHealth())
 	add("set", newApply(), newConnection(), newMap(), newBackfill())
 	add("steer", newExplain(), newParked(), newDoctor(), newForget(),
 		newDecision(contract.VerbRetry, "retry order/SHOP/ID", "Try an order again now", ""),
