@@ -26,20 +26,34 @@ func Order(ctx workflow.Context, in contract.OrderInput) (contract.ApplyResult, 
 type order struct {
 	in        contract.OrderInput
 	events    workflow.ReceiveChannel
-	decisions []contract.Decision // by operators, not carried out yet
-	bells     int                 // signals drained since the last pass
-	fetch     bool                // the newest event holds no content
+	decisions []*decision // by operators, not carried out yet
+	bells     int         // signals drained since the last pass
+	fetch     bool        // the newest event holds no content
 	passes    int
 	doing     string
 	last      contract.ApplyResult
 	attention bool
 }
 
+// decision is an operator's, with the outcome of the pass that carried it out.
+type decision struct {
+	contract.Decision
+	result contract.ApplyResult
+	tries  int
+	done   bool
+}
+
+// decisionTries bounds how often a decision is carried into another pass after
+// one was superseded, whose successor knows nothing of it.
+const decisionTries = 3
+
 func (o *order) setup(ctx workflow.Context) error {
 	if o.in.Ref.Connection == "" || o.in.Ref.ExternalID == "" || o.in.Target == "" {
 		return temporal.NewNonRetryableApplicationError("an Order workflow needs ref.connection, ref.external_id and target", "order.bad_input", nil)
 	}
 	o.events = workflow.GetSignalChannel(ctx, contract.SignalEvent)
+	// A run that goes on from a long one shows what that one showed last.
+	o.attention, _ = workflow.GetTypedSearchAttributes(ctx).GetBool(contract.AttrNeedsAttention)
 	if err := workflow.SetQueryHandler(ctx, contract.QueryStatus, func() (contract.Status, error) {
 		return contract.Status{Ref: o.in.Ref, Target: o.in.Target, Doing: o.doing, Passes: o.passes, Last: o.last}, nil
 	}); err != nil {
@@ -59,10 +73,10 @@ func (o *order) handle(ctx workflow.Context, verb contract.Verb) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, string(verb),
 		func(ctx workflow.Context, d contract.Decision) (contract.ApplyResult, error) {
 			d.Verb = verb
-			o.decisions = append(o.decisions, d)
-			before := o.passes
-			err := workflow.Await(ctx, func() bool { return o.passes > before && len(o.decisions) == 0 })
-			return o.last, err
+			mine := &decision{Decision: d}
+			o.decisions = append(o.decisions, mine)
+			err := workflow.Await(ctx, func() bool { return mine.done })
+			return mine.result, err
 		},
 		workflow.UpdateHandlerOptions{
 			Description: map[contract.Verb]string{
@@ -89,13 +103,22 @@ func (o *order) run(ctx workflow.Context) (contract.ApplyResult, error) {
 	for {
 		o.drain()
 		if o.more() {
+			if o.mayContinueAnew(ctx) {
+				return o.last, workflow.NewContinueAsNewError(ctx, contract.OrderWorkflow, o.in)
+			}
 			if err := o.pass(ctx); err != nil {
 				return o.last, err
 			}
 			continue
 		}
-		if wait := o.waits(ctx); wait > 0 && o.sleep(ctx, wait) {
-			continue
+		if wait := o.waits(ctx); wait > 0 {
+			rung, err := o.sleep(ctx, wait)
+			if err != nil {
+				return o.last, err // canceled
+			}
+			if rung {
+				continue
+			}
 		}
 		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 			return o.last, err
@@ -122,33 +145,43 @@ func (o *order) more() bool {
 	return o.bells > 0 || len(o.decisions) > 0 || o.last.Again || o.passes == 0
 }
 
+// mayContinueAnew says that the history has grown long and nothing but bells
+// is open: the first pass of the next run answers them, as any pass does.
+func (o *order) mayContinueAnew(ctx workflow.Context) bool {
+	return o.passes > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && len(o.decisions) == 0 && workflow.AllHandlersFinished(ctx)
+}
+
 // pass makes one pass: fetch when the event held no content, then apply.
 func (o *order) pass(ctx workflow.Context) error {
 	o.bells, o.last.Again = 0, false
 	input := contract.ApplyInput{Ref: o.in.Ref, Target: o.in.Target}
+	// Decisions that come in from now on are for the next pass.
+	var carried *decision
 	if len(o.decisions) > 0 {
-		input.Decision = &o.decisions[0]
+		carried = o.decisions[0]
+		carried.tries++
+		input.Decision = &carried.Decision
 	}
 	fetch := o.fetch
 	o.fetch = false
 	for range 2 { // content may turn out to be missing once
 		if fetch {
 			if err := o.read(ctx); err != nil {
-				return o.postpone(ctx, err)
+				return o.postpone(ctx, carried, err)
 			}
 		}
 		var r contract.ApplyResult
 		o.doing = "writing to " + o.in.Target
 		err := workflow.ExecuteActivity(applying(ctx, contract.QueueTarget(o.in.Target), o.summary(input)), contract.ActivityApplyOrder, input).Get(ctx, &r)
 		if err != nil {
-			return o.postpone(ctx, err)
+			return o.postpone(ctx, carried, err)
 		}
 		if r.Outcome != contract.NeedFetch {
-			return o.ended(ctx, r)
+			return o.ended(ctx, carried, r)
 		}
 		fetch = true
 	}
-	return o.postpone(ctx, temporal.NewApplicationError("the source gives no content", "order.no_content"))
+	return o.postpone(ctx, carried, temporal.NewApplicationError("the source gives no content", "order.no_content"))
 }
 
 func (o *order) summary(in contract.ApplyInput) string {
@@ -164,10 +197,11 @@ func (o *order) read(ctx workflow.Context) error {
 }
 
 // ended takes in how a pass ended and shows it to operators.
-func (o *order) ended(ctx workflow.Context, r contract.ApplyResult) error {
+func (o *order) ended(ctx workflow.Context, carried *decision, r contract.ApplyResult) error {
 	o.last = r
 	o.passes++
-	if len(o.decisions) > 0 {
+	if carried != nil && (r.Outcome != contract.Stale || carried.tries == decisionTries) {
+		carried.result, carried.done = r, true
 		o.decisions = o.decisions[1:]
 	}
 	o.doing = ""
@@ -182,7 +216,7 @@ func (o *order) ended(ctx workflow.Context, r contract.ApplyResult) error {
 
 // postpone hands an order that could not be dealt with now back to the
 // dispatch table, with the cause.
-func (o *order) postpone(ctx workflow.Context, cause error) error {
+func (o *order) postpone(ctx workflow.Context, carried *decision, cause error) error {
 	if temporal.IsCanceledError(cause) {
 		return cause
 	}
@@ -201,13 +235,15 @@ func (o *order) postpone(ctx workflow.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	return o.ended(ctx, r)
+	return o.ended(ctx, carried, r)
 }
 
 // waits says how long to stay open: for a person when the order is parked, or
 // for a deadline that is near. Anything longer is a row with due_at.
 func (o *order) waits(ctx workflow.Context) time.Duration {
 	switch {
+	case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+		return 0 // long enough; opening again is free
 	case o.last.Outcome == contract.Parked:
 		return openFor
 	case o.last.Outcome == contract.Waiting && o.last.WakeAt != nil:
@@ -219,7 +255,7 @@ func (o *order) waits(ctx workflow.Context) time.Duration {
 }
 
 // sleep waits for a bell or a decision; false when the time is up.
-func (o *order) sleep(ctx workflow.Context, d time.Duration) bool {
+func (o *order) sleep(ctx workflow.Context, d time.Duration) (rung bool, err error) {
 	o.doing = "waiting: " + o.last.Code
 	timerCtx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
@@ -230,8 +266,8 @@ func (o *order) sleep(ctx workflow.Context, d time.Duration) bool {
 			up = true
 		}
 	})
-	err := workflow.Await(ctx, func() bool { return up || o.events.Len() > 0 || len(o.decisions) > 0 })
-	return err == nil && (o.events.Len() > 0 || len(o.decisions) > 0)
+	err = workflow.Await(ctx, func() bool { return up || o.events.Len() > 0 || len(o.decisions) > 0 })
+	return o.events.Len() > 0 || len(o.decisions) > 0, err
 }
 
 // details is what the Temporal UI shows of the order: codes, never content.
