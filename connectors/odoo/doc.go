@@ -15,6 +15,10 @@
 // connectors/batch operation, which gathers the rows into few calls. Nothing
 // here talks to Odoo outside an operation, except Check.
 //
+// The selling company travels in the context and never as a column: loading an
+// order with company_id again makes Odoo 19 replace the lines' taxes by their
+// products' own, even when the company is the same (tried).
+//
 // # When an answer is lost
 //
 // A load of the same content is idempotent, so a write whose answer was lost is

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"towpath/connectors/batch"
 	"towpath/connectors/odoo/rpc"
@@ -113,13 +114,13 @@ func deleted() *fault.Fault {
 }
 
 // load writes one record and gives its database id. When the answer is lost it
-// sends the same content once more (see the package's documentation); unsure
-// then says that the lost call may still be running.
-func (c *Connector) load(ctx context.Context, op *batch.Op[loadRow, int64], row loadRow) (id int64, unsure bool, err error) {
+// sends the same content once more (see the package's documentation);
+// quarantine, when not zero, says until when the lost call may still land.
+func (c *Connector) load(ctx context.Context, op *batch.Op[loadRow, int64], row loadRow) (id int64, quarantine time.Time, err error) {
 	id, err = op.Do(ctx, row)
 	if fault.Is(err, fault.Uncertain) && ctx.Err() == nil {
-		unsure = true
+		quarantine = c.now().Add(c.cfg.quarantine()).UTC()
 		id, err = op.Do(ctx, row)
 	}
-	return id, unsure, err
+	return id, quarantine, err
 }

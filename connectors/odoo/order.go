@@ -110,8 +110,7 @@ func (c *Connector) writeOrder(ctx context.Context, t *terms, row record.OrderRo
 	if err != nil {
 		return record.OrderState{}, err
 	}
-	began := c.now()
-	number, unsure, err := c.load(ctx, c.orderLoads, loadRow{write: row.Write, fields: fields, rows: rows})
+	number, quarantine, err := c.load(ctx, c.orderLoads, loadRow{write: row.Write, fields: fields, rows: rows})
 	if err != nil {
 		return record.OrderState{}, err
 	}
@@ -124,10 +123,7 @@ func (c *Connector) writeOrder(ctx context.Context, t *terms, row record.OrderRo
 	if err != nil {
 		return record.OrderState{}, err
 	}
-	state.XID = row.XID
-	if unsure {
-		state.Quarantine = began.Add(writeTimeout + c.cfg.quarantine()).UTC()
-	}
+	state.XID, state.Quarantine = row.XID, quarantine
 	return state, nil
 }
 
