@@ -2,11 +2,14 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -65,15 +68,20 @@ func (d *Dispatcher) Nudge() {
 }
 
 // Run dispatches until ctx ends. While Temporal refuses, it claims nothing but
-// one probe at a time, so that no object's visibility timeout is spent in vain.
+// one probe at a time, so that no object's visibility timeout is spent in vain;
+// nudges do not hurry it then, or every webhook would be a probe.
 func (d *Dispatcher) Run(ctx context.Context) {
 	d.init()
 	limit, pause := batch, d.Poll
 	for {
+		nudges := d.nudges
+		if limit == 1 {
+			nudges = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.nudges:
+		case <-nudges:
 		case <-time.After(pause):
 		}
 		for ctx.Err() == nil {
@@ -115,11 +123,19 @@ func (d *Dispatcher) round(ctx context.Context, limit int) (claimed int, err err
 		wg.Add(1)
 		go func() {
 			defer func() { <-slots; wg.Done() }()
-			if ringErr := d.ring(ctx, o); ringErr != nil {
-				mu.Lock()
-				refused, err = append(refused, o.Key), ringErr
-				mu.Unlock()
+			ringErr := d.ring(ctx, o)
+			if ringErr == nil {
+				return
 			}
+			if about := onlyThis(ringErr); about != "" {
+				// Not released: its visibility timeout slows it down, and the
+				// others are not held up by it.
+				d.Log.Warn().Str("ref", refOf(o).String()).Str("cause", about).Msg("Temporal refuses this object's bell; it rings again later")
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			refused, err = append(refused, o.Key), ringErr
 		}()
 	}
 	wg.Wait()
@@ -133,11 +149,30 @@ func (d *Dispatcher) round(ctx context.Context, limit int) (claimed int, err err
 	return len(due), err
 }
 
+// onlyThis names the cause when a refusal is about one workflow and says
+// nothing about Temporal: a run that is rung too often, or holds too many
+// signals, or an id that is too long. Otherwise it is empty.
+func onlyThis(err error) string {
+	var invalid *serviceerror.InvalidArgument
+	var busy *serviceerror.ResourceExhausted
+	switch {
+	case errors.As(err, &invalid):
+		return "invalid_argument"
+	case errors.As(err, &busy) && busy.Cause == enumspb.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW:
+		return "busy_workflow"
+	}
+	return ""
+}
+
+func refOf(o store.Due) contract.Ref {
+	return contract.Ref{Connection: o.Connection, Kind: o.Kind, ExternalID: o.ExternalID}
+}
+
 // ring is signal-with-start: it reaches the workflow whether it runs or not.
 func (d *Dispatcher) ring(ctx context.Context, o store.Due) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	ref := contract.Ref{Connection: o.Connection, Kind: o.Kind, ExternalID: o.ExternalID}
+	ref := refOf(o)
 	_, err := d.Starter.SignalWithStartWorkflow(ctx, contract.OrderWorkflowID(ref), contract.SignalEvent,
 		contract.EventSignal{Epoch: o.Epoch, Fetch: o.Fetch}, StartOptions(ref, o.Target), contract.OrderWorkflow,
 		contract.OrderInput{Ref: ref, Target: o.Target})
