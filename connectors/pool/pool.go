@@ -32,8 +32,11 @@ type Pool struct {
 }
 
 type entry struct {
+	refresh chan struct{} // held by the one who reads the settings anew
+
 	mu        sync.Mutex
 	connector connectors.Connector
+	kind      string
 	revision  int64
 	checked   time.Time
 }
@@ -53,39 +56,124 @@ func New(load func(ctx context.Context, name string) (Stored, error), catalog []
 
 // Get gives the open connector of a connection.
 func (p *Pool) Get(ctx context.Context, name string) (connectors.Connector, error) {
-	p.mu.Lock()
-	e, ok := p.open[name]
-	if !ok {
-		e = &entry{}
-		p.open[name] = e
-	}
-	p.mu.Unlock()
+	c, _, err := p.get(ctx, name)
+	return c, err
+}
 
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.connector != nil && time.Since(e.checked) < freshFor {
-		return e.connector, nil
+// Kind gives the kind of a connection, as Get would open it.
+func (p *Pool) Kind(ctx context.Context, name string) (string, error) {
+	_, kind, err := p.get(ctx, name)
+	return kind, err
+}
+
+// get never lets a caller wait for another's look at the book of record when a
+// connector is open already, and never longer than its own context.
+func (p *Pool) get(ctx context.Context, name string) (connectors.Connector, string, error) {
+	e := p.entry(name)
+	if c, kind, fresh := e.current(); fresh {
+		return c, kind, nil
 	}
+	select {
+	case e.refresh <- struct{}{}:
+	default:
+		if c, kind, _ := e.current(); c != nil {
+			return c, kind, nil
+		}
+		select {
+		case e.refresh <- struct{}{}:
+		case <-ctx.Done():
+			return nil, "", fault.New(fault.Transient, "connection.not_read", "the connection's settings could not be read in time").WithCause(ctx.Err())
+		}
+	}
+	defer func() { <-e.refresh }()
+	if p.entry(name) != e { // dropped while we waited: nobody else would find what we open
+		return p.get(ctx, name)
+	}
+	if c, kind, fresh := e.current(); fresh {
+		return c, kind, nil
+	}
+	c, kind, err := p.read(ctx, e, name)
+	if c == nil {
+		p.drop(name, e)
+	}
+	return c, kind, err
+}
+
+// read looks the connection up and opens it when it is new or changed.
+func (p *Pool) read(ctx context.Context, e *entry, name string) (connectors.Connector, string, error) {
+	old, kind, _ := e.current()
 	stored, err := p.load(ctx, name)
 	if err != nil {
-		if e.connector != nil && fault.Retryable(err) {
-			return e.connector, nil // PostgreSQL is away for a moment: go on with what is open
+		if old != nil && fault.Retryable(err) {
+			return old, kind, nil // PostgreSQL is away for a moment: go on with what is open
 		}
-		return nil, err
+		return nil, "", err
 	}
-	if e.connector != nil && e.revision == stored.Revision {
-		e.checked = time.Now()
-		return e.connector, nil
+	if old != nil && stored.Active && e.sameRevision(stored.Revision) {
+		return old, kind, nil
 	}
 	fresh, err := p.build(stored)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if e.connector != nil {
-		go closeIt(e.connector) // lets calls in flight end
+	e.set(fresh, stored)
+	if old != nil {
+		go closeIt(old) // lets calls in flight end
 	}
-	e.connector, e.revision, e.checked = fresh, stored.Revision, time.Now()
-	return fresh, nil
+	return fresh, stored.Kind, nil
+}
+
+func (p *Pool) entry(name string) *entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok := p.open[name]
+	if !ok {
+		e = &entry{refresh: make(chan struct{}, 1)}
+		p.open[name] = e
+	}
+	return e
+}
+
+// drop forgets a connection that cannot be opened, or any more: strangers ask
+// for names without end, and what is switched off is to be closed.
+func (p *Pool) drop(name string, e *entry) {
+	p.mu.Lock()
+	if p.open[name] == e {
+		delete(p.open, name)
+	}
+	p.mu.Unlock()
+	if old := e.take(); old != nil {
+		go closeIt(old)
+	}
+}
+
+func (e *entry) current() (c connectors.Connector, kind string, fresh bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.connector, e.kind, e.connector != nil && time.Since(e.checked) < freshFor
+}
+
+// sameRevision notes that the settings were looked at, and whether they are
+// those that the connector was opened with.
+func (e *entry) sameRevision(revision int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.checked = time.Now()
+	return e.revision == revision
+}
+
+func (e *entry) set(c connectors.Connector, s Stored) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.connector, e.kind, e.revision, e.checked = c, s.Kind, s.Revision, time.Now()
+}
+
+func (e *entry) take() connectors.Connector {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.connector
+	e.connector = nil
+	return c
 }
 
 func (p *Pool) build(s Stored) (connectors.Connector, error) {
@@ -118,12 +206,16 @@ func closeIt(c connectors.Connector) {
 	_ = closer.Close(ctx)
 }
 
-// Close closes all connectors that can be closed.
+// Close closes all connectors that can be closed, all at once.
 func (p *Pool) Close() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, e := range p.open {
-		closeIt(e.connector)
-	}
+	open := p.open
 	p.open = map[string]*entry{}
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, e := range open {
+		wg.Add(1)
+		go func() { defer wg.Done(); closeIt(e.take()) }()
+	}
+	wg.Wait()
 }
