@@ -39,6 +39,15 @@ func (d Deps) accept(c echo.Context, kind, connection string) error {
 	if err != nil {
 		return hideUnknown(err)
 	}
+	if k, ok := d.Pool.(kinds); ok {
+		known, err := k.Kind(ctx, connection)
+		if err != nil {
+			return hideUnknown(err)
+		}
+		if known != kind {
+			return unknownConnection()
+		}
+	}
 	hooks, ok := door.(connectors.HookReceiver)
 	if !ok {
 		return unknownConnection()
@@ -63,6 +72,10 @@ func (d Deps) accept(c echo.Context, kind, connection string) error {
 	}
 	fresh, err := d.Inbox.Accept(ctx, batch)
 	if err != nil {
+		if fault.Is(err, fault.Invalid) { // a value that PostgreSQL can never store
+			hooksReceived.WithLabelValues(connection, "invalid").Inc()
+			return err
+		}
 		hooksReceived.WithLabelValues(connection, "unavailable").Inc()
 		return unavailable(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,14 +15,22 @@ import (
 	"github.com/rs/zerolog"
 
 	"towpath/connectors"
+	"towpath/connectors/pool"
 	"towpath/schema/fault"
 	"towpath/schema/store"
 )
 
-// Pool opens connectors by name.
+// Pool opens connectors by name. One that also tells Kind, as pool.Pool does,
+// has the kind in a webhook's address checked.
 type Pool interface {
 	Get(ctx context.Context, connection string) (connectors.Connector, error)
 }
+
+type kinds interface {
+	Kind(ctx context.Context, connection string) (string, error)
+}
+
+var _ kinds = (*pool.Pool)(nil)
 
 // Inbox accepts events durably.
 type Inbox interface {
@@ -34,8 +43,8 @@ type Deps struct {
 	Inbox Inbox
 	// Ready says whether webhooks can be accepted: PostgreSQL answers.
 	Ready func(ctx context.Context) error
-	// Shops names the connections of a kind, for the aliases that carry the
-	// shop in a header instead of the path.
+	// Connections are all of them, for the aliases that carry the shop in a
+	// header instead of the path.
 	Connections func(ctx context.Context) ([]store.Connection, error)
 	Log         zerolog.Logger
 	MaxBody     int64 // bytes, default 8 MiB
@@ -55,7 +64,7 @@ func New(d Deps) *echo.Echo {
 	e.Server.ReadHeaderTimeout = 5 * time.Second
 	e.Server.ReadTimeout = 30 * time.Second
 	e.Server.IdleTimeout = 2 * time.Minute
-	e.Use(middleware.RequestID(), d.logRequest, middleware.Recover())
+	e.Use(middleware.RequestID(), d.logRequest, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: d.logPanic}))
 
 	e.POST("/webhooks/:kind/:connection", d.receive)
 	for _, alias := range []string{"/webhook/shopify", "/shopify/webhook"} {
@@ -100,6 +109,18 @@ func (d Deps) readiness(c echo.Context) error {
 		return fault.New(fault.Transient, f.Code, "not ready: %s", f.Message).WithResolution("%s", f.Resolution)
 	}
 	return answer(c, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// logPanic keeps where a handler broke off. What it broke off with may quote a
+// body, so only the runtime's own words are logged.
+func (d Deps) logPanic(_ echo.Context, err error, stack []byte) error {
+	line := d.Log.Error().Bytes("stack", stack)
+	var own runtime.Error
+	if errors.As(err, &own) {
+		line = line.Str("panic", own.Error())
+	}
+	line.Msg("a handler broke off by a defect")
+	return fault.New(fault.Transient, "api.defect", "this request met a defect; send it again later")
 }
 
 // logRequest writes one wide line per request: no headers, no bodies.
