@@ -99,8 +99,12 @@ func (p *pass) unproved(state record.OrderState, row record.OrderRow, f *fault.F
 // other content waits until the lost request cannot be running any more.
 func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (record.OrderState, error) {
 	state, err := p.target.UpsertOrder(ctx, row)
+	until := state.Quarantine // an earlier, unanswered send of it may still land
 	if fault.Is(err, fault.Uncertain) {
-		if qerr := p.Store.Quarantine(ctx, p.Pass, digest, p.Uncertainty); qerr != nil {
+		until = p.Now().Add(p.Uncertainty)
+	}
+	if !until.IsZero() {
+		if qerr := p.Store.Quarantine(ctx, p.Pass, digest, until); qerr != nil {
 			return state, qerr
 		}
 	}

@@ -54,7 +54,7 @@ func (c *Connector) Check(ctx context.Context) connectors.Report {
 	if !add(probe("credentials", err, "the login is accepted", "check login and key of the connection")) {
 		return report
 	}
-	report.Identity, err = c.identity(ctx)
+	report.Identity, err = c.Identity(ctx)
 	add(probe("identity", err, "the database is known by "+kindOf(report.Identity), "let the bot user read its own company"))
 	add(c.rightsProbe(ctx, server))
 	for _, p := range c.termsProbes(ctx) {
@@ -114,14 +114,10 @@ func (c *Connector) clockProbe(ctx context.Context) connectors.Probe {
 // internal user may read all of them on all versions.
 var firstRecords = []string{"res.country", "res.currency", "uom.uom"}
 
-func (c *Connector) identity(ctx context.Context) (string, error) {
-	var uuid rpc.Text
-	err := c.rpc.Call(ctx, "ir.config_parameter", "get_param", nil, nil, map[string]any{"key": "database.uuid"}, &uuid)
-	switch {
-	case err == nil && uuid != "":
-		return "uuid:" + string(uuid), nil
-	case err != nil && !fault.Is(err, fault.Unauthorized):
-		return "", err
+// Identity tells this database from others, see Check.
+func (c *Connector) Identity(ctx context.Context) (string, error) {
+	if uuid, err := c.uuid(ctx); uuid != "" || err != nil {
+		return uuid, err
 	}
 	marks := []string{c.cfg.Database}
 	for _, model := range firstRecords {
@@ -139,6 +135,24 @@ func (c *Connector) identity(ctx context.Context) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(marks, "\n")))
 	return "db:" + hex.EncodeToString(sum[:16]), nil
+}
+
+// uuid reads the database's own uuid; empty where the bot may not, which is
+// asked once: each refusal is a warning in Odoo's log.
+func (c *Connector) uuid(ctx context.Context) (string, error) {
+	if c.uuidDenied.Load() {
+		return "", nil
+	}
+	var uuid rpc.Text
+	err := c.rpc.Call(ctx, "ir.config_parameter", "get_param", nil, nil, map[string]any{"key": "database.uuid"}, &uuid)
+	switch {
+	case err == nil && uuid != "":
+		return "uuid:" + string(uuid), nil
+	case err != nil && !fault.Is(err, fault.Unauthorized):
+		return "", err
+	}
+	c.uuidDenied.Store(true)
+	return "", nil
 }
 
 func kindOf(identity string) string {

@@ -44,6 +44,7 @@ type Connector struct {
 	productLoads *batch.Op[loadRow, int64]
 	orderLoads   *batch.Op[loadRow, int64]
 	removals     *batch.Op[removal, struct{}]
+	uuidDenied   atomic.Bool // the bot may not read the database's uuid
 	confirms     *batch.Op[action, record.OrderState]
 	cancels      *batch.Op[action, record.OrderState]
 }
@@ -51,6 +52,7 @@ type Connector struct {
 var (
 	_ connectors.Connector   = (*Connector)(nil)
 	_ connectors.SalesTarget = (*Connector)(nil)
+	_ connectors.Identified  = (*Connector)(nil)
 )
 
 // Definition describes the Odoo connector for the catalog.

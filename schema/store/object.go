@@ -308,8 +308,7 @@ UPDATE object SET
     applied_version = greatest(applied_version, $10), applied_digest = coalesce(nullif($11, ''), applied_digest),
     slow_tries = $12, settled_at = now(),
     override = coalesce($13::jsonb, override),
-    skip_version = CASE WHEN $14 THEN $15 ELSE skip_version END,
-    quarantine_until = CASE WHEN $7 IN ('applied', 'unchanged') THEN NULL ELSE quarantine_until END
+    skip_version = CASE WHEN $14 THEN $15 ELSE skip_version END
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4
 RETURNING epoch <> $5`,
 		p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, st.WakeAt, st.Outcome, st.Code, st.Stage,
@@ -380,12 +379,12 @@ RETURNING id`, p.Connection, p.Kind, p.ExternalID, f.Code, f.Message, f.Resoluti
 
 // Quarantine remembers that a write may have landed or may still be running:
 // until then no other content is sent (protocol P3.4).
-func (s *Store) Quarantine(ctx context.Context, p *Pass, digest string, d time.Duration) error {
+func (s *Store) Quarantine(ctx context.Context, p *Pass, digest string, until time.Time) error {
 	_, err := s.db.ExecContext(ctx, `
 WITH j AS (UPDATE journal SET state = 'uncertain' WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4 AND state = 'intent')
-UPDATE object SET quarantine_until = now() + $5 * interval '1 second', quarantine_digest = $6
+UPDATE object SET quarantine_until = $5, quarantine_digest = $6
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4`,
-		p.Connection, p.Kind, p.ExternalID, p.Fence, int64(d.Seconds()), digest)
+		p.Connection, p.Kind, p.ExternalID, p.Fence, until.UTC(), digest)
 	return translate(err)
 }
 

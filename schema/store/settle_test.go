@@ -132,7 +132,7 @@ func TestJournalTellsEveryPassThatMeantToWrite(t *testing.T) {
 	p := w.begin(t, "1")
 	id, err := w.Intent(t.Context(), p, 2, "dig", json.RawMessage(`{"state":"draft"}`))
 	require.NoError(t, err)
-	require.NoError(t, w.Quarantine(t.Context(), p, "dig", 130*time.Second))
+	require.NoError(t, w.Quarantine(t.Context(), p, "dig", time.Now().Add(130*time.Second)))
 	require.Equal(t, "uncertain", one[string](t, w, `SELECT state FROM journal WHERE id = $1`, id))
 
 	p = w.begin(t, "1") // the pass after a crash
