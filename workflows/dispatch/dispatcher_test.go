@@ -152,14 +152,19 @@ func running(t *testing.T, d *Dispatcher) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// pass lets time go by until all that it moves has come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 var errDown = serviceerror.NewUnavailable("no server")
 
 func TestRingTellsTheWorkflowAllItNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab, tem := newTable(2), &server{}
 		stop := running(t, &Dispatcher{Table: tab, Starter: tem})
-		time.Sleep(time.Second)
-		synctest.Wait()
+		pass(time.Second)
 		stop()
 		require.Len(t, tem.bells, 2)
 		for _, b := range tem.bells {
@@ -182,7 +187,7 @@ func TestEverythingDueIsRungOnceWithinItsBounds(t *testing.T) {
 		tab, tem := newTable(n), &server{takes: 5 * time.Millisecond}
 		stop := running(t, &Dispatcher{Table: tab, Starter: tem, Parallel: 7})
 		began := time.Now()
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		stop()
 		assert.Len(t, tem.rung, n)
 		for id, times := range tem.rung {
@@ -220,10 +225,9 @@ func TestWhileTemporalRefusesOneProbeAtATime(t *testing.T) {
 		d := &Dispatcher{Table: tab, Starter: tem, Log: zerolog.New(&log)}
 		stop := running(t, d)
 		for range 600 { // a minute of outage, with webhooks coming in
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 			d.Nudge()
 		}
-		synctest.Wait()
 		tab.mu.Lock()
 		require.Equal(t, batch, tab.claims[0])
 		for _, limit := range tab.claims[1:] {
@@ -236,12 +240,12 @@ func TestWhileTemporalRefusesOneProbeAtATime(t *testing.T) {
 
 		tem.setRefuse(nil)
 		began := time.Now()
-		time.Sleep(8 * time.Second)
+		pass(8 * time.Second)
 		assert.Len(t, tem.rung, n, "all of it goes out once Temporal answers: nothing was left hidden")
 		assert.Equal(t, 1, strings.Count(log.String(), "dispatch works again"))
 		d.Nudge()
 		tab.add("0900")
-		time.Sleep(time.Until(began.Add(8*time.Second + 100*time.Millisecond)))
+		pass(time.Until(began.Add(8*time.Second + 100*time.Millisecond)))
 		d.Nudge()
 		synctest.Wait()
 		assert.Equal(t, 1, tem.rung["order/shop/0900"], "and nudges lead again")
@@ -266,7 +270,7 @@ func TestOneRefusedObjectDoesNotHoldUpTheOthers(t *testing.T) {
 					return nil
 				})
 				stop := running(t, &Dispatcher{Table: tab, Starter: tem})
-				time.Sleep(3 * time.Second)
+				pass(3 * time.Second)
 				stop()
 				assert.Len(t, tem.rung, n-1)
 				assert.Empty(t, tab.released, "its visibility timeout slows it down")
@@ -285,7 +289,7 @@ func TestAnOverloadedTemporalIsSpared(t *testing.T) {
 			return &serviceerror.ResourceExhausted{Cause: enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, Message: "slow down"}
 		})
 		stop := running(t, &Dispatcher{Table: tab, Starter: tem})
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		stop()
 		assert.Equal(t, batch, tab.claims[0])
 		assert.Equal(t, 1, tab.claims[len(tab.claims)-1])
@@ -304,12 +308,11 @@ func TestAPartlyRefusedBatchReleasesOnlyTheRefused(t *testing.T) {
 			return nil
 		})
 		stop := running(t, &Dispatcher{Table: tab, Starter: tem})
-		time.Sleep(time.Second)
-		synctest.Wait()
+		pass(time.Second)
 		assert.Len(t, tem.rung, 38, "a claimed batch is wholly rung")
 		assert.ElementsMatch(t, []string{"0003", "0031"}, tab.released)
 		tem.setRefuse(nil)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		stop()
 		assert.Len(t, tem.rung, 40)
 	})
@@ -320,12 +323,12 @@ func TestRunGoesOnWhenTheTableComesBack(t *testing.T) {
 		tab, tem := newTable(3), &server{}
 		tab.failing = errors.New("connection refused")
 		stop := running(t, &Dispatcher{Table: tab, Starter: tem})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		assert.Empty(t, tem.rung)
 		tab.mu.Lock()
 		tab.failing = nil
 		tab.mu.Unlock()
-		time.Sleep(8 * time.Second)
+		pass(8 * time.Second)
 		stop()
 		assert.Len(t, tem.rung, 3)
 	})
