@@ -322,7 +322,9 @@ RETURNING epoch <> $5`,
 }
 
 // settleRest ends the events, the intents and the waits of the pass and ties
-// the binding: one round trip for all.
+// the binding: one round trip for all. Intents end only when the target was
+// read back; else the next pass looks there before it decides anything, since
+// one of them may have landed.
 func settleRest(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) error {
 	b := Bind{}
 	if st.Bind != nil {
@@ -333,7 +335,7 @@ WITH done AS (
     UPDATE inbound_event SET state = 'done', outcome = $5, settled_at = now() WHERE id = ANY($4::bigint[])
 ), journalled AS (
     UPDATE journal SET state = 'settled', outcome = $5, code = nullif($6, ''), after = nullif($7, '')::jsonb, by = $8, note = nullif($9, ''), settled_at = now()
-    WHERE connection = $1 AND kind = $2 AND external_id = $3 AND state <> 'settled'
+    WHERE connection = $1 AND kind = $2 AND external_id = $3 AND state <> 'settled' AND $5 IN ('applied', 'unchanged')
     RETURNING 1
 ), trail AS (
     INSERT INTO journal (connection, kind, external_id, epoch, fence, version, state, outcome, code, by, note, settled_at)
