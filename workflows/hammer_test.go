@@ -1,0 +1,136 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/temporal"
+
+	"towpath/workflows/contract"
+)
+
+// No bell is lost: whenever it rings, during a pass, at the moment the workflow
+// closes, while no worker lives, a pass begins after it.
+func TestSignalHammer(t *testing.T) {
+	const entities, bells = 10, 1200
+	c := server(t)
+	h := newHands()
+	h.apply = func(in contract.ApplyInput) (contract.ApplyResult, error) {
+		time.Sleep(time.Duration(rand.IntN(6)) * time.Millisecond) //nolint:gosec // jitter, not a secret
+		if rand.IntN(20) == 0 {                                    //nolint:gosec // as above
+			return contract.ApplyResult{}, temporal.NewApplicationErrorWithOptions("busy", "odoo.busy",
+				temporal.ApplicationErrorOptions{NextRetryDelay: time.Millisecond})
+		}
+		return contract.ApplyResult{Outcome: contract.Applied, Again: rand.IntN(10) == 0}, nil //nolint:gosec // as above
+	}
+	workers := h.work(t, c)
+
+	var mu sync.Mutex
+	rang := map[string]time.Time{} // when an order's last bell had been taken
+	var sent atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				n := sent.Add(1)
+				if n > bells {
+					return
+				}
+				id := fmt.Sprint("hammered-", n%entities)
+				// The pass must see what was committed before its bell rang.
+				before := time.Now()
+				if _, err := ring(t.Context(), c, id, contract.EventSignal{Epoch: n}); !assert.NoError(t, err) {
+					return
+				}
+				mu.Lock()
+				if rang[id].Before(before) {
+					rang[id] = before
+				}
+				mu.Unlock()
+				time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond) //nolint:gosec // as above
+			}
+		})
+	}
+	for restarts := 1; restarts <= 3; restarts++ {
+		until(t, "a part of the bells has rung", func() bool { return sent.Load() > int64(restarts*bells/4) })
+		workers.stop()
+		workers = h.work(t, c)
+	}
+	defer func() { workers.stop() }()
+	wg.Wait()
+
+	runs, signals := 0, 0
+	for e := range entities {
+		id := fmt.Sprint("hammered-", e)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		require.NoError(t, c.GetWorkflow(ctx, contract.OrderWorkflowID(refOf(id)), "").Get(ctx, nil))
+		cancel()
+		h.mu.Lock()
+		last := h.passes[id][len(h.passes[id])-1]
+		h.mu.Unlock()
+		assert.True(t, last.After(rang[id]), "%s: the last bell is followed by no pass", id)
+	}
+	// And by the histories: in each run an activity is scheduled after every
+	// signal, by a workflow task that began after it.
+	until(t, "all runs are closed and listed", func() bool {
+		l, err := c.ListWorkflow(t.Context(), listRequest(`Connection = "shop"`))
+		require.NoError(t, err)
+		runs, signals = 0, 0
+		for _, e := range l.Executions {
+			if e.Status != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+				return false
+			}
+			runs++
+			signals += answered(t, historyOf(t, c, strings.TrimPrefix(e.Execution.WorkflowId, "order/shop/"), e.Execution.RunId).Events)
+		}
+		return signals == bells
+	})
+	t.Logf("%d bells in %d runs", signals, runs)
+	assert.Greater(t, runs, entities, "the hammer must meet closing workflows, or it shows nothing")
+}
+
+func listRequest(query string) *workflowservice.ListWorkflowExecutionsRequest {
+	return &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1000}
+}
+
+// plain is a history's JSON with all its payloads decoded, so that a search
+// sees what a reader of the history sees.
+func plain(t *testing.T, history []byte) string {
+	t.Helper()
+	var tree any
+	require.NoError(t, json.Unmarshal(history, &tree))
+	var b strings.Builder
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, x := range v {
+				b.WriteString(k + "\n")
+				walk(x)
+			}
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case string:
+			b.WriteString(v + "\n")
+			if raw, err := base64.StdEncoding.DecodeString(v); err == nil {
+				b.Write(append(raw, '\n'))
+			}
+		}
+	}
+	walk(tree)
+	return b.String()
+}

@@ -1,0 +1,46 @@
+package workflows_test
+
+import (
+	"flag"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"towpath/workflows"
+	"towpath/workflows/contract"
+)
+
+// Record anew, with a server, after a change that running workflows may see:
+//
+//	TOWPATH_TEST_TEMPORAL=127.0.0.1:7233 go test ./workflows -record
+//
+// A change that old histories do not replay with needs a version (versions.go),
+// and a new recording beside the old one.
+var recording = flag.Bool("record", false, "write the histories of the budget tests to testdata")
+
+// goldens are the branches of Order that a recording must exist of.
+var goldens = []string{"happy", "fetch", "parked-update", "postponed", "hot"}
+
+// Running workflows outlive a deployment: what was decided must be decided
+// again by today's code.
+func TestRecordedHistoriesReplay(t *testing.T) {
+	if *recording {
+		t.Skip("recording")
+	}
+	files, err := filepath.Glob("testdata/*.json")
+	require.NoError(t, err)
+	for _, name := range goldens {
+		require.Contains(t, files, filepath.Join("testdata", name+".json"))
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			r := sdk.NewWorkflowReplayer()
+			r.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
+			r.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
+			require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(quiet{}, file))
+		})
+	}
+}
