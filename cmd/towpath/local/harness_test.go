@@ -1,0 +1,378 @@
+package local_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq" // the tests look into the book of record
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"towpath/cmd/towpath/local"
+	"towpath/cmd/towpath/stack"
+	shopsim "towpath/connectors/shopify/simulator"
+	"towpath/connectors/shopify/simulator/scenario"
+	"towpath/schema/fault"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+var built struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+// binary is towpath itself: TOWPATH_TEST_BIN, or built once per test process.
+func binary(t testing.TB) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.path = os.Getenv("TOWPATH_TEST_BIN"); built.path != "" {
+			return
+		}
+		if built.dir, built.err = os.MkdirTemp("", "towpath-test-"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "towpath")
+		if out, err := exec.Command("go", "build", "-o", built.path, "towpath/cmd/towpath").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build towpath: %w\n%s", err, out)
+		}
+	})
+	require.NoError(t, built.err)
+	return built.path
+}
+
+// world is an installation under test, with all that was sent to it and all
+// that must come of it.
+type world struct {
+	*local.Installation
+	t      *testing.T
+	ctx    context.Context
+	db     *sql.DB // the book of record, for counting
+	expect []scenario.Expectation
+
+	mu   sync.Mutex
+	sent []shopsim.Result
+}
+
+// up starts an installation that ends with the test. Senders retry for some
+// fourteen seconds unless the options say otherwise. A part that cannot be had
+// on this machine skips the test; with TOWPATH_REQUIRE_REAL=1 it fails it.
+func up(t *testing.T, o local.Options) *world {
+	t.Helper()
+	if o.Binary == "" {
+		o.Binary = binary(t)
+	}
+	if o.Shop.TimeScale == 0 {
+		o.Shop.TimeScale = 0.001
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	t.Cleanup(cancel)
+	in, err := local.Up(ctx, o)
+	if fault.Is(err, fault.Unsupported) && os.Getenv("TOWPATH_REQUIRE_REAL") != "1" {
+		t.Skipf("SKIPPED, a real part cannot be had here: %v", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(in.Close)
+	db, err := sql.Open("postgres", in.PG.DSN("towpath"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	w := &world{Installation: in, t: t, ctx: ctx, db: db}
+	t.Cleanup(w.tellLogs)
+	return w
+}
+
+// tellLogs shows the ends of the logs of a failed test.
+func (w *world) tellLogs() {
+	if !w.t.Failed() {
+		return
+	}
+	logs, _ := filepath.Glob(filepath.Join(w.Stack.Dir(), "*.log"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		if tail := text[max(0, len(text)-3000):]; len(tail) > 0 && !strings.HasSuffix(path, "postgres.log") {
+			w.t.Logf("%s ends:\n%s", filepath.Base(path), tail)
+		}
+	}
+}
+
+// day makes orders to send: all stories of a shop's day, at least 60 orders,
+// none of them from the future. Days of different seeds share no order.
+func day(seed uint64, orders int) scenario.Scenario {
+	return scenario.Generate(seed, orders, scenario.Options{Start: time.Now().Add(-2 * time.Hour).UTC().Truncate(time.Second)})
+}
+
+// rush makes plain work in one phase: three lines, two addresses, 40 % new
+// customers, 5 % edits, 1 % with an unknown tax.
+func rush(seed uint64, orders int) scenario.Scenario {
+	return scenario.Bench(seed, orders, scenario.Options{Start: time.Now().Add(-2 * time.Hour).UTC().Truncate(time.Second)})
+}
+
+// send delivers as the shop does, with retries, and keeps the answers.
+func (w *world) send(list []scenario.Delivery) []shopsim.Result {
+	results := w.Shop.Deliver(w.ctx, scenario.Messages(list), nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, results...)
+	return results
+}
+
+// sendAll delivers and insists that all but the forged are taken in the end.
+func (w *world) sendAll(list []scenario.Delivery) {
+	w.t.Helper()
+	for i, r := range w.send(list) {
+		if list[i].Forged {
+			require.Equal(w.t, http.StatusUnauthorized, r.Status)
+			continue
+		}
+		require.True(w.t, r.OK(), "%s of %d: status %d after %d attempts, %v", r.Delivery.Topic, list[i].OrderID, r.Status, r.Attempts, r.Err)
+	}
+}
+
+// during sends in the background; the func it gives waits for the end.
+func (w *world) during(list []scenario.Delivery) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.send(list)
+	}()
+	return func() { <-done }
+}
+
+// watch samples, until the func it gives is called, the invariant that must
+// hold at every moment: no pending event whose object is not due. PostgreSQL
+// may be away meanwhile.
+func (w *world) watch() (stop func()) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan struct{})
+	samples, broken := 0, 0
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if n, err := w.Store.Broken(ctx); err == nil {
+				samples++
+				broken += n
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return func() {
+		w.t.Helper()
+		cancel()
+		<-done
+		assert.NotZero(w.t, samples, "nothing was watched")
+		assert.Zero(w.t, broken, "pending events whose object is not due, in %d samples", samples)
+	}
+}
+
+// settle waits until nothing is left to do now.
+func (w *world) settle(within time.Duration) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, within)
+	defer cancel()
+	if err := w.Settled(ctx, nil); err != nil {
+		require.NoError(w.t, err, "what is open:\n%s", w.open())
+	}
+}
+
+// open lists what is not settled, for a failed test.
+func (w *world) open() string {
+	rows, err := w.db.QueryContext(w.ctx, `
+SELECT o.external_id, coalesce(o.outcome, '-'), coalesce(o.code, '-'), o.epoch, o.calls, o.slow_tries, coalesce(extract(epoch FROM o.due_at - now())::int::text, '-'),
+       (SELECT count(*) FROM inbound_event e WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id) AND e.state = 'pending')
+FROM object o WHERE o.settled_at IS NULL OR o.due_at <= now() OR EXISTS (
+    SELECT 1 FROM inbound_event e WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id) AND e.state = 'pending') LIMIT 20`)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = rows.Close() }()
+	var b strings.Builder
+	for rows.Next() {
+		var id, outcome, code, due string
+		var epoch, calls, slow, pending int
+		if err := rows.Scan(&id, &outcome, &code, &epoch, &calls, &slow, &due, &pending); err != nil {
+			return err.Error()
+		}
+		fmt.Fprintf(&b, "  order %s: %s (%s), epoch %d, calls %d, slow tries %d, due in %s s, %d events pending\n", id, outcome, code, epoch, calls, slow, due, pending)
+	}
+	return b.String()
+}
+
+// eventually waits for a predicate.
+func (w *world) eventually(within time.Duration, what string, holds func() bool) {
+	w.t.Helper()
+	require.Eventually(w.t, holds, within, 25*time.Millisecond, what)
+}
+
+// count reads one number from the book of record; -1 while it is away.
+func (w *world) count(query string, args ...any) int {
+	n := -1
+	_ = w.db.QueryRowContext(w.ctx, query, args...).Scan(&n)
+	return n
+}
+
+// exec changes the book of record behind Towpath's back.
+func (w *world) exec(query string, args ...any) int64 {
+	w.t.Helper()
+	r, err := w.db.ExecContext(w.ctx, query, args...)
+	require.NoError(w.t, err)
+	n, err := r.RowsAffected()
+	require.NoError(w.t, err)
+	return n
+}
+
+// mapProducts is a person at work.
+func (w *world) mapProducts(missing []scenario.Mapping) {
+	w.t.Helper()
+	for _, m := range missing {
+		id, err := w.Odoo.ProductID(w.ctx, m.To)
+		require.NoError(w.t, err)
+		_, err = w.Run(w.ctx, "map", "product", local.ShopName, fmt.Sprintf("variant:%d", m.Variant.ID), id)
+		require.NoError(w.t, err)
+	}
+}
+
+// die waits for a process to be killed at its failpoint.
+func (w *world) die(p *stack.Process, within time.Duration) {
+	w.t.Helper()
+	select {
+	case <-p.Exited():
+	case <-time.After(within):
+		require.Fail(w.t, "the failpoint was not reached", "%s lives; what is open:\n%s", p.Name(), w.open())
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(w.t, p.Wait(), &exit)
+	require.Equal(w.t, "signal: killed", exit.Error(), "%s ended otherwise:\n%s", p.Name(), p.Tail())
+}
+
+// holds counts both sides: the promises of design section 1 that concern
+// orders (1, 2, 3 and 6). expect are the expectations of all that was sent;
+// the products that were missing have been mapped.
+func (w *world) holds() {
+	w.t.Helper()
+	proof, err := w.Prove(w.ctx, w.expect, true)
+	require.NoError(w.t, err)
+	assert.Empty(w.t, proof.Wrong, "the proof: %d orders expected in Odoo, %d found", proof.Expected, proof.Found)
+	assert.NotZero(w.t, proof.Expected, "nothing was proved")
+	w.everyAnswerKept()
+	w.noCustomerTwice()
+	w.noWorkflowFailed()
+}
+
+// everyAnswerKept is promise 1 to the letter: each delivery that was answered
+// with 2xx, by its id, is in the inbox once and settled. What tells of no
+// order (Order is nil) leaves nothing behind.
+func (w *world) everyAnswerKept() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := map[string]string{}
+	rows, err := w.db.QueryContext(w.ctx, `SELECT delivery_id, state FROM inbound_event WHERE delivery_id IS NOT NULL`)
+	require.NoError(w.t, err)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, state string
+		require.NoError(w.t, rows.Scan(&id, &state))
+		kept[id] = state
+	}
+	require.NoError(w.t, rows.Err())
+	taken := 0
+	for _, r := range w.sent {
+		if !r.OK() || r.Delivery.Order == nil {
+			continue
+		}
+		taken++
+		assert.Equal(w.t, "done", kept[r.Delivery.WebhookID], "delivery %s of order %d was answered %d", r.Delivery.WebhookID, r.Delivery.Order.ID, r.Status)
+	}
+	assert.NotZero(w.t, taken, "nothing was taken")
+}
+
+// noCustomerTwice reads Odoo's partners past Towpath: one e-mail, one person.
+func (w *world) noCustomerTwice() {
+	w.t.Helper()
+	seen := map[string]int{}
+	for _, p := range w.partners() {
+		if email, _ := p["email"].(string); email != "" && p["parent_id"] == false && p["is_company"] != true {
+			seen[email]++
+		}
+	}
+	assert.NotEmpty(w.t, seen, "no customer is in Odoo")
+	for email, n := range seen {
+		assert.Equal(w.t, 1, n, "%s is %d persons in Odoo", email, n)
+	}
+}
+
+// partners reads all partners over RPC, as any other client of Odoo would.
+func (w *world) partners() (list []map[string]any) {
+	w.t.Helper()
+	s := w.Odoo.Settings()
+	body, err := json.Marshal(map[string]any{"domain": []any{}, "fields": []string{"name", "email", "parent_id", "is_company", "type"}})
+	require.NoError(w.t, err)
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, fmt.Sprint(s["url"])+"/json/2/res.partner/search_read", bytes.NewReader(body))
+	require.NoError(w.t, err)
+	req.Header.Set("Authorization", "bearer "+fmt.Sprint(s["api_key"]))
+	req.Header.Set("X-Odoo-Database", fmt.Sprint(s["database"]))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(w.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(w.t, err)
+	require.Equal(w.t, http.StatusOK, resp.StatusCode, "%s", text)
+	require.NoError(w.t, json.Unmarshal(text, &list))
+	return list
+}
+
+// temporal is a client of the installation's Temporal.
+func (w *world) temporal() client.Client {
+	w.t.Helper()
+	c, err := client.DialContext(w.ctx, client.Options{HostPort: w.Temporal.Address, Namespace: w.Temporal.Namespace, Logger: silent{}})
+	require.NoError(w.t, err)
+	w.t.Cleanup(c.Close)
+	return c
+}
+
+// noWorkflowFailed: an order that cannot be dealt with is an outcome, not a
+// failed workflow, whatever was killed.
+func (w *world) noWorkflowFailed() {
+	w.t.Helper()
+	r, err := w.temporal().CountWorkflow(w.ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: w.Temporal.Namespace,
+		Query:     `WorkflowType = "Order" AND ExecutionStatus IN ("Failed", "Terminated", "TimedOut", "Canceled")`,
+	})
+	require.NoError(w.t, err)
+	assert.Zero(w.t, r.Count, "workflows failed")
+}
+
+// silent is a logger of the SDK that says nothing.
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
