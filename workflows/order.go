@@ -125,7 +125,8 @@ func (o *order) run(ctx workflow.Context) (contract.ApplyResult, error) {
 		}
 		// Nothing that yields may stand between this check and the return, or
 		// a signal could fall between them (temporal.md section 4.3).
-		if o.drain(); o.more() {
+		o.drain()
+		if o.more() {
 			continue
 		}
 		return o.last, nil
