@@ -2,6 +2,7 @@ package activities
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -23,7 +24,11 @@ func toTemporal(err error) error {
 	f := fault.Of(err)
 	opt := temporal.ApplicationErrorOptions{NonRetryable: !fault.Retryable(f)}
 	if f.Kind == fault.RateLimited {
-		opt.NextRetryDelay = clamp(f.After, time.Second, 10*time.Minute)
+		// Who limits us without saying for how long gets the growing gaps of
+		// the retry policy, not the shortest one again and again.
+		if f.After > 0 {
+			opt.NextRetryDelay = clamp(f.After, time.Second, 10*time.Minute)
+		}
 		opt.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	message := f.Message
@@ -37,9 +42,11 @@ func clamp(d, lo, hi time.Duration) time.Duration {
 	return max(lo, min(d, hi))
 }
 
+// cut keeps at most n bytes, and runes whole: Temporal takes valid UTF-8 only,
+// and a failure that cannot be sent would be reported never.
 func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
+	if len(s) > n {
+		s = s[:n]
 	}
-	return s[:n]
+	return strings.ToValidUTF8(s, "")
 }

@@ -73,3 +73,13 @@ func ensureSchedule(ctx context.Context, c client.ScheduleClient, want client.Sc
 func CatchUpNow(ctx context.Context, c client.Client) error {
 	return c.ScheduleClient().GetHandle(ctx, contract.ScheduleCatchUp).Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP})
 }
+
+// catchUpUnlessPaused leaves alone what an operator has paused: a restart is
+// no reason to read.
+func catchUpUnlessPaused(ctx context.Context, c client.Client) error {
+	s, err := c.ScheduleClient().GetHandle(ctx, contract.ScheduleCatchUp).Describe(ctx)
+	if err != nil || s.Schedule.State.Paused {
+		return err
+	}
+	return CatchUpNow(ctx, c)
+}

@@ -49,7 +49,7 @@ func unreachable(opt client.Options, err error) error {
 // not permitted (Temporal Cloud) are left as they are.
 func WaitReady(ctx context.Context, c client.Client, opt client.Options, log zerolog.Logger) error {
 	for wait := 100 * time.Millisecond; ; wait = min(wait*2, 5*time.Second) {
-		err := ensure(ctx, c, opt)
+		err := Ensure(ctx, c, opt)
 		if err == nil {
 			return nil
 		}
@@ -67,7 +67,8 @@ func WaitReady(ctx context.Context, c client.Client, opt client.Options, log zer
 	}
 }
 
-func ensure(ctx context.Context, c client.Client, opt client.Options) error {
+// Ensure makes namespace and search attributes exist.
+func Ensure(ctx context.Context, c client.Client, opt client.Options) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	namespace := opt.Namespace

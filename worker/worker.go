@@ -60,19 +60,29 @@ func Run(ctx context.Context, d Deps) error {
 		return err
 	}
 	// Whatever this process's absence cost is read again at once.
-	if err := CatchUpNow(ctx, d.Temporal); err != nil && ctx.Err() == nil {
+	if err := catchUpUnlessPaused(ctx, d.Temporal); err != nil && ctx.Err() == nil {
 		d.Log.Warn().Err(err).Msg("catching up was not triggered; its schedule will")
 	}
 	d.Log.Info().Str("namespace", d.Options.Namespace).Strs("queues", p.queues()).Msg("worker is up")
-	go d.Dispatcher.Run(ctx)
+	dispatch, stop := context.WithCancel(ctx)
+	dispatched := make(chan struct{})
+	go func() { d.Dispatcher.Run(dispatch); close(dispatched) }()
+	// What it claimed and did not ring it gives back, before the store closes.
+	defer func() { stop(); <-dispatched }()
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
+	schedules := time.NewTicker(time.Minute)
+	defer schedules.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-fatal:
 			return fault.New(fault.Transient, "worker.fatal", "Temporal ended the worker").WithCause(err).WithDetail(err.Error())
+		case <-schedules.C: // Temporal's database may have been lost
+			if err := createSchedules(ctx, d); err != nil && ctx.Err() == nil {
+				d.Log.Warn().Err(err).Msg("schedules cannot be looked at")
+			}
 		case <-tick.C:
 			if err := p.follow(ctx); err != nil && ctx.Err() == nil {
 				d.Log.Warn().Err(err).Msg("connections cannot be listed; going on with those known")
