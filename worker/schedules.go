@@ -18,17 +18,32 @@ import (
 // ensureSchedules creates Towpath's own schedules, running, and updates their
 // times. An operator's pause is kept.
 func ensureSchedules(ctx context.Context, d Deps) error {
+	return eachSchedule(ctx, d, updateSchedule)
+}
+
+// createSchedules creates those that are missing and looks no further.
+func createSchedules(ctx context.Context, d Deps) error {
+	return eachSchedule(ctx, d, func(context.Context, client.ScheduleClient, client.ScheduleOptions) error { return nil })
+}
+
+func eachSchedule(ctx context.Context, d Deps, existing func(context.Context, client.ScheduleClient, client.ScheduleOptions) error) error {
 	every := d.CatchUp
 	if every == 0 {
 		every = 5 * time.Minute
 	}
+	c := d.Temporal.ScheduleClient()
 	for _, s := range []client.ScheduleOptions{
 		schedule(contract.ScheduleCatchUp, "Read what webhooks did not bring", every, true,
 			contract.MaintenanceInput{Only: []string{workflows.TaskCatchUp, workflows.TaskHooks}}),
 		schedule(contract.ScheduleMaintain, "Delete what is past its retention", 24*time.Hour, false,
 			contract.MaintenanceInput{Only: []string{workflows.TaskRetain}}),
 	} {
-		if err := ensureSchedule(ctx, d.Temporal.ScheduleClient(), s); err != nil {
+		_, err := c.Create(ctx, s)
+		var exists *serviceerror.AlreadyExists
+		if errors.Is(err, temporal.ErrScheduleAlreadyRunning) || errors.As(err, &exists) {
+			err = existing(ctx, c, s)
+		}
+		if err != nil {
 			return unreachable(d.Options, err)
 		}
 	}
@@ -54,12 +69,7 @@ func schedule(id, summary string, every time.Duration, now bool, in contract.Mai
 	}
 }
 
-func ensureSchedule(ctx context.Context, c client.ScheduleClient, want client.ScheduleOptions) error {
-	_, err := c.Create(ctx, want)
-	var exists *serviceerror.AlreadyExists
-	if err == nil || !errors.Is(err, temporal.ErrScheduleAlreadyRunning) && !errors.As(err, &exists) {
-		return err
-	}
+func updateSchedule(ctx context.Context, c client.ScheduleClient, want client.ScheduleOptions) error {
 	h := c.GetHandle(ctx, want.ID)
 	return h.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		s := in.Description.Schedule // State, with an operator's pause and note, stays

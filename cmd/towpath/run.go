@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 
 	"towpath/activities"
 	"towpath/api"
@@ -75,15 +76,19 @@ func (p *process) runAPI(ctx context.Context) error {
 // startDispatcher dispatches in this process, too: what the API accepts starts
 // without waiting for another process's poll.
 func (p *process) startDispatcher(ctx context.Context) (*dispatch.Dispatcher, func(), error) {
-	temporal, _, err := worker.Dial(p.log)
+	temporal, opt, err := worker.Dial(p.log)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &dispatch.Dispatcher{Table: p.store, Starter: temporal, Log: p.log}
+	d := p.dispatcher(temporal, opt)
 	var wg sync.WaitGroup
 	wg.Add(1)
 	go func() { defer wg.Done(); d.Run(ctx) }()
 	return d, func() { wg.Wait(); temporal.Close() }, nil
+}
+
+func (p *process) dispatcher(c client.Client, opt client.Options) *dispatch.Dispatcher {
+	return &dispatch.Dispatcher{Table: p.store, Starter: c, Log: p.log, Prepare: func(ctx context.Context) error { return worker.Ensure(ctx, c, opt) }}
 }
 
 func newWorker() *cobra.Command {
@@ -116,7 +121,7 @@ func (p *process) runWorker(ctx context.Context) error {
 	return worker.Run(ctx, worker.Deps{
 		Temporal: temporal, Options: opt, Store: p.store, Log: p.log, CatchUp: p.config.CatchUp, Heartbeat: p.config.Heartbeat,
 		Activities: activities.Deps{Store: p.store, Pool: p.pool, Log: p.log, HookURL: p.config.PublicURL},
-		Dispatcher: &dispatch.Dispatcher{Table: p.store, Starter: temporal, Log: p.log},
+		Dispatcher: p.dispatcher(temporal, opt),
 	})
 }
 

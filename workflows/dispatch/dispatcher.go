@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,10 @@ type Dispatcher struct {
 	Poll time.Duration
 	// Parallel bounds bells under way, default 16.
 	Parallel int
+	// Prepare makes sure that Temporal knows the namespace and the search
+	// attributes. It is called before the first bell and after refusals, since
+	// Temporal's database may have been lost in between. May be nil.
+	Prepare func(ctx context.Context) error
 
 	nudges   chan struct{}
 	initOnce sync.Once
@@ -73,6 +78,9 @@ func (d *Dispatcher) Nudge() {
 func (d *Dispatcher) Run(ctx context.Context) {
 	d.init()
 	limit, pause := batch, d.Poll
+	if d.prepare(ctx) != nil {
+		limit = 1
+	}
 	for {
 		nudges := d.nudges
 		if limit == 1 {
@@ -91,6 +99,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 					d.Log.Warn().Err(err).Msg("dispatch stopped; one probe at a time until it works again")
 				}
 				limit, pause = 1, min(pause*2, 5*time.Second)
+				_ = d.prepare(ctx) // the next probe tells whether it helped
 				break
 			}
 			if limit == 1 && claimed > 0 {
@@ -104,6 +113,13 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (d *Dispatcher) prepare(ctx context.Context) error {
+	if d.Prepare == nil {
+		return nil
+	}
+	return d.Prepare(ctx)
 }
 
 // round claims and rings once. Objects whose bell was refused are released.
@@ -156,8 +172,8 @@ func onlyThis(err error) string {
 	var invalid *serviceerror.InvalidArgument
 	var busy *serviceerror.ResourceExhausted
 	switch {
-	case errors.As(err, &invalid):
-		return "invalid_argument"
+	case errors.As(err, &invalid) && !strings.Contains(strings.ToLower(invalid.Message), "search attribute"):
+		return "invalid_argument" // a search attribute that is not registered concerns them all
 	case errors.As(err, &busy) && busy.Cause == enumspb.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW:
 		return "busy_workflow"
 	}
