@@ -62,7 +62,7 @@ Start with:  towpath demo        the main job, on this machine, proved
 			root.AddCommand(c)
 		}
 	}
-	add("start", newDemo(), newDev())
+	add("start", newDemo(), newDev(), newBench())
 	add("run", newAPI(), newWorker(), newMigrate(), newHealth())
 	add("set", newApply(), newConnection(), newMap(), newBackfill())
 	add("steer", newExplain(), newParked(), newDoctor(), newForget(),

@@ -1,0 +1,5 @@
+package bench
+
+import "context"
+
+func (b *bench) orders(ctx context.Context) error { return nil }
