@@ -53,6 +53,7 @@ func (p *pass) readContent(ctx context.Context) (complete bool, err error) {
 // FetchOrder reads an order from its shop as it is now and puts it into the
 // inbox, where the next pass finds it. The shop's "gone" is content, too.
 func (o *Orders) FetchOrder(ctx context.Context, ref contract.Ref) error {
+	defer beat(ctx)() // or the order rests for the whole timeout when a worker dies
 	return toTemporal(o.fetchOrder(ctx, ref))
 }
 
