@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"towpath/schema/failpoint"
+	"towpath/schema/fault"
 	"towpath/schema/orders"
 	"towpath/schema/record"
 	"towpath/schema/store"
@@ -63,7 +64,7 @@ func (p *pass) claimCustomer(ctx context.Context, need *orders.PartyNeed) (id, m
 	if err != nil {
 		return "", "", err
 	}
-	matched := false
+	var matched bool
 	if claim.TargetID == "" {
 		if id, err = p.findCustomer(ctx, need); err != nil {
 			return "", "", err
@@ -149,6 +150,11 @@ func (p *pass) address(ctx context.Context, customer string, need *orders.Addres
 	row.XID = record.XID(p.Connection, "address", customer, strings.TrimPrefix(need.Key, "address:"))
 	row.ParentID = customer
 	id, err := p.target.UpsertParty(ctx, row)
+	if fault.Is(err, fault.Invalid) {
+		if ferr := p.forgetVanished(ctx); ferr != nil {
+			return "", ferr
+		}
+	}
 	if err != nil {
 		return "", err
 	}

@@ -103,6 +103,11 @@ func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (
 	if fault.Is(err, fault.Uncertain) {
 		until = p.Now().Add(p.Uncertainty)
 	}
+	if fault.Is(err, fault.Invalid) {
+		if ferr := p.forgetVanished(ctx); ferr != nil {
+			return state, ferr
+		}
+	}
 	if !until.IsZero() {
 		if qerr := p.Store.Quarantine(ctx, p.Pass, digest, until); qerr != nil {
 			return state, qerr

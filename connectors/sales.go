@@ -22,6 +22,10 @@ type SalesTarget interface {
 	// hand or by us.
 	FindOrders(ctx context.Context, reference string) ([]record.OrderState, error)
 
+	// Vanished gives those ids that are not there any more: deleted, or merged
+	// into another record. Asked after a refusal.
+	Vanished(ctx context.Context, kind record.Kind, ids []string) ([]string, error)
+
 	// UpsertParty writes one customer or address under its external id and
 	// gives its id. Same external id, same record, however often it is called.
 	UpsertParty(ctx context.Context, row record.PartyRow) (string, error)
