@@ -151,7 +151,7 @@ func (p *pass) address(ctx context.Context, customer string, need *orders.Addres
 	row.ParentID = customer
 	id, err := p.target.UpsertParty(ctx, row)
 	if fault.Is(err, fault.Invalid) {
-		if ferr := p.forgetVanished(ctx); ferr != nil {
+		if ferr := p.forgetVanished(ctx, []string{customer}, nil); ferr != nil {
 			return "", ferr
 		}
 	}

@@ -13,12 +13,7 @@ import (
 // to are gone from the target: people merge contacts and delete products. Their
 // bindings are forgotten, and the fault is one that a retry helps: the next
 // pass finds or makes them anew. Nil when all are there.
-func (p *pass) forgetVanished(ctx context.Context) error {
-	parties := []string{p.res.CustomerID, p.res.InvoiceID, p.res.DeliveryID}
-	products := []string{}
-	for _, id := range p.res.Products {
-		products = append(products, id)
-	}
+func (p *pass) forgetVanished(ctx context.Context, parties, products []string) error {
 	forgotten := 0
 	for _, referred := range []struct {
 		kind  record.Kind

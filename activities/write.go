@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +106,7 @@ func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (
 		until = p.Now().Add(p.Uncertainty)
 	}
 	if fault.Is(err, fault.Invalid) {
-		if ferr := p.forgetVanished(ctx); ferr != nil {
+		if ferr := p.forgetVanished(ctx, []string{p.res.CustomerID, p.res.InvoiceID, p.res.DeliveryID}, slices.Collect(maps.Values(p.res.Products))); ferr != nil {
 			return state, ferr
 		}
 	}
