@@ -57,8 +57,11 @@ func (s *Server) clock() uint64 {
 
 func (s *Server) latency(q request) time.Duration {
 	l := s.opts.Latency
-	each := l.PerRow
-	if q.method == "action_confirm" {
+	each := l.PerRead
+	switch q.method {
+	case "load", "create", "write", "unlink", "action_cancel":
+		each = l.PerRow
+	case "action_confirm":
 		each = l.PerConfirm
 	}
 	return l.PerCall + each*time.Duration(q.rows())

@@ -36,13 +36,14 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Latency is how long calls last: PerCall plus PerRow for each record they are
-// about; confirming costs PerConfirm a record instead.
-type Latency struct{ PerCall, PerRow, PerConfirm time.Duration }
+// Latency is how long calls last: PerCall plus, for each record that they are
+// about, PerRow when they write, PerConfirm when they confirm; reading costs
+// PerRead each.
+type Latency struct{ PerCall, PerRow, PerConfirm, PerRead time.Duration }
 
 // RealisticLatency is about what a real Odoo 19 took on two cores (design.md
 // section 4): 103 ms for an order alone, 15 ms in batches, 30 ms to confirm.
-var RealisticLatency = Latency{PerCall: 20 * time.Millisecond, PerRow: 14 * time.Millisecond, PerConfirm: 28 * time.Millisecond}
+var RealisticLatency = Latency{PerCall: 20 * time.Millisecond, PerRow: 14 * time.Millisecond, PerConfirm: 28 * time.Millisecond, PerRead: 300 * time.Microsecond}
 
 // Keys that every simulator knows.
 const (
