@@ -25,16 +25,25 @@ const acceptWithin = 4 * time.Second
 // receive takes one webhook: cap the body, keep the raw bytes, verify the
 // signature here and only here, parse, commit, 202 (promise 1, TestPromise1).
 func (d Deps) receive(c echo.Context) error {
-	return d.accept(c, c.Param("kind"), c.Param("connection"))
+	return d.accept(c, func(context.Context) (kind, connection string, err error) {
+		return c.Param("kind"), c.Param("connection"), nil
+	})
 }
 
-func (d Deps) accept(c echo.Context, kind, connection string) error {
+// accept takes a webhook for the connection that address names. All that may
+// wait for PostgreSQL happens within one bound, after the body has been read:
+// before that net/http does not notice that a sender has gone.
+func (d Deps) accept(c echo.Context, address func(ctx context.Context) (kind, connection string, err error)) error {
 	raw, err := d.readBody(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), acceptWithin)
 	defer cancel()
+	kind, connection, err := address(ctx)
+	if err != nil {
+		return err
+	}
 	door, err := d.Pool.Get(ctx, connection)
 	if err != nil {
 		return hideUnknown(err)
@@ -117,19 +126,21 @@ func (d Deps) readBody(c echo.Context) ([]byte, error) {
 // shop in a header: exact match, never a pattern (requirements X20).
 func (d Deps) receiveByShop(c echo.Context) error {
 	shop := strings.ToLower(c.Request().Header.Get("X-Shopify-Shop-Domain"))
-	all, err := d.Connections(c.Request().Context())
-	if err != nil {
-		return unavailable(err)
-	}
-	for _, conn := range all {
-		var config struct {
-			Shop string `json:"shop"`
+	return d.accept(c, func(ctx context.Context) (kind, connection string, err error) {
+		all, err := d.Connections(ctx)
+		if err != nil {
+			return "", "", unavailable(err)
 		}
-		if conn.Kind == "shopify" && shop != "" && json.Unmarshal(conn.Config, &config) == nil && strings.ToLower(config.Shop) == shop {
-			return d.accept(c, conn.Kind, conn.Name)
+		for _, conn := range all {
+			var config struct {
+				Shop string `json:"shop"`
+			}
+			if conn.Kind == "shopify" && shop != "" && json.Unmarshal(conn.Config, &config) == nil && strings.ToLower(config.Shop) == shop {
+				return conn.Kind, conn.Name, nil
+			}
 		}
-	}
-	return unknownConnection()
+		return "", "", unknownConnection()
+	})
 }
 
 func unknownConnection() error {
