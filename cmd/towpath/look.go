@@ -47,9 +47,12 @@ func (p *process) explain(ctx context.Context, out io.Writer, ref contract.Ref, 
 	if t.Siblings > 0 {
 		fmt.Fprintf(out, "%d other orders wait for the same cause (towpath parked).\n", t.Siblings)
 	}
+	if len(t.Waits) > 0 {
+		fmt.Fprintln(out, "It waits for a mapping; one line per product is enough:")
+	}
 	for _, need := range t.Waits {
 		what, key, _ := strings.Cut(need, ":"+t.Connection+":")
-		fmt.Fprintf(out, "It waits for a mapping: towpath map %s %s %s ODOO_ID\n", what, t.Connection, key)
+		fmt.Fprintf(out, "  towpath map %s %s %s ODOO_ID\n", what, t.Connection, key)
 	}
 	if trail {
 		printTrail(out, t)
