@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,7 @@ var Variables = []Variable{
 	{"TOWPATH_CATCH_UP", "5m", "how often shops are read for what their webhooks did not bring"},
 	{"TOWPATH_HEARTBEAT", "30s", "how soon the passes of a worker that died are taken over"},
 	{"TOWPATH_METRICS_LISTEN", "", "address where a worker serves /metrics; empty serves nothing"},
+	{"TOWPATH_PPROF", "", "loopback address where a process serves Go profiles; empty serves nothing"},
 }
 
 // Read reads the environment and reports every mistake at once.
@@ -95,7 +97,10 @@ func read(getenv func(string) string) (Config, error) {
 	if c.Heartbeat, err = time.ParseDuration(get("TOWPATH_HEARTBEAT")); err != nil || c.Heartbeat < time.Second {
 		bad("TOWPATH_HEARTBEAT", "must be a duration such as 30s, at least 1s")
 	}
-	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "") {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		bad("TOWPATH_LOG", "must be debug, info, warn or error")
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		bad("TOWPATH_PUBLIC_URL", "must be an address such as https://hooks.example.com")
 	}
 	if len(wrong) > 0 {

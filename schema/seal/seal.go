@@ -31,6 +31,10 @@ func ParseRing(text string) (*Ring, error) {
 				WithField("TOWPATH_KEYS").
 				WithResolution("make one with: echo k1:$(openssl rand -hex 32)")
 		}
+		if _, twice := r.keys[id]; twice {
+			return nil, fault.New(fault.Invalid, "seal.bad_ring", "the key id %q is there twice", id).
+				WithField("TOWPATH_KEYS").WithResolution("give every key an id of its own")
+		}
 		block, err := aes.NewCipher(raw)
 		if err != nil {
 			return nil, err
