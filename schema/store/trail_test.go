@@ -163,3 +163,21 @@ func TestEditsWaitForTheirPass(t *testing.T) {
 	_, err = w.SaveEdit(t.Context(), order("1"), json.RawMessage(`{broken`), "ann", "")
 	require.True(t, fault.Is(err, fault.Invalid), "%v", err)
 }
+
+func TestBusyCountsWhatIsNotYetDone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []string{"done", "again", "later"} {
+		w.accept(t, event(id, "", 1))
+	}
+	at := time.Now().Add(time.Hour)
+	w.settle(t, w.begin(t, "done"), store.Settlement{Outcome: "applied"})
+	w.settle(t, w.begin(t, "later"), store.Settlement{Outcome: "waiting", WakeAt: &at})
+	w.settle(t, w.begin(t, "again"), store.Settlement{Outcome: "applied"})
+	w.accept(t, event("again", "", 2), event("new", "", 1))
+	w.claim(t, 10) // hidden, but still to be done
+	busy, done, err := w.Busy(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, 2, busy)
+	require.Equal(t, 3, done)
+}
