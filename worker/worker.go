@@ -46,18 +46,14 @@ func Run(ctx context.Context, d Deps) error {
 	if d.Heartbeat > 0 {
 		workflows.Heartbeat = d.Heartbeat
 	}
-	if err := ensureSchedules(ctx, d); err != nil {
-		return err
-	}
 	fatal := make(chan error, 1)
 	p := &process{Deps: d, fatal: fatal, running: map[string]sdk.Worker{},
 		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities)}
-	if err := p.startMain(); err != nil {
-		return err
-	}
 	defer p.stop()
-	if err := p.follow(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{p.schedule, p.startMain, p.follow} {
+		if err := patiently(ctx, d.Log, step); err != nil {
+			return err
+		}
 	}
 	// Whatever this process's absence cost is read again at once.
 	if err := catchUpUnlessPaused(ctx, d.Temporal); err != nil && ctx.Err() == nil {
@@ -91,6 +87,23 @@ func Run(ctx context.Context, d Deps) error {
 	}
 }
 
+// patiently takes a step of starting again and again: Temporal or PostgreSQL
+// may go away at any moment, and a worker does not end of that.
+func patiently(ctx context.Context, log zerolog.Logger, step func(context.Context) error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(wait*2, 5*time.Second) {
+		err := step(ctx)
+		if err == nil || ctx.Err() != nil || !fault.Retryable(err) {
+			return err
+		}
+		log.Warn().Str("fault", fault.Of(err).Code).Msg("the worker cannot start yet; trying again")
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
 type process struct {
 	Deps
 	fatal   chan error
@@ -113,7 +126,9 @@ func (p *process) options() sdk.Options {
 	}
 }
 
-func (p *process) startMain() error {
+func (p *process) schedule(ctx context.Context) error { return ensureSchedules(ctx, p.Deps) }
+
+func (p *process) startMain(context.Context) error {
 	opt := p.options()
 	opt.MaxConcurrentWorkflowTaskPollers = 6
 	opt.MaxConcurrentActivityTaskPollers = 2
