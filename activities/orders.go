@@ -75,6 +75,9 @@ type pass struct {
 	bound  *record.OrderState // as it is in the target; nil: not there
 	res    orders.Resolved
 	terms  record.SalesTerms
+	// intended says that an intent was committed; underway that a request of
+	// other content than the target's may be running there unanswered.
+	intended, underway bool
 	// planned says that res and terms are complete: the order was planned.
 	planned bool
 }
@@ -171,6 +174,12 @@ func (p *pass) run(ctx context.Context) (contract.ApplyResult, error) {
 		return contract.ApplyResult{}, f
 	}
 	d := orders.Decide(p.rules, p.order, p.bound, p.Now())
+	if d.Action == orders.Wait || d.Action == orders.Skip {
+		// Not there, and not to be there; unless an earlier pass's order lands yet.
+		if until, err := p.quarantined(ctx, "absent"); until != nil || err != nil {
+			return p.uncertain(ctx, until, err)
+		}
+	}
 	switch d.Action {
 	case orders.Import, orders.Edit:
 		return p.write(ctx, d)
@@ -208,7 +217,7 @@ func (p *pass) decide(ctx context.Context) (skip bool, err error) {
 // unchanged asks PostgreSQL only: an order whose content, policy, references
 // and stage are those last written needs no call to the target.
 func (p *pass) unchanged(ctx context.Context) (bool, error) {
-	if p.AppliedDigest == "" || !p.BoundID.Valid || p.decision != nil || p.order.Deleted || p.order.CancelledAt != nil {
+	if p.AppliedDigest == "" || !p.BoundID.Valid || p.Attempts > 0 || p.decision != nil || p.order.Deleted || p.order.CancelledAt != nil {
 		return false, nil
 	}
 	if err := p.resolveKnown(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"towpath/connectors"
 	"towpath/schema/failpoint"
 	"towpath/schema/fault"
 	"towpath/schema/orders"
@@ -30,6 +31,11 @@ func (p *pass) write(ctx context.Context, d orders.Decision) (contract.ApplyResu
 		return contract.ApplyResult{}, f
 	}
 	p.planned = true
+	row.Write = p.writeRef()
+	digest := p.digest("")
+	if until, err := p.quarantined(ctx, digest); until != nil || err != nil {
+		return p.uncertain(ctx, until, err)
+	}
 	if p.bound != nil {
 		d = orders.DecideEdit(p.rules, p.terms, d, row, *p.bound)
 		switch d.Action {
@@ -39,12 +45,7 @@ func (p *pass) write(ctx context.Context, d orders.Decision) (contract.ApplyResu
 			return p.nothing(ctx, d)
 		}
 	}
-	row.Write = p.writeRef()
-	digest := p.digest("")
-	if wait := p.quarantined(digest); wait != nil {
-		return p.settle(ctx, store.Settlement{Outcome: string(contract.Waiting), Code: "uncertain_write", WakeAt: wait})
-	}
-	if _, err := p.Store.Intent(ctx, p.Pass, p.attempt, digest, p.before()); err != nil {
+	if err := p.intend(ctx, digest); err != nil {
 		return contract.ApplyResult{}, err
 	}
 	failpoint.Here("intent")
@@ -100,10 +101,11 @@ func (p *pass) unproved(state record.OrderState, row record.OrderRow, f *fault.F
 // content may go again at once, since its external id makes it one record;
 // other content waits until the lost request cannot be running any more.
 func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (record.OrderState, error) {
+	p.underway = true
 	state, err := p.target.UpsertOrder(ctx, row)
 	until := state.Quarantine // an earlier, unanswered send of it may still land
-	if fault.Is(err, fault.Uncertain) {
-		until = p.Now().Add(p.Uncertainty)
+	if p.underway = fault.Is(err, fault.Uncertain); p.underway {
+		until = p.Now().Add(p.lingers())
 	}
 	if fault.Is(err, fault.Invalid) {
 		if ferr := p.forgetVanished(ctx, []string{p.res.CustomerID, p.res.InvoiceID, p.res.DeliveryID}, slices.Collect(maps.Values(p.res.Products))); ferr != nil {
@@ -118,12 +120,45 @@ func (p *pass) upsert(ctx context.Context, row record.OrderRow, digest string) (
 	return state, err
 }
 
-// quarantined gives the time until which this content must wait.
-func (p *pass) quarantined(digest string) *time.Time {
-	if p.QuarantineUntil.Valid && p.QuarantineUntil.Time.After(p.Now()) && p.QuarantineDig != digest {
-		return &p.QuarantineUntil.Time
+// intend commits what the pass is going to write.
+func (p *pass) intend(ctx context.Context, digest string) error {
+	_, err := p.Store.Intent(ctx, p.Pass, p.attempt, digest, p.before())
+	p.intended = err == nil
+	return err
+}
+
+// quarantined gives the time until which this content must wait: what an
+// earlier pass sent may still be running in the target, and would overwrite it.
+// A pass that died without a word counts as one that sent (protocol P3.4,
+// TestZombieWithOldContent).
+func (p *pass) quarantined(ctx context.Context, digest string) (until *time.Time, err error) {
+	if p.Attempts > 0 {
+		if err := p.Store.Presume(ctx, p.Pass, p.Now().Add(p.lingers())); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	if p.QuarantineUntil.Valid && p.QuarantineUntil.Time.After(p.Now()) && p.QuarantineDig != digest {
+		return &p.QuarantineUntil.Time, nil
+	}
+	return nil, nil
+}
+
+// uncertain waits for the end of the quarantine. The events stay pending:
+// nothing of them has been dealt with.
+func (p *pass) uncertain(ctx context.Context, until *time.Time, err error) (contract.ApplyResult, error) {
+	if err != nil {
+		return contract.ApplyResult{}, err
+	}
+	p.Events = nil
+	return p.settle(ctx, store.Settlement{Outcome: string(contract.Waiting), Code: "uncertain_write", WakeAt: until})
+}
+
+// lingers is how long an unanswered write may still land.
+func (p *pass) lingers() time.Duration {
+	if l, ok := p.target.(connectors.Lingering); ok {
+		return l.Lingers()
+	}
+	return p.Uncertainty
 }
 
 // finish confirms what is proved and settles.
@@ -205,7 +240,7 @@ func (p *pass) nothing(ctx context.Context, d orders.Decision) (contract.ApplyRe
 
 // cancel cancels the order in the target because the shop did.
 func (p *pass) cancel(ctx context.Context, d orders.Decision) (contract.ApplyResult, error) {
-	if _, err := p.Store.Intent(ctx, p.Pass, p.attempt, "cancel", p.before()); err != nil {
+	if err := p.intend(ctx, "cancel"); err != nil {
 		return contract.ApplyResult{}, err
 	}
 	w := p.writeRef()

@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"context"
+	"time"
 
 	"towpath/schema/record"
 )
@@ -42,4 +43,10 @@ type SalesTarget interface {
 	// CancelOrder cancels and gives the order as read back. Where the target
 	// forbids it: a Conflict fault.
 	CancelOrder(ctx context.Context, w record.Write) (record.OrderState, error)
+}
+
+// Lingering is a target that knows how long a write whose sender has gone may
+// still run in it, and land.
+type Lingering interface {
+	Lingers() time.Duration
 }

@@ -53,6 +53,7 @@ var (
 	_ connectors.Connector   = (*Connector)(nil)
 	_ connectors.SalesTarget = (*Connector)(nil)
 	_ connectors.Identified  = (*Connector)(nil)
+	_ connectors.Lingering   = (*Connector)(nil)
 )
 
 // Definition describes the Odoo connector for the catalog.
@@ -107,6 +108,9 @@ func Open(s connectors.Settings) (*Connector, error) {
 
 // Close stops admission and lets calls in flight end.
 func (c *Connector) Close(ctx context.Context) error { return c.scheduler.Close(ctx) }
+
+// Lingers is Odoo's own limit for a request, and a little.
+func (c *Connector) Lingers() time.Duration { return c.cfg.quarantine() }
 
 // scope adds the selling company to the Odoo context of the calls made with
 // ctx, and what the configuration wants of writes.

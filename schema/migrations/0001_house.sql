@@ -155,7 +155,7 @@ CREATE TABLE journal (
     attempt     int         NOT NULL DEFAULT 1,
     version     text        NOT NULL DEFAULT '',
     digest      text        NOT NULL DEFAULT '',
-    state       text        NOT NULL DEFAULT 'intent', -- intent, uncertain, settled
+    state       text        NOT NULL DEFAULT 'intent', -- intent, answered, uncertain, settled
     outcome     text,
     code        text,
     by          text        NOT NULL DEFAULT 'towpath',

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -387,6 +388,37 @@ WITH j AS (UPDATE journal SET state = 'uncertain' WHERE connection = $1 AND kind
 UPDATE object SET quarantine_until = $5, quarantine_digest = $6
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4`,
 		p.Connection, p.Kind, p.ExternalID, p.Fence, until.UTC(), digest)
+	return translate(err)
+}
+
+// Presume takes intents of earlier passes, of which nothing more was heard, for
+// writes that may still land: their worker died with a request under way. Until
+// then no other content is sent. Intents of different content quarantine all.
+func (s *Store) Presume(ctx context.Context, p *Pass, until time.Time) error {
+	err := s.db.QueryRowContext(ctx, `
+WITH lost AS (
+    UPDATE journal SET state = 'uncertain' WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence < $4 AND state = 'intent'
+    RETURNING digest
+), content AS (
+    SELECT digest FROM lost UNION SELECT quarantine_digest FROM object
+    WHERE connection = $1 AND kind = $2 AND external_id = $3 AND quarantine_until > now()
+)
+UPDATE object SET quarantine_until = $5, quarantine_digest = (SELECT CASE WHEN count(*) = 1 THEN min(digest) ELSE 'several' END FROM content)
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4 AND EXISTS (SELECT FROM lost)
+RETURNING quarantine_until, quarantine_digest`,
+		p.Connection, p.Kind, p.ExternalID, p.Fence, until.UTC()).Scan(&p.QuarantineUntil, &p.QuarantineDig)
+	if errors.Is(err, sql.ErrNoRows) { // all of them were heard of
+		return nil
+	}
+	return translate(err)
+}
+
+// Answered notes that the target has answered what the pass sent: nothing of
+// it is under way any more, whatever became of the pass.
+func (s *Store) Answered(ctx context.Context, p *Pass) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE journal SET state = 'answered' WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4 AND state = 'intent'`,
+		p.Connection, p.Kind, p.ExternalID, p.Fence)
 	return translate(err)
 }
 

@@ -51,7 +51,8 @@ type Simulated struct{ *odoosim.Server }
 
 // Settings implements Odoo.
 func (s Simulated) Settings() map[string]any {
-	return map[string]any{"url": s.URL(), "database": s.Database(), "login": "towpath", "api_key": odoosim.BotKey}
+	return map[string]any{"url": s.URL(), "database": s.Database(), "login": "towpath", "api_key": odoosim.BotKey,
+		"limit_time_real": 1} // no call lives on in the simulator, but for those that a test holds
 }
 
 // What implements Odoo.
@@ -141,3 +142,9 @@ func (r *Real) Partners(ctx context.Context) (n int, err error) {
 
 // Close closes the database.
 func (r *Real) Close() error { return r.db.Close() }
+
+// Confirmed counts the confirmed orders that came from a shop.
+func (r *Real) Confirmed(ctx context.Context) (n int, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM sale_order WHERE client_order_ref LIKE '#%' AND state = 'sale'`).Scan(&n)
+	return n, err
+}
