@@ -88,6 +88,7 @@ type NewBinding struct {
 }
 
 // Remember stores bindings that passes found by themselves. Existing ones stay.
+// Orders that waited for a product go on, as when a person maps it.
 func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
 	if len(bindings) == 0 {
 		return nil
@@ -97,11 +98,39 @@ func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
 		a, b := bindings[i], bindings[j]
 		return a.Kind < b.Kind || a.Kind == b.Kind && a.ExternalID < b.ExternalID
 	})
-	_, err := s.db.NamedExecContext(ctx, `
+	var needs []string
+	for _, b := range bindings {
+		if b.Kind == BindProduct {
+			needs = append(needs, Need(b.Connection, b.Kind, b.ExternalID))
+		}
+	}
+	if len(needs) == 0 { // nobody waits for customers and addresses
+		return translate(insertBindings(ctx, s.db, bindings))
+	}
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		for _, need := range needs {
+			if err := lockNeed(ctx, tx, need); err != nil {
+				return err
+			}
+		}
+		if err := insertBindings(ctx, tx, bindings); err != nil {
+			return err
+		}
+		for _, need := range needs {
+			if _, err := wake(ctx, tx, need); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insertBindings(ctx context.Context, db sqlx.ExtContext, bindings []NewBinding) error {
+	_, err := sqlx.NamedExecContext(ctx, db, `
 INSERT INTO binding (connection, kind, external_id, target, target_id, xid, external_sku, external_name, content_key)
 VALUES (:connection, :kind, :external_id, :target, :target_id, nullif(:xid, ''), nullif(:sku, ''), nullif(:name, ''), :content_key)
 ON CONFLICT DO NOTHING`, rowsOf(bindings))
-	return translate(err)
+	return err
 }
 
 func rowsOf(bindings []NewBinding) []map[string]any {

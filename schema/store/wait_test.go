@@ -164,3 +164,15 @@ func TestWakeAll(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n)
 }
+
+func TestProductFoundByAPassWakesWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.accept(t, event("1", "", 1))
+	need := store.Need("shop", store.BindProduct, "sku:A-1")
+	w.settle(t, w.begin(t, "1"), store.Settlement{Outcome: "parked", Code: "orders.product_unmapped", Needs: []string{need}})
+	require.Equal(t, 0, one[int](t, w, `SELECT count(*) FROM object WHERE due_at <= now()`))
+	require.NoError(t, w.Remember(t.Context(), store.NewBinding{Connection: "shop", Kind: store.BindProduct, ExternalID: "sku:A-1", Target: "odoo", TargetID: "7"}))
+	require.Equal(t, 1, one[int](t, w, `SELECT count(*) FROM object WHERE due_at <= now()`))
+	require.Equal(t, 0, one[int](t, w, `SELECT count(*) FROM wait`))
+}
