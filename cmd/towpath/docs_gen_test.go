@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +133,11 @@ func structTable(t *testing.T, name string, value reflect.Value) string {
 		} else if said != "" {
 			doc = "see " + code(said)
 		}
-		doc = strings.ReplaceAll(doc, field.Name, code(key))
+		for i := range value.NumField() {
+			other := value.Type().Field(i)
+			otherKey, _, _ := strings.Cut(other.Tag.Get("yaml"), ",")
+			doc = regexp.MustCompile(`\b`+other.Name+`( \(|[ ,.]+[a-z]|$)`).ReplaceAllString(doc, code(otherKey)+"$1")
+		}
 		row := []string{code(key), code(plain(value.FieldByIndex(field.Index))), doc}
 		rows = append(rows, row)
 	}
@@ -176,7 +181,7 @@ func plain(v reflect.Value) string {
 	case v.Kind() == reflect.String:
 		return v.String()
 	case v.Kind() == reflect.Slice && v.Len() > 0:
-		return fmt.Sprint(v.Interface())
+		return "[" + strings.Join(v.Interface().([]string), ", ") + "]"
 	}
 	return ""
 }
