@@ -1,0 +1,146 @@
+package local_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/cmd/towpath/local"
+	shopsim "towpath/connectors/shopify/simulator"
+	"towpath/connectors/shopify/simulator/scenario"
+)
+
+const received = `SELECT count(*) FROM inbound_event`
+
+// TestTemporalRestartedUnderLoad kills Temporal with -9 again and again while
+// orders come in, and starts it again: everything arrives, nothing twice.
+func TestTemporalRestartedUnderLoad(t *testing.T) {
+	w := up(t, local.Options{})
+	defer w.watch()()
+	d := rush(400, 300)
+	w.expect = d.Expect
+	wait := w.during(d.Deliveries)
+	for life := range 3 {
+		w.taken(60 * (life + 1))
+		require.NoError(t, w.Temporal.Kill())
+		require.NoError(t, w.Temporal.Start(w.ctx))
+	}
+	wait()
+	w.noneRefused(d.Deliveries)
+	w.hurry()
+	w.settle(time.Minute)
+	w.holds()
+}
+
+// TestWebhooksAreTakenWhileTemporalIsDown: for more than twenty seconds there
+// is no Temporal, and every webhook is answered 202 at its first attempt.
+func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
+	w := up(t, local.Options{})
+	defer w.watch()()
+	before, meanwhile := rush(410, 60), rush(411, 160)
+	w.expect = append(before.Expect, meanwhile.Expect...)
+	w.sendAll(before.Deliveries)
+	require.NoError(t, w.Temporal.Kill())
+	w.evenly(meanwhile.Deliveries, 22*time.Second, func(r shopsim.Result) {
+		assert.Equal(t, http.StatusAccepted, r.Status)
+		assert.Less(t, r.Took, 2*time.Second, "a sender waits for nothing but the commit")
+	})
+	waiting := w.count(`SELECT count(*) FROM inbound_event WHERE state = 'pending'`)
+	assert.GreaterOrEqual(t, waiting, len(meanwhile.Deliveries), "nobody could work on them")
+	require.NoError(t, w.Temporal.Start(w.ctx))
+	w.hurry()
+	w.settle(time.Minute)
+	w.noneRefused(append(before.Deliveries, meanwhile.Deliveries...))
+	w.holds()
+}
+
+// TestTemporalsDatabaseLost: all workflows are gone in the middle of their
+// work. The dispatch table brings every order back.
+func TestTemporalsDatabaseLost(t *testing.T) {
+	w := up(t, local.Options{})
+	defer w.watch()()
+	d := day(420, 150)
+	w.expect = d.Expect
+	for n, phase := range d.Phases() {
+		wait := w.during(phase)
+		before := w.count(received)
+		w.taken(before + len(phase)/3)
+		require.NoError(t, w.Temporal.Wipe(w.ctx))
+		wait()
+		w.eventually(20*time.Second, "the bells that were lost are rung again", func() bool {
+			w.hurry()
+			busy, _, err := w.Store.Busy(w.ctx, local.ShopName)
+			return err == nil && busy == 0
+		})
+		w.settle(time.Minute)
+		if n == 0 {
+			w.mapProducts(d.Mappings)
+			w.settle(30 * time.Second)
+		}
+	}
+	w.holds()
+}
+
+// TestPostgresRestartedUnderLoad kills PostgreSQL with -9 while orders come
+// in: no 202 is false, and what got none is sent again by its sender.
+func TestPostgresRestartedUnderLoad(t *testing.T) {
+	w := up(t, local.Options{})
+	defer w.watch()()
+	d := rush(430, 300)
+	w.expect = d.Expect
+	wait := w.during(d.Deliveries)
+	for life := range 3 {
+		w.taken(80 * (life + 1))
+		require.NoError(t, w.PG.Kill())
+		require.NoError(t, w.PG.Start(w.ctx))
+	}
+	wait()
+	again := 0
+	for _, r := range w.sent {
+		assert.True(t, r.OK(), "given up after %d attempts: %d %v", r.Attempts, r.Status, r.Err)
+		if r.Attempts > 1 {
+			again++
+		}
+	}
+	assert.NotZero(t, again, "PostgreSQL was never away from a sender's view")
+	w.hurry()
+	w.settle(time.Minute)
+	w.holds()
+}
+
+// taken waits until the inbox holds so many events.
+func (w *world) taken(n int) {
+	w.t.Helper()
+	w.eventually(30*time.Second, "webhooks are taken", func() bool { return w.count(received) >= n })
+}
+
+// evenly sends deliveries once each, spread over a time.
+func (w *world) evenly(list []scenario.Delivery, over time.Duration, check func(shopsim.Result)) {
+	w.t.Helper()
+	tick := time.NewTicker(over / time.Duration(len(list)))
+	defer tick.Stop()
+	for _, d := range list {
+		r, err := w.Shop.Send(w.ctx, d.Delivery)
+		require.NoError(w.t, err)
+		check(r)
+		w.mu.Lock()
+		w.sent = append(w.sent, r)
+		w.mu.Unlock()
+		<-tick.C
+	}
+}
+
+// noneRefused says that each delivery was taken at its first attempt.
+func (w *world) noneRefused(list []scenario.Delivery) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	assert.Len(w.t, w.sent, len(list))
+	for _, r := range w.sent {
+		assert.Equal(w.t, http.StatusAccepted, r.Status)
+		assert.Equal(w.t, 1, r.Attempts, "after %d: %v", r.Status, r.Err)
+	}
+}
