@@ -94,4 +94,3 @@ type storeless struct{}
 func (storeless) Accept(_ context.Context, batch []store.Inbound) (int, error) {
 	return len(batch), nil
 }
-

@@ -35,6 +35,7 @@ func open(ctx context.Context, name string) (*process, error) {
 		return nil, err
 	}
 	p := &process{config: cfg, store: st, log: newLog(os.Stderr, cfg.LogLevel, cfg.LogPretty).With().Str("process", name).Logger()}
+	servePprof(p.log)
 	p.pool = pool.New(p.loadConnection, catalog.All(), connectors.Runtime{Slots: st.Slots(), Fences: st, Now: time.Now})
 	return p, nil
 }
