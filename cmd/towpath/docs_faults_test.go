@@ -75,8 +75,8 @@ func faultsOfSource(t *testing.T) []faultRow {
 		}
 	}
 	rows := slices.Collect(maps.Keys(all))
-	slices.SortFunc(rows, func(a, b faultRow) int {
-		return strings.Compare(a.code+"\x00"+a.message+"\x00"+a.file, b.code+"\x00"+b.message+"\x00"+b.file)
+	slices.SortFunc(rows, func(a, b faultRow) int { // by everything: the docs must not flicker
+		return slices.Compare([]string{a.code, a.message, a.resolution, a.kind, a.file}, []string{b.code, b.message, b.resolution, b.kind, b.file})
 	})
 	return rows
 }
