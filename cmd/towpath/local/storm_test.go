@@ -46,6 +46,8 @@ func TestDuplicateStorm(t *testing.T) {
 // them guests with nothing but an e-mail address.
 func TestFiveOrdersOfOneNewCustomer(t *testing.T) {
 	w := live(t, local.Options{Odoo: odoosim.Options{Workers: 2, Latency: odoosim.Latency{PerCall: 5 * time.Millisecond}}})
+	w.sell(1) // the canary has its customer, too
+	w.settle(time.Minute)
 	before, err := w.Odoo.Partners(w.ctx)
 	require.NoError(t, err)
 	var all []*shopsim.Order
@@ -159,6 +161,7 @@ func TestZombieWithOldContent(t *testing.T) {
 			w.eventually(time.Minute, "the successor is at it", func() bool { return w.trail(old).Outcome.Valid })
 			if c.inside { // as late as can be: the newer content is there
 				w.settle(time.Minute)
+				w.eventually(time.Minute, "the newer content is there", func() bool { return w.trail(old).Outcome.String == "applied" })
 			}
 			close(proxy.gate)
 			w.eventually(time.Minute, "the old request is done", func() bool { return c.inside || proxy.landed.Load() })

@@ -48,7 +48,7 @@ func (l *loading) referByXID(f *field, target *model, name string, value any) (a
 	if l.batchXIDs[name] {
 		l.flush()
 	}
-	x, ok := l.t.lookup(name)
+	x, ok := l.t.visible(name)
 	if !ok || target.rows[x.id] == nil {
 		return nil, nil, l.unknown(f, "id", value)
 	}

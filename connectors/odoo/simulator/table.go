@@ -167,8 +167,15 @@ func (t *tx) lookup(name string) (xid, bool) {
 	return x, ok
 }
 
+// visible finds a record by external id as a reading sees it: what another
+// call made in the meantime is not there.
+func (t *tx) visible(name string) (xid, bool) {
+	x, ok := t.db.xids[name]
+	return x, ok && (x.version <= t.began || x.version == t.version)
+}
+
 func (t *tx) bind(name string, r *record) {
-	old, had := t.db.xids[name]
+	old, had := t.lookup(name)
 	if had && old.model == r.model.name && old.id == r.id {
 		return
 	}
