@@ -36,7 +36,7 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 	for i, lot := range steps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
 			t.Parallel()
-			w := up(t, local.Options{})
+			w := up(t, local.Options{OdooConfig: shortLimit})
 			defer w.watch()()
 			for k, s := range lot {
 				w.killedAt(day(uint64(100+10*i+k), 60), s)
@@ -62,7 +62,7 @@ func upReal(t *testing.T) *world {
 	if os.Geteuid() != 0 && os.Getenv("TOWPATH_REQUIRE_REAL") != "1" {
 		t.Skip("SKIPPED: a real Odoo 19 is installed by root on Debian or Ubuntu only")
 	}
-	return up(t, local.Options{RealOdoo: true})
+	return up(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 }
 
 // killedAt plays a day of trouble, during which workers die at a step, and
