@@ -193,11 +193,14 @@ func (in *Inbox) answer(batch []*accept, counts []int) {
 
 // insertInbound is one statement, hence one transaction and one round trip:
 // events (duplicates by delivery id fall out), bodies, and the objects' epochs.
+// The bodies travel end to end in one binary parameter, cut apart only where
+// they are stored: as an array they would travel in hexadecimal and be copied
+// through every step of the statement.
 const insertInboundSQL = `
 WITH input AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('inbound_event', 'id')) AS id, u.*
-    FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[], $10::bytea[], $11::int[])
-      AS u(request, connection, kind, external_id, delivery_id, topic, version, complete, format, body, priority)
+    FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[], $10::int[], $11::int[], $12::int[])
+      AS u(request, connection, kind, external_id, delivery_id, topic, version, complete, format, start, size, priority)
 ), event AS (
     INSERT INTO inbound_event (id, connection, kind, external_id, delivery_id, topic, version, complete)
     SELECT id, connection, kind, external_id, nullif(delivery_id, ''), topic, version, complete FROM input
@@ -205,7 +208,7 @@ WITH input AS MATERIALIZED (
     RETURNING id
 ), body AS (
     INSERT INTO inbound_body (event_id, format, body)
-    SELECT id, format, body FROM input JOIN event USING (id)
+    SELECT id, format, substring($13::bytea FROM start FOR size) FROM input JOIN event USING (id)
 ), due AS (
     INSERT INTO object AS o (connection, kind, external_id, due_at, priority)
     SELECT connection, kind, external_id, now(), min(priority) FROM input JOIN event USING (id)
@@ -222,7 +225,9 @@ func (s *Store) insertInbound(ctx context.Context, batch []*accept) ([]int, erro
 		Inbound
 	}
 	var rows []row
+	total := 0
 	for i, a := range batch {
+		total += a.bytes()
 		for _, e := range a.batch {
 			rows = append(rows, row{i, e})
 		}
@@ -231,11 +236,12 @@ func (s *Store) insertInbound(ctx context.Context, batch []*accept) ([]int, erro
 	// cannot deadlock.
 	sort.SliceStable(rows, func(i, j int) bool { return rows[i].sortKey() < rows[j].sortKey() })
 	var (
-		request, priority                                              []int64
+		request, start, size, priority                                 []int64
 		connection, kind, externalID, delivery, topic, version, format []string
 		complete                                                       []bool
-		body                                                           [][]byte
+		bodies                                                         []byte
 	)
+	bodies = make([]byte, 0, total)
 	for _, r := range rows {
 		request = append(request, int64(r.request))
 		connection = append(connection, r.Connection)
@@ -246,7 +252,9 @@ func (s *Store) insertInbound(ctx context.Context, batch []*accept) ([]int, erro
 		version = append(version, r.Event.Version)
 		complete = append(complete, r.Event.Complete)
 		format = append(format, r.Format)
-		body = append(body, r.Body)
+		start = append(start, int64(len(bodies)+1)) // SQL counts from 1
+		size = append(size, int64(len(r.Body)))
+		bodies = append(bodies, r.Body...)
 		p := r.Priority
 		if p == 0 {
 			p = 3
@@ -256,7 +264,7 @@ func (s *Store) insertInbound(ctx context.Context, batch []*accept) ([]int, erro
 	var fresh []struct{ Request, N int }
 	err := s.db.SelectContext(ctx, &fresh, insertInboundSQL,
 		pq.Array(request), pq.Array(connection), pq.Array(kind), pq.Array(externalID), pq.Array(delivery),
-		pq.Array(topic), pq.Array(version), pq.Array(complete), pq.Array(format), pq.ByteaArray(body), pq.Array(priority))
+		pq.Array(topic), pq.Array(version), pq.Array(complete), pq.Array(format), pq.Array(start), pq.Array(size), pq.Array(priority), bodies)
 	if err != nil {
 		return nil, translate(err)
 	}
