@@ -32,6 +32,7 @@ type fileConnection struct {
 	Name   string         `yaml:"name"`
 	Kind   string         `yaml:"kind"`
 	Config map[string]any `yaml:"config"`
+	Active *bool          `yaml:"active"` // false: nothing is received from it or written to it
 }
 
 type fileFlow struct {
@@ -210,7 +211,11 @@ func (p *process) apply(ctx context.Context, f file, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "connection %-24s %s\n", c.Name, word(changed))
+		switched, err := p.store.SwitchConnection(ctx, c.Name, c.Active == nil || *c.Active)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "connection %-24s %s\n", c.Name, word(changed || switched))
 	}
 	for _, o := range f.Orders {
 		if err := p.applyFlow(ctx, o, out); err != nil {

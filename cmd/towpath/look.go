@@ -52,7 +52,7 @@ func (p *process) explain(ctx context.Context, out io.Writer, ref contract.Ref, 
 	}
 	for _, need := range t.Waits {
 		what, key, _ := strings.Cut(need, ":"+t.Connection+":")
-		fmt.Fprintf(out, "  towpath map %s %s %s ODOO_ID\n", what, t.Connection, key)
+		fmt.Fprintf(out, "  towpath map %s %s %s ODOO_ID\n", what, t.Connection, shellWord(key))
 	}
 	if trail {
 		printTrail(out, t)
@@ -137,6 +137,16 @@ func printTrail(out io.Writer, t *store.Trail) {
 		}
 		fmt.Fprintln(out, line)
 	}
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("-_.:/@+,", r) && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+	}) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 func newConnection() *cobra.Command {
@@ -342,7 +352,7 @@ func doctorConnections(ctx context.Context, p *process, out io.Writer) (well boo
 			well = false
 			continue
 		}
-		short, cancel := context.WithTimeout(ctx, 30*time.Second)
+		short, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		r := door.Check(short)
 		cancel()
 		printReport(out, r)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"towpath/cmd/towpath/stack"
 	"towpath/schema/config"
 	"towpath/schema/fault"
 	"towpath/workflows/contract"
@@ -29,13 +30,15 @@ const (
 // errProof ends a command whose work was done but whose result is not good.
 var errProof = errors.New("not everything is well")
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot()
-	if err := root.ExecuteContext(ctx); err != nil {
-		os.Exit(explainError(os.Stderr, err))
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		return explainError(os.Stderr, err)
 	}
+	return 0
 }
 
 func newRoot() *cobra.Command {
@@ -64,7 +67,7 @@ Start with:  towpath demo        the main job, on this machine, proved
 	}
 	add("start", newDemo(), newDev(), newBench())
 	add("run", newAPI(), newWorker(), newMigrate(), newHealth())
-	add("set", newApply(), newConnection(), newMap(), newBackfill())
+	add("set", newApply(), newConnection(), newMap(), newBackfill(), newKey())
 	add("steer", newExplain(), newParked(), newDoctor(), newForget(),
 		newDecision(contract.VerbRetry, "retry order/SHOP/ID", "Try an order again now", ""),
 		newDecision(contract.VerbSkip, "skip order/SHOP/ID --reason WHY", "Leave an order's present content alone", "Leave an order's present content alone. New content from the shop is looked at again."),
@@ -94,6 +97,11 @@ func newHelpConfig() *cobra.Command {
 func explainError(w io.Writer, err error) int {
 	if errors.Is(err, errProof) {
 		return exitProof
+	}
+	var start *stack.StartError
+	if errors.As(err, &start) {
+		fmt.Fprintf(w, "towpath: %s\n", start) // with the last lines of the part's log
+		return exitFailed
 	}
 	var f *fault.Fault
 	if !errors.As(err, &f) {

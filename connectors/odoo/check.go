@@ -228,10 +228,14 @@ func (c *Connector) servicesProbe(found map[string]string) connectors.Probe {
 			missing = append(missing, reference)
 		}
 	}
-	if len(missing) == 0 {
-		return connectors.Probe{Name: "service products", OK: true, Text: "all service products are there"}
-	}
 	slices.Sort(missing)
+	switch {
+	case len(missing) == 0:
+		return connectors.Probe{Name: "service products", OK: true, Text: "all service products are there"}
+	case len(missing) == 1 && missing[0] == c.cfg.FeeProduct:
+		return connectors.Probe{Name: "service products", OK: true, Warn: true, Text: "there, but for " + c.cfg.FeeProduct,
+			Fix: "create it if the shop charges duties or fees; orders with them are parked until then"}
+	}
 	return connectors.Probe{
 		Name: "service products", Text: "missing, or carried by two products: " + strings.Join(missing, ", "),
 		Fix: "create a service product with each of these internal references",

@@ -32,6 +32,7 @@ type Config struct {
 	ShippingProduct string `json:"shipping_product" default:"SHIPPING" doc:"Internal reference of the service product for shipping"`
 	TipProduct      string `json:"tip_product" default:"TIP" doc:"Internal reference of the service product for tips"`
 	RoundingProduct string `json:"rounding_product" default:"ROUNDING" doc:"Internal reference of the service product for rounding differences"`
+	FeeProduct      string `json:"fee_product" default:"FEE" doc:"Internal reference of the service product for duties and fees; needed only by shops that charge them"`
 	Currencies      string `json:"currencies" doc:"Currencies the shops sell in, comma-separated; the check looks for a price list in each"`
 }
 
@@ -39,7 +40,7 @@ type Config struct {
 func newConfig() *Config {
 	return &Config{
 		Transport: "auto", Private: true, Calls: 1, LimitTimeReal: 120, Lang: "en_US", TZ: "UTC",
-		DiscountProduct: "DISCOUNT", ShippingProduct: "SHIPPING", TipProduct: "TIP", RoundingProduct: "ROUNDING",
+		DiscountProduct: "DISCOUNT", ShippingProduct: "SHIPPING", TipProduct: "TIP", RoundingProduct: "ROUNDING", FeeProduct: "FEE",
 	}
 }
 
@@ -81,13 +82,14 @@ const (
 	roleShipping = "SHIPPING"
 	roleTip      = "TIP"
 	roleRounding = "ROUNDING"
+	roleFee      = "FEE" // duties and fees, which few shops charge: it may be missing
 )
 
 // services gives the internal references of the service products by role.
 func (c Config) services() map[string]string {
 	return map[string]string{
 		roleDiscount: c.DiscountProduct, roleShipping: c.ShippingProduct,
-		roleTip: c.TipProduct, roleRounding: c.RoundingProduct,
+		roleTip: c.TipProduct, roleRounding: c.RoundingProduct, roleFee: c.FeeProduct,
 	}
 }
 

@@ -130,6 +130,17 @@ func equalJSON(a, b json.RawMessage) bool {
 	return string(p) == string(q)
 }
 
+// SwitchConnection switches a connection on or off. Off, nothing is received
+// from it or written to it; what waits for it stays where it is.
+func (s *Store) SwitchConnection(ctx context.Context, name string, active bool) (changed bool, err error) {
+	r, err := s.db.ExecContext(ctx, `UPDATE connection SET active = $2, revision = revision + 1, updated_at = now() WHERE name = $1 AND active <> $2`, name, active)
+	if err != nil {
+		return false, translate(err)
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
+}
+
 // Flow says where a source's objects go, and by which rules.
 type Flow struct {
 	Source   string          `db:"source"`

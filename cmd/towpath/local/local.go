@@ -71,7 +71,7 @@ const keys = "local:6c6f63616c2d6b65792d666f722d64656d6f732d616e642d74657374732d
 
 // Up starts everything, in the order of dependence. On any error, or when ctx
 // ends, nothing is left running.
-func Up(ctx context.Context, o Options) (in *Installation, err error) {
+func Up(ctx context.Context, o Options) (_ *Installation, err error) {
 	if o.Binary == "" {
 		if o.Binary, err = os.Executable(); err != nil {
 			return nil, err
@@ -83,7 +83,7 @@ func Up(ctx context.Context, o Options) (in *Installation, err error) {
 	if o.Workers == 0 {
 		o.Workers = 1
 	}
-	in = &Installation{Options: o}
+	in := &Installation{Options: o}
 	if in.Stack, err = stack.New(stack.Options{Dir: o.Dir, Fsync: o.Fsync, Out: o.Out}); err != nil {
 		return nil, err
 	}
