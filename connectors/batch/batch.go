@@ -85,16 +85,16 @@ type Flush struct {
 // Result is the answer to one row.
 type Result[A any] struct {
 	Answer A
-	// Err is the row's own failure. It may be Resend, or made by Suspect.
+	// Err is the row's own failure. It may be ErrResend, or made by Suspect.
 	Err error
 }
 
-// Resend, as a row's error, says that the row is innocent of what happened to
+// ErrResend, as a row's error, says that the row is innocent of what happened to
 // its call and was not written: it goes again, in front. After five times it
-// goes alone, and then a further Resend is its final answer.
-var Resend = errors.New("batch: send this row again")
+// goes alone, and then a further ErrResend is its final answer.
+var ErrResend = errors.New("batch: send this row again")
 
-// Suspect, as a row's error, sends the row once more, alone: err may be its
+// Suspect makes a row's error that sends the row once more, alone: err may be its
 // fault or that of its company. What it gets alone is final. A key that failed
 // alone with a fault of its content travels alone from then on, until it
 // succeeds, also when it is submitted again (for an hour, by this process).

@@ -40,7 +40,7 @@ func TestRowsGetTheirOwnResults(t *testing.T) {
 				out[i].Err = fault.New(fault.Invalid, "odoo.bad_row", "bad")
 			case row.key == "2" && again < 2:
 				again++
-				out[i].Err = fmt.Errorf("interrupted: %w", Resend)
+				out[i].Err = fmt.Errorf("interrupted: %w", ErrResend)
 			case row.key == "3" && len(rows) > 1:
 				out[i].Err = Suspect(errors.New("in company"))
 			case row.key == "4":
@@ -100,7 +100,7 @@ func TestResendsAreBoundedAndEndAlone(t *testing.T) {
 		out := echo(rows)
 		for i := range rows {
 			if rows[i].key == "1" {
-				out[i].Err = Resend
+				out[i].Err = ErrResend
 			}
 		}
 		return out, nil
@@ -178,7 +178,8 @@ func TestSystemicFailuresReachEveryRowUnbisected(t *testing.T) {
 				require.Equal(t, 2, len(r.calls))
 				seen := map[*fault.Fault]bool{}
 				for _, f := range all[1:] {
-					got := requireFault(t, f.err, fault.Of(err).Kind, fault.Of(err).Code)
+					requireFault(t, f.err, fault.Of(err).Kind, fault.Of(err).Code)
+					got := fault.Of(f.err)
 					require.False(t, seen[got], "callers must not share a fault")
 					seen[got] = true
 				}
@@ -208,9 +209,10 @@ func TestADeadSystemIsNotHammered(t *testing.T) {
 			requireFault(t, f.err, fault.Transient, "odoo.unreachable")
 		}
 		require.LessOrEqual(t, len(r.calls), 4)
-		early := requireFault(t, submit(context.Background(), other, row{key: "x"}).err, fault.Transient, "odoo.unreachable")
-		require.Positive(t, early.After)
-		require.LessOrEqual(t, early.After, firstCooldown)
+		early := submit(context.Background(), other, row{key: "x"}).err
+		requireFault(t, early, fault.Transient, "odoo.unreachable")
+		require.Positive(t, fault.Of(early).After)
+		require.LessOrEqual(t, fault.Of(early).After, firstCooldown)
 
 		// Callers come again every 10 ms for a minute: one probe per cool-down.
 		before := len(r.calls)

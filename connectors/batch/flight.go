@@ -132,7 +132,7 @@ func (s *Scheduler) current(f *flight, rows []*entry, flush *Flush) []*entry {
 func (s *Scheduler) fences(keys []record.FenceKey) (valid map[record.FenceKey]bool, err error) {
 	ctx, cancel := s.callContext(fenceTimeout)
 	defer cancel()
-	guarded(&err, func() error {
+	err = guarded(func() (err error) {
 		valid, err = s.cfg.Fences.Current(ctx, keys)
 		return err
 	})
@@ -147,7 +147,7 @@ func (s *Scheduler) call(l *lane, rows []*entry, flush *Flush) (outcomes []outco
 	ctx, cancel := s.callContext(l.timeout)
 	defer cancel()
 	began := s.cfg.Now()
-	guarded(&err, func() (err error) {
+	err = guarded(func() (err error) {
 		outcomes, err = l.send(ctx, rows)
 		return err
 	})
@@ -160,20 +160,21 @@ func (s *Scheduler) call(l *lane, rows []*entry, flush *Flush) (outcomes []outco
 
 // guarded runs foreign code on a goroutine of its own, so that neither a panic
 // nor runtime.Goexit takes the loop, and all who wait for it, along.
-func guarded(err *error, foreign func() error) {
+func guarded(foreign func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		var returned bool
 		defer func() {
 			if !returned {
-				*err = errPanic(recover())
+				err = errPanic(recover())
 			}
 		}()
-		*err = foreign()
+		err = foreign()
 		returned = true
 	}()
 	<-done
+	return err
 }
 
 // answer gives each row its own outcome.
@@ -187,12 +188,12 @@ func (f *flight) answer(rows []*entry, outcomes []outcome, flush *Flush) {
 		case err == nil:
 			delete(l.guilty, e.key)
 			l.land(e, outcomes[i].answer, nil)
-		case errors.Is(err, Resend) && (e.resends < maxResends || !e.solo):
+		case errors.Is(err, ErrResend) && (e.resends < maxResends || !e.solo):
 			e.resends++
 			e.solo = e.solo || e.resends > maxResends
 			again = append(again, e)
 			flush.Resent++
-		case errors.Is(err, Resend):
+		case errors.Is(err, ErrResend):
 			l.land(e, nil, errResend(err))
 			flush.Failed++
 		case errors.As(err, &suspected) && len(rows) > 1:

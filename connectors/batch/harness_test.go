@@ -152,12 +152,11 @@ func bubble(t *testing.T, cfg Config, r *remote, test func(t *testing.T, s *Sche
 	})
 }
 
-func requireFault(t *testing.T, err error, kind fault.Kind, code string) *fault.Fault {
+func requireFault(t *testing.T, err error, kind fault.Kind, code string) {
 	t.Helper()
 	require.Error(t, err)
 	f := fault.Of(err)
 	require.Equal(t, fmt.Sprint(kind, " ", code), fmt.Sprint(f.Kind, " ", f.Code))
-	return f
 }
 
 // fences knows which fence is current per object.

@@ -177,7 +177,7 @@ func (w *world) call(ctx context.Context, rows []parcel) ([]Result[int], error) 
 			w.mu.Lock()
 			if !w.resent[r.id] {
 				w.resent[r.id] = true
-				out[i].Err = Resend
+				out[i].Err = ErrResend
 			}
 			w.mu.Unlock()
 		}
@@ -250,12 +250,12 @@ func (w *world) play(acts []act, maxRows int, closeEarly bool) {
 	returned, errs := make([]int, len(acts)), make([]error, len(acts))
 	for i, a := range acts {
 		time.Sleep(a.after)
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		if a.leaves > 0 {
-			time.AfterFunc(a.leaves, cancel)
-		}
 		go func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if a.leaves > 0 {
+				time.AfterFunc(a.leaves, cancel)
+			}
 			_, errs[i] = op.Do(ctx, parcel{a, i})
 			returned[i]++
 		}()

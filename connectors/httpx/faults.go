@@ -31,7 +31,7 @@ func (x *exchange) fault(err error) *fault.Fault {
 			WithResolution("look at the other system before sending it again").
 			WithDetail(err.Error()).WithCause(err)
 	}
-	return unreachable(x.room, x.ctx, err)
+	return unreachable(x.ctx, x.room, err)
 }
 
 func (x *exchange) tooLarge() *fault.Fault {
@@ -44,7 +44,7 @@ func (x *exchange) tooLarge() *fault.Fault {
 }
 
 // unreachable describes a failure before anything could be done.
-func unreachable(room string, ctx context.Context, err error) *fault.Fault {
+func unreachable(ctx context.Context, room string, err error) *fault.Fault {
 	f := fault.New(fault.Transient, room+".unreachable", "the system cannot be reached; it is tried again").
 		WithResolution("check that the system is up and its address right").
 		WithDetail(err.Error()).WithCause(err)

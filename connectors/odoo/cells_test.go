@@ -175,7 +175,7 @@ func TestPlaces(t *testing.T) {
 func TestSentence(t *testing.T) {
 	gone := fault.New(fault.Invalid, "odoo.validation", "x").WithField(".id").WithDetail("Unknown database identifier '9'")
 	bad := fault.New(fault.Invalid, "odoo.bad_value", "x")
-	assert.ErrorIs(t, sentence(rpc.ErrResend, false), batch.Resend)
+	assert.ErrorIs(t, sentence(rpc.ErrResend, false), batch.ErrResend)
 	assert.Same(t, bad, sentence(bad, true), "alone: final")
 	accused := sentence(bad, false)
 	assert.NotEqual(t, error(bad), accused, "in company: tried alone before it is believed")

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -43,9 +43,9 @@ func (c *Connector) newLoad(model string, maxRows int) *batch.Op[loadRow, int64]
 func (r loadRow) key() string { return or(r.write.XID, "id:"+r.write.ID) }
 
 func (r loadRow) digest() string {
-	raw, _ := json.Marshal([]any{r.fields, r.rows}) // only strings inside
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q %q", r.fields, r.rows) // all cells are strings; quotes keep them apart
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 func (c *Connector) callLoad(ctx context.Context, model string, records []loadRow) ([]batch.Result[int64], error) {
@@ -85,7 +85,7 @@ func (c *Connector) callLoad(ctx context.Context, model string, records []loadRo
 // is named is tried once more, alone, since Odoo also names innocent ones.
 func sentence(verdict error, alone bool) error {
 	if errors.Is(verdict, rpc.ErrResend) {
-		return batch.Resend
+		return batch.ErrResend
 	}
 	if errors.Is(verdict, rpc.ErrSuspect) {
 		verdict = fault.New(fault.Transient, "odoo.blamed", "Odoo refused this record together with others; it is tried again").
