@@ -255,9 +255,9 @@ func testTerms(t *testing.T, b *bench, c *Connector) {
 	assert.Empty(t, orders, "the canary order is cancelled")
 }
 
-func testFind(t *testing.T, b *bench, c *Connector) {
+func testFind(t *testing.T, b *bench, _ *Connector) {
 	counted := &countingTransport{latency: 20 * time.Millisecond}
-	c = b.open(t, counted)
+	c := b.open(t, counted)
 	termsOf(t, c)
 	before := counted.calls.Load()
 	together(50, func(i int) {

@@ -136,7 +136,7 @@ func TestRecordedLoginRefused(t *testing.T) {
 			continue
 		}
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer.write(w) }))
-		defer server.Close()
+		t.Cleanup(server.Close)
 		c := open(t, rpc.Config{URL: server.URL, Database: "shop", Login: "bot", Password: "hunter2secret", Transport: answer.Transport, Private: true})
 		_, err := c.SearchCount(context.Background(), "res.partner", nil)
 		f := fault.Of(err)

@@ -135,7 +135,7 @@ func FuzzDecodeXML(f *testing.F) {
 			return
 		}
 		if wrong != nil {
-			wrong.fault()
+			require.NotEmpty(t, wrong.fault().Code)
 			return
 		}
 		if len(got) > 0 && !json.Valid(got) {

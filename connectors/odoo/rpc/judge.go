@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func decodeLoad(raw answer) (LoadResult, error) {
 	}
 	var result LoadResult
 	if !isNothing(wire.IDs) {
-		if err := decode(answer(wire.IDs), &result.IDs); err != nil {
+		if err := decode(wire.IDs, &result.IDs); err != nil {
 			return LoadResult{}, err
 		}
 	}
@@ -153,7 +154,7 @@ func (r LoadResult) judgeNamed(named []LoadMessage, nRows int) []error {
 			// The first complaint about a row is its cause; later ones follow
 			// from it ("not found", then "missing required"). But a suspect
 			// that is named once more is guilty.
-			if perRow[row] == ErrResend || perRow[row] == ErrSuspect {
+			if errors.Is(perRow[row], ErrResend) || errors.Is(perRow[row], ErrSuspect) {
 				perRow[row] = verdict
 			}
 		}

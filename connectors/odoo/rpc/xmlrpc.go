@@ -58,7 +58,8 @@ var (
 )
 
 func (f *xmlFault) fault() *fault.Fault {
-	name, message := "", f.text
+	var name string
+	message := f.text
 	switch f.code {
 	case "2":
 		name = "odoo.exceptions.UserError"

@@ -35,7 +35,7 @@ func (l *loading) convert(m *model, cells *cellRecord, log func(*field, *cellFau
 			values[name] = false
 			continue
 		}
-		v, warnings, fail := l.cell(m, f, value)
+		v, warnings, fail := l.cell(f, value)
 		for _, w := range warnings {
 			log(f, w)
 		}
@@ -57,7 +57,7 @@ func (w *cellFault) hint(more any) *cellFault {
 	return w
 }
 
-func (l *loading) cell(m *model, f *field, value any) (any, []*cellFault, *cellFault) {
+func (l *loading) cell(f *field, value any) (any, []*cellFault, *cellFault) {
 	switch f.kind {
 	case "many2one":
 		return l.many2one(f, value.([]*cellRecord))
@@ -127,7 +127,7 @@ func choice(f *field, value any) (any, []*cellFault, *cellFault) {
 	wanted := lowered(value, "lower")
 	labels := make([]any, 0, len(f.selection))
 	for _, option := range f.selection {
-		if strings.ToLower(option[0]) == wanted || strings.ToLower(option[1]) == wanted {
+		if strings.EqualFold(option[0], wanted) || strings.EqualFold(option[1], wanted) {
 			return option[0], nil, nil
 		}
 		labels = append(labels, option[1])
@@ -162,7 +162,7 @@ func (l *loading) point(f *field, s string) (any, []*cellFault, *cellFault) {
 }
 
 func (l *loading) many2one(f *field, list []*cellRecord) (any, []*cellFault, *cellFault) {
-	subfield, fail := referencing(f, list[0])
+	subfield, fail := referencing(list[0])
 	if fail != nil {
 		return nil, nil, fail
 	}
@@ -170,7 +170,7 @@ func (l *loading) many2one(f *field, list []*cellRecord) (any, []*cellFault, *ce
 }
 
 // referencing gives the one subfield by which a relational cell refers.
-func referencing(f *field, c *cellRecord) (string, *cellFault) {
+func referencing(c *cellRecord) (string, *cellFault) {
 	var found []string
 	for _, name := range c.names {
 		if name != "" && name != "id" && name != ".id" {
@@ -185,7 +185,7 @@ func referencing(f *field, c *cellRecord) (string, *cellFault) {
 }
 
 func (l *loading) many2many(f *field, list []*cellRecord) (any, []*cellFault, *cellFault) {
-	subfield, fail := referencing(f, list[0])
+	subfield, fail := referencing(list[0])
 	if fail != nil {
 		return nil, nil, fail
 	}

@@ -45,7 +45,6 @@ var (
 	accessError     = userErrorClass("AccessError")
 	accessDenied    = userErrorClass("AccessDenied")
 	missingError    = userErrorClass("MissingError")
-	redirectWarning = userErrorClass("RedirectWarning")
 )
 
 // pyError is an error of Python itself, such as ValueError.

@@ -42,11 +42,11 @@ func editOrders(name string, rows ...l) exchange {
 }
 
 func loadOrders(name, save string, rows ...any) exchange {
-	return exchange{name: name, model: "sale.order", method: "load", args: l{orderColumns, l(rows)}, save: save}
+	return exchange{name: name, model: "sale.order", method: "load", args: l{orderColumns, rows}, save: save}
 }
 
 func load(name, model string, columns l, rows ...any) exchange {
-	return exchange{name: name, model: model, method: "load", args: l{columns, l(rows)}}
+	return exchange{name: name, model: model, method: "load", args: l{columns, rows}}
 }
 
 func call1(name, model, method string, args ...any) exchange {

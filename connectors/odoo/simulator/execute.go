@@ -12,7 +12,6 @@ type request struct {
 	model   string
 	method  string
 	ids     []int64
-	hasIDs  bool  // JSON-2 names ids apart
 	args    []any // positional, ids first unless the method is an @api.model
 	kwargs  map[string]any
 	context map[string]any

@@ -14,20 +14,28 @@ type envelope struct {
 	} `json:"params"`
 }
 
-// serveJSONRPC answers with status 200 whatever happens to the call, as Odoo
-// does.
-func (s *Server) serveJSONRPC(w http.ResponseWriter, r *http.Request) {
+// openEnvelope reads a request; what is none is answered here.
+func openEnvelope(w http.ResponseWriter, r *http.Request) (e envelope, ok bool) {
 	raw, err := readBody(w, r)
 	if err != nil {
-		return
+		return e, false
 	}
-	var e envelope
 	if decode(raw, &e) != nil {
 		http.Error(w, "Invalid JSON data", http.StatusBadRequest)
-		return
+		return e, false
 	}
 	if len(e.ID) == 0 {
 		e.ID = json.RawMessage("null")
+	}
+	return e, true
+}
+
+// serveJSONRPC answers with status 200 whatever happens to the call, as Odoo
+// does.
+func (s *Server) serveJSONRPC(w http.ResponseWriter, r *http.Request) {
+	e, ok := openEnvelope(w, r)
+	if !ok {
+		return
 	}
 	result, failure, answered := s.service(w, e.Params.Service, e.Params.Method, e.Params.Args)
 	if !answered {
@@ -141,17 +149,9 @@ func keywordCall(rest []any) (args []any, kwargs map[string]any) {
 }
 
 func (s *Server) serveVersion(w http.ResponseWriter, r *http.Request) {
-	raw, err := readBody(w, r)
-	if err != nil {
+	e, ok := openEnvelope(w, r)
+	if !ok {
 		return
-	}
-	var e envelope
-	if decode(raw, &e) != nil {
-		http.Error(w, "Invalid JSON data", http.StatusBadRequest)
-		return
-	}
-	if len(e.ID) == 0 {
-		e.ID = json.RawMessage("null")
 	}
 	result, _, answered := s.common(w, "version", nil)
 	if answered {

@@ -17,7 +17,7 @@ func taxField(version int) string {
 }
 
 // lineRules are those of order lines.
-func lineRules(m *model, version int) {
+func lineRules(m *model) {
 	for _, name := range []string{"state", "currency_id", "company_id"} {
 		m.computed[name] = through("order_id", name)
 	}
@@ -230,7 +230,7 @@ func lineTaxes(t *tx, r *record) []int64 {
 		return nil
 	}
 	taxes, _ := t.get(p, "taxes_id").([]int64)
-	return mapTaxes(t, t.related(t.related(r, "order_id"), "fiscal_position_id"), taxes)
+	return mapTaxes(t.related(t.related(r, "order_id"), "fiscal_position_id"), taxes)
 }
 
 // basis gathers what a line's money is computed of.

@@ -135,14 +135,14 @@ func (t *tx) extract(m *model, paths [][]string, rows [][]any, limit int, yield 
 		lines[i] = f != nil && f.kind == "one2many"
 	}
 	continues := func(row []any) bool {
-		any := false
+		filled := false
 		for i, cell := range row[:min(len(row), len(paths))] {
 			if truthy(cell) && !lines[i] {
 				return false
 			}
-			any = any || truthy(cell)
+			filled = filled || truthy(cell)
 		}
-		return any
+		return filled
 	}
 	for index, n := 0, 0; index < len(rows) && index < limit; n++ {
 		end := index + 1

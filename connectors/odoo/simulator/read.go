@@ -172,7 +172,7 @@ func (t *tx) nameSearch(m *model, name string, domain []any, op string, limit in
 	}
 	var found []*record
 	if m.name == "res.country" && len(name) == 2 || m.name == "res.country.state" {
-		found = t.search(m, append(slices.Clone(domain), []any{"code", codeOperator(m, op), name}), "", 0, limit)
+		found = t.search(m, append(slices.Clone(domain), []any{"code", codeOperator(m), name}), "", 0, limit)
 	}
 	if m.name == "product.product" {
 		for _, by := range []string{"default_code", "barcode"} {
@@ -193,7 +193,7 @@ func (t *tx) nameSearch(m *model, name string, domain []any, op string, limit in
 	return found
 }
 
-func codeOperator(m *model, op string) string {
+func codeOperator(m *model) string {
 	if m.name == "res.country.state" {
 		return "=like"
 	}

@@ -186,5 +186,5 @@ func setRules(models map[string]*model, version int) {
 	settingRules(models)
 	productRules(models["product.product"], models["product.template"], version)
 	orderRules(models["sale.order"], version)
-	lineRules(models["sale.order.line"], version)
+	lineRules(models["sale.order.line"])
 }

@@ -81,7 +81,7 @@ func firstPriceList(t *tx) any {
 }
 
 // mapTaxes replaces taxes by what the fiscal position says.
-func mapTaxes(t *tx, position *record, taxes []int64) []int64 {
+func mapTaxes(position *record, taxes []int64) []int64 {
 	if position == nil {
 		return taxes
 	}

@@ -173,7 +173,10 @@ func (t *tx) convert(m *model, f *field, v any) any {
 	case "date", "datetime":
 		return parseTime(f.kind, asText(v))
 	case "json":
-		raw, _ := json.Marshal(v)
+		raw, err := json.Marshal(v)
+		if err != nil {
+			raise(valueError("%s", err))
+		}
 		return json.RawMessage(raw)
 	case "html":
 		return asHTML(asText(v))
