@@ -47,7 +47,7 @@ func FetchPackage(name, version string, keep func(path string) bool) (string, er
 	if err != nil {
 		return "", fmt.Errorf("make a folder in the cache: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	if err := runNPM(npm, work, "pack", name+"@"+version, "--silent", "--ignore-scripts"); err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func runNPM(npm, dir string, args ...string) error {
 	cmd := exec.CommandContext(ctx, npm, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: npm %s %s: %v: %s", ErrUnavailable, args[0], args[1], err, out)
+		return fmt.Errorf("%w: npm %s %s: %w: %s", ErrUnavailable, args[0], args[1], err, out)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func InstallPackage(name, version string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make a folder in the cache: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	if err := os.WriteFile(filepath.Join(work, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
 		return "", err
 	}

@@ -56,7 +56,7 @@ func SDL(version string) (string, error) {
 	}
 	file, err := os.Open(filepath.Join(dir, "dist", "data", "admin_"+version+".json.gz"))
 	if err != nil {
-		return "", fmt.Errorf("Shopify schema %q is not in %s@%s: %w", version, npmPackage, npmVersion, err) //nolint:staticcheck
+		return "", fmt.Errorf("schema %q of Shopify is not in %s@%s: %w", version, npmPackage, npmVersion, err)
 	}
 	defer file.Close()
 	plain, err := gzip.NewReader(file)

@@ -85,15 +85,15 @@ func TestReadOrdersEqualDeliveredOnes(t *testing.T) {
 					}
 					delivered, err := c.DecodeOrder(topic, d.Body)
 					require.NoError(t, err, d.Story)
-					require.Empty(t, cmp.Diff(comparable(delivered), comparable(read)), d.Story)
+					require.Empty(t, cmp.Diff(common(delivered), common(read)), d.Story)
 				}
 			})
 		}
 	}
 }
 
-// comparable leaves out what the two ways may state differently.
-func comparable(o record.Order) record.Order {
+// common leaves out what the two ways may state differently.
+func common(o record.Order) record.Order {
 	o.Version = ""
 	slices.Sort(o.Tags)
 	if len(o.Tags) == 0 {

@@ -336,7 +336,7 @@ func TestCostBucket(t *testing.T) {
 	require.Equal(t, 3.0, *r.Extensions.Cost.Actual, "what was not there is given back")
 	require.Equal(t, 97.0, r.Extensions.Cost.Throttle.Available)
 	for range 6 {
-		r = ask(t, s, "2026-10", query, map[string]any{"n": 80})
+		ask(t, s, "2026-10", query, map[string]any{"n": 80})
 	}
 	r = ask(t, s, "2026-10", query, map[string]any{"n": 80})
 	require.Equal(t, http.StatusOK, r.Status)

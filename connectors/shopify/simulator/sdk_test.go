@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +75,8 @@ func TestShopifysOwnSDKTakesOurWebhooksAndNoForgedOnes(t *testing.T) {
 
 func judgeBySDK(t *testing.T, secret string, webhooks any) []verdict {
 	t.Helper()
-	dir := installSDK(t)
+	dir, err := shopifyschema.InstallPackage("@shopify/shopify-api", "15.0.0")
+	shopifyschema.RequireNoError(t, err)
 	script, err := os.ReadFile(filepath.Join("testdata", "judge.cjs"))
 	require.NoError(t, err)
 	input, err := json.Marshal(webhooks)
@@ -93,40 +93,4 @@ func judgeBySDK(t *testing.T, secret string, webhooks any) []verdict {
 	var verdicts []verdict
 	require.NoError(t, json.Unmarshal(out.Bytes(), &verdicts), out.String())
 	return verdicts
-}
-
-// installSDK gives a folder in Towpath's cache with npm @shopify/shopify-api
-// 15.0.0 and what it needs.
-func installSDK(t *testing.T) string {
-	t.Helper()
-	const spec = "@shopify/shopify-api@15.0.0"
-	cache, err := shopifyschema.CacheDir()
-	require.NoError(t, err)
-	dir := filepath.Join(cache, "shopify-shopify-api-15.0.0-installed")
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	work, err := os.MkdirTemp(cache, "install-")
-	require.NoError(t, err)
-	defer os.RemoveAll(work)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund", "--silent", spec)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		unproved(t, fmt.Sprintf("npm install %s: %v: %s", spec, err, out))
-	}
-	if err := os.Rename(work, dir); err != nil {
-		_, there := os.Stat(dir) // another process was faster
-		require.NoError(t, there)
-	}
-	return dir
-}
-
-// unproved skips loudly, or fails where every real part is required.
-func unproved(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("TOWPATH_REQUIRE_REAL") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip("SKIPPED, NOT PROVED: " + why)
 }

@@ -169,12 +169,12 @@ func (e *sender) attempt(ctx context.Context, address string, d Delivery) Result
 // each with a webhook id of its own.
 func (s *Shop) publish(d Delivery) {
 	for _, sub := range s.subscribed(d.Topic) {
-		copy := s.Ledger.Resend(d)
+		again := s.Ledger.Resend(d)
 		s.sender.wg.Go(func() {
 			if !s.sender.enter(s.sender.ctx) {
 				return
 			}
-			r := s.sender.deliver(s.sender.ctx, func() string { return sub.URI }, copy)
+			r := s.sender.deliver(s.sender.ctx, func() string { return sub.URI }, again)
 			if s.sender.ctx.Err() == nil {
 				s.settle(sub.ID, r)
 			}

@@ -155,7 +155,10 @@ func TestParallelConnections(t *testing.T) {
 	release := make(chan struct{})
 	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		n := now.Add(1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		for old := most.Load(); n > old; old = most.Load() {
+			if most.CompareAndSwap(old, n) {
+				break
+			}
 		}
 		if n == 4 {
 			close(release) // all four are here at once

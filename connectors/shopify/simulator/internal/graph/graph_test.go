@@ -102,7 +102,7 @@ func TestPages(t *testing.T) {
 			info := page.Fields["pageInfo"].(*Object).Fields
 			require.Equal(t, c.next, info["hasNextPage"])
 			require.Equal(t, c.prev, info["hasPreviousPage"])
-			if len(got) > 0 {
+			if got != "" {
 				require.Equal(t, cursor(got[len(got)-1:]), info["endCursor"])
 			}
 		})
