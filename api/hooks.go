@@ -125,7 +125,7 @@ func (d Deps) readBody(c echo.Context) ([]byte, error) {
 // receiveByShop serves the addresses of older integrations, which name the
 // shop in a header: exact match, never a pattern (requirements X20).
 func (d Deps) receiveByShop(c echo.Context) error {
-	shop := strings.ToLower(c.Request().Header.Get("X-Shopify-Shop-Domain"))
+	shop := c.Request().Header.Get("X-Shopify-Shop-Domain")
 	return d.accept(c, func(ctx context.Context) (kind, connection string, err error) {
 		all, err := d.Connections(ctx)
 		if err != nil {
@@ -135,7 +135,7 @@ func (d Deps) receiveByShop(c echo.Context) error {
 			var config struct {
 				Shop string `json:"shop"`
 			}
-			if conn.Kind == "shopify" && shop != "" && json.Unmarshal(conn.Config, &config) == nil && strings.ToLower(config.Shop) == shop {
+			if conn.Kind == "shopify" && shop != "" && json.Unmarshal(conn.Config, &config) == nil && strings.EqualFold(config.Shop, shop) {
 				return conn.Kind, conn.Name, nil
 			}
 		}

@@ -90,15 +90,15 @@ const (
 )
 
 // oneLine makes text fit for a name: valid, one line, no control characters
-// (Odoo refuses NUL), at most limit characters.
-func oneLine(s string, limit int) string {
+// (Odoo refuses NUL), at most maxName characters.
+func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))
-	return cut(strings.Join(strings.Fields(s), " "), limit)
+	return cut(strings.Join(strings.Fields(s), " "), maxName)
 }
 
 // manyLines is oneLine for notes, which keep their line breaks.

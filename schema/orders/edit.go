@@ -25,7 +25,8 @@ func DecideEdit(r Rules, terms record.SalesTerms, d Decision, row record.OrderRo
 	}
 	want, have := plannedSums(row), boundSums(bound)
 	delete(have, terms.ServiceProducts[r.RoundingProduct]) // ours, and not part of the plan
-	if row.ID != "" && row.XID == "" { // ours have both, once they are bound
+	// Ours have both, once they are bound.
+	if row.ID != "" && row.XID == "" {
 		return decideAdopted(r, terms, d, want, have)
 	}
 	same := maps.EqualFunc(want, have, productSum.sameSale)

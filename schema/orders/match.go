@@ -91,7 +91,7 @@ func MatchProduct(r Rules, need ProductNeed, found map[record.ProductKey][]recor
 	case Placeholder:
 		return ProductChoice{Placeholder: r.PlaceholderProduct}, nil
 	case Create:
-		name := oneLine(need.Title, maxName)
+		name := oneLine(need.Title)
 		if name == "" {
 			name = productLabel(need)
 		}

@@ -200,7 +200,7 @@ func buyerName(o record.Order) string {
 	mailbox, _, _ := strings.Cut(o.Email, "@")
 	names = append(names, mailbox, o.Name, o.ExternalID)
 	for _, name := range names {
-		if name = oneLine(name, maxName); name != "" {
+		if name = oneLine(name); name != "" {
 			return name
 		}
 	}
@@ -209,18 +209,18 @@ func buyerName(o record.Order) string {
 
 func partyRow(role record.PartyRole, p record.Party, a *record.Address) record.PartyRow {
 	row := record.PartyRow{
-		Role: role, Name: oneLine(p.Name, maxName), Email: strings.TrimSpace(p.Email), Phone: oneLine(p.Phone, maxName),
-		IsCompany: p.IsCompany, VAT: oneLine(p.VAT, maxName), Locale: p.Locale,
+		Role: role, Name: oneLine(p.Name), Email: strings.TrimSpace(p.Email), Phone: oneLine(p.Phone),
+		IsCompany: p.IsCompany, VAT: oneLine(p.VAT), Locale: p.Locale,
 	}
 	if a == nil {
 		return row
 	}
-	row.Company = oneLine(a.Company, maxName)
-	row.Street, row.Street2 = oneLine(a.Street, maxName), oneLine(a.Street2, maxName)
-	row.City, row.Zip = oneLine(a.City, maxName), oneLine(a.Zip, maxName)
+	row.Company = oneLine(a.Company)
+	row.Street, row.Street2 = oneLine(a.Street), oneLine(a.Street2)
+	row.City, row.Zip = oneLine(a.City), oneLine(a.Zip)
 	row.ProvinceCode, row.CountryCode = strings.ToUpper(strings.TrimSpace(a.ProvinceCode)), country(a)
 	if row.Phone == "" {
-		row.Phone = oneLine(a.Phone, maxName)
+		row.Phone = oneLine(a.Phone)
 	}
 	return row
 }

@@ -75,8 +75,8 @@ func planHeader(r Rules, terms record.SalesTerms, o record.Order, res Resolved) 
 			WithField("company").WithResolution("set company to %s, or connect the target with company %s", terms.Company, r.Company)
 	}
 	row := record.OrderRow{
-		Reference: oneLine(o.Name, maxName),
-		Origin:    oneLine(res.Source+" "+o.Name, maxName),
+		Reference: oneLine(o.Name),
+		Origin:    oneLine(res.Source + " " + o.Name),
 		OrderedAt: o.CreatedAt.UTC().Truncate(time.Second), // as much as the target keeps
 		Note:      manyLines(o.Note, maxNote),
 		Currency:  o.Currency,

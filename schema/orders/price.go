@@ -57,7 +57,7 @@ func (p pricer) lines(l record.Line, product, discountProduct string) []record.O
 	discount := record.OrderLine{
 		XID:       record.XID(p.res.Source, "discount", p.order.ExternalID, l.ExternalID),
 		ProductID: discountProduct,
-		Name:      oneLine("Discount: "+line.Name, maxName),
+		Name:      oneLine("Discount: " + line.Name),
 		Quantity:  decimal.NewFromInt(1),
 		UnitPrice: l.Discount.Neg(),
 		TaxIDs:    line.TaxIDs,
@@ -149,7 +149,7 @@ func (p pricer) priceDigits() int32 {
 // lineName is never empty: an empty cell fails the whole order in Odoo.
 func lineName(l record.Line) string {
 	for _, name := range []string{l.Title, l.SKU, string(l.Kind)} {
-		if name = oneLine(name, maxName); name != "" {
+		if name = oneLine(name); name != "" {
 			return name
 		}
 	}
