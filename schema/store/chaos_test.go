@@ -200,9 +200,12 @@ func (c *chaos) judge(ctx context.Context) error {
 	return nil
 }
 
+// ignoreEnd drops what failed because the test is over.
 func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -125,9 +126,7 @@ func equalJSON(a, b json.RawMessage) bool {
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 		return false
 	}
-	p, _ := json.Marshal(x)
-	q, _ := json.Marshal(y)
-	return string(p) == string(q)
+	return reflect.DeepEqual(x, y)
 }
 
 // SwitchConnection switches a connection on or off. Off, nothing is received
@@ -201,7 +200,7 @@ WHERE name = $1 RETURNING identity, stopped`, connection, identity)
 	return row.Stopped.String, translate(err)
 }
 
-// Accept lets a stopped connection write again, taking the identity that the
+// AcceptIdentity lets a stopped connection write again, taking the identity that the
 // system has now for its own.
 func (s *Store) AcceptIdentity(ctx context.Context, connection, identity string) error {
 	_, err := s.db.ExecContext(ctx, `UPDATE connection SET identity = $2, stopped = NULL, updated_at = now() WHERE name = $1`, connection, identity)

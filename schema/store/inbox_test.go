@@ -95,7 +95,7 @@ func TestInboxNeighboursOfAPoisonedRow(t *testing.T) {
 			n, err := in.Accept(t.Context(), []store.Inbound{e})
 			switch {
 			case poisoned && !fault.Is(err, fault.Invalid):
-				return fmt.Errorf("row %d: want Invalid, have %v", i, err)
+				return fmt.Errorf("row %d: want Invalid, have %w", i, err)
 			case !poisoned && (err != nil || n != 1):
 				return fmt.Errorf("row %d: %d, %w", i, n, err)
 			}

@@ -36,7 +36,10 @@ func TestSlotsBoundAllProcesses(t *testing.T) {
 				return err
 			}
 			n := inside.Add(1)
-			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			for m := most.Load(); n > m; m = most.Load() {
+				if most.CompareAndSwap(m, n) {
+					break
+				}
 			}
 			_, err = both[i%2].Backlog(t.Context()) // work needs connections, too
 			inside.Add(-1)
@@ -56,7 +59,7 @@ func TestSlotsOfOneSystemAreNotAnothers(t *testing.T) {
 	for i := range 3 {
 		release, err := w.Slots().Acquire(t.Context(), system(t, w)+fmt.Sprint(i), 1)
 		require.NoError(t, err)
-		defer release()
+		t.Cleanup(release)
 	}
 }
 
@@ -90,8 +93,8 @@ func TestACrashFreesTheSlot(t *testing.T) {
 		got <- err
 	}()
 	select {
-	case <-got:
-		t.Fatal("two hold one slot")
+	case err := <-got:
+		t.Fatalf("two hold one slot (%v)", err)
 	case <-time.After(150 * time.Millisecond):
 	}
 	require.NoError(t, w.Close()) // the pool's idle ones; the held one dies by the server

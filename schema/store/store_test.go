@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -22,7 +23,7 @@ import (
 
 func TestPostgresErrorsBecomeFaults(t *testing.T) {
 	t.Parallel()
-	sqlState := func(code string) error { return &pq.Error{Code: pq.ErrorCode(code), Message: "has jane@example.com"} }
+	sqlState := func(code string) error { return &pq.Error{Code: pqerror.Code(code), Message: "has jane@example.com"} }
 	for name, c := range map[string]struct {
 		err  error
 		kind fault.Kind
@@ -85,7 +86,7 @@ func TestMigrateByManyAtOnce(t *testing.T) {
 	for range 4 {
 		s, err := store.Open(t.Context(), dsn, store.Options{})
 		require.NoError(t, err)
-		defer func() { _ = s.Close() }()
+		t.Cleanup(func() { _ = s.Close() })
 		g.Go(func() error { n, err := s.Migrate(t.Context()); applied <- n; return err })
 	}
 	require.NoError(t, g.Wait())

@@ -51,11 +51,11 @@ func NewSchema(t testing.TB) (dsn string) {
 	base := databaseURL(t)
 	admin := connect(t, base.String())
 	name := "test_" + randomName()
-	if _, err := admin.Exec(`CREATE SCHEMA ` + name); err != nil {
+	if _, err := admin.ExecContext(t.Context(), `CREATE SCHEMA `+name); err != nil {
 		t.Fatalf("create a schema for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		if _, err := admin.Exec(`DROP SCHEMA ` + name + ` CASCADE`); err != nil {
+		if _, err := admin.ExecContext(context.Background(), `DROP SCHEMA `+name+` CASCADE`); err != nil {
 			t.Errorf("drop the test's schema: %v", err)
 		}
 		_ = admin.Close()
@@ -79,7 +79,7 @@ func connect(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", dsn)
 	if err == nil {
-		err = db.Ping()
+		err = db.PingContext(t.Context())
 	}
 	if err != nil {
 		t.Fatalf("reach the test database: %v", err)
