@@ -198,7 +198,7 @@ func TestComposeListensOnTheLoopbackOnly(t *testing.T) {
 		}
 		internal := true
 		for name := range s.Networks {
-			internal = internal && bool(p.Networks[name].Internal)
+			internal = internal && p.Networks[name].Internal
 		}
 		assert.Equal(t, len(s.Ports) == 0 && s.Name != "worker" && s.Name != "towpath", internal,
 			"only what publishes a port or calls shops is in a network with a way out")

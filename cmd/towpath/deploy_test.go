@@ -39,7 +39,8 @@ func TestDockerfileMakesOneSmallImage(t *testing.T) {
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(repositoryFile(t, "go.mod"))[1]
 	assert.Contains(t, from[0], "golang:"+goVersion+".", "the compiler that go.mod asks for")
 	assert.Regexp(t, `^FROM gcr\.io/distroless/static-debian\d+:nonroot$`, from[1])
-	final := text[strings.Index(text, from[1]):]
+	_, final, found := strings.Cut(text, from[1])
+	require.True(t, found)
 	assert.NotContains(t, final, "\nRUN ", "there is no shell")
 	assert.NotContains(t, final, "\nADD ")
 	assert.Contains(t, final, "COPY --from=build /towpath /towpath\n")

@@ -105,8 +105,7 @@ func around(ctx context.Context, out io.Writer, only, command []string) error {
 	err = c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		_ = s.Close()
-		os.Exit(exit.ExitCode())
+		return exitCode(exit.ExitCode())
 	}
 	return err
 }

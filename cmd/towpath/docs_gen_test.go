@@ -146,7 +146,7 @@ func structTable(t *testing.T, name string, value reflect.Value) string {
 
 func structFields(t *testing.T, name string) []*ast.Field {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository, "schema/orders/rules.go"), nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository, "schema", "orders", "rules.go"), nil, parser.ParseComments)
 	require.NoError(t, err)
 	var fields []*ast.Field
 	ast.Inspect(file, func(n ast.Node) bool {

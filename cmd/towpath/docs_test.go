@@ -79,7 +79,7 @@ func refreshed(page string, makers map[string]func() string, used map[string]boo
 	return out, wrong
 }
 
-var fence = regexp.MustCompile("(?ms)^( *)```([a-z]*)\n(.*?)^ *```$")
+var fence = regexp.MustCompile("(?ms)^( *)```([a-z]*)(|\n.*?)\n *```$")
 
 // commandLines are the towpath commands that a page shows: lines of its code
 // blocks, and `towpath …` in the text.

@@ -30,6 +30,12 @@ const (
 // errProof ends a command whose work was done but whose result is not good.
 var errProof = errors.New("not everything is well")
 
+// exitCode is the error of a command that passes on how another program ended,
+// and has nothing to say about it.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 func main() { os.Exit(run()) }
 
 func run() int {
@@ -97,6 +103,10 @@ func newHelpConfig() *cobra.Command {
 func explainError(w io.Writer, err error) int {
 	if errors.Is(err, errProof) {
 		return exitProof
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
 	}
 	var start *stack.StartError
 	if errors.As(err, &start) {
