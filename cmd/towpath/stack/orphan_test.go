@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,12 +80,11 @@ func TestKillingTheWholeProgramLeavesNothing(t *testing.T) {
 			t.Fatal(scan.Text())
 		}
 	}
-	// Two leaders, the sleeper, and PostgreSQL's own: writers, launchers, a backend.
+	// The backends of first questions end by themselves. What stays: two leaders,
+	// the sleeper, and PostgreSQL's own writers, launchers and a backend.
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return !alive(pid) })
 	require.Greater(t, len(pids), 6)
 	require.DirExists(t, dir)
-	for _, pid := range pids {
-		require.True(t, alive(pid))
-	}
 	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 	_ = cmd.Wait()
 	for _, pid := range pids {

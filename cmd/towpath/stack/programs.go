@@ -86,7 +86,7 @@ func (s *Stack) installPostgres(ctx context.Context, apt string) error {
 	); err != nil {
 		return err
 	}
-	defer os.Remove(noCluster)
+	defer func() { _ = os.Remove(noCluster) }()
 	return run("install", "-y", "--no-install-recommends", "postgresql")
 }
 

@@ -71,8 +71,7 @@ func New(opts Options) (*Stack, error) {
 	}
 	guard, err := startWatchdog(s.dir, s.temp)
 	if err != nil {
-		s.dropDir()
-		return nil, err
+		return nil, errors.Join(err, s.dropDir())
 	}
 	s.guard = guard
 	s.ctx, s.cancel = context.WithCancel(context.Background())

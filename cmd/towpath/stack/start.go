@@ -59,7 +59,7 @@ func (p *Process) launch() (*run, error) {
 	if st, err := log.Stat(); err == nil {
 		r.from = st.Size()
 	}
-	r.cmd = exec.Command(p.spec.Path, p.spec.Args...)
+	r.cmd = exec.Command(p.spec.Path, p.spec.Args...) //nolint:noctx // the stack ends it, in its own order and by its own signals
 	r.cmd.Dir = p.spec.Dir
 	r.cmd.Env = append(os.Environ(), p.spec.Env...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log

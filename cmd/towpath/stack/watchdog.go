@@ -41,7 +41,7 @@ func startWatchdog(dir string, temp bool) (*watchdog, error) {
 	if !temp {
 		dir = ""
 	}
-	cmd := exec.Command("/bin/sh", "-c", watchScript, "towpath-stack-watchdog", dir)
+	cmd := exec.Command("/bin/sh", "-c", watchScript, "towpath-stack-watchdog", dir) //nolint:noctx // it outlives us: that is its purpose
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // signals to our group are not for it
 	input, err := cmd.StdinPipe()
