@@ -89,7 +89,7 @@ type Result[A any] struct {
 	Err error
 }
 
-// ErrResend, as a row's error, says that the row is innocent of what happened to
+// ErrResend as a row's error says that the row is innocent of what happened to
 // its call and was not written: it goes again, in front. After five times it
 // goes alone, and then a further ErrResend is its final answer.
 var ErrResend = errors.New("batch: send this row again")

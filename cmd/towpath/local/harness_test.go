@@ -51,7 +51,7 @@ func binary(t testing.TB) string {
 		if built.path = os.Getenv("TOWPATH_TEST_BIN"); built.path != "" {
 			return
 		}
-		if built.dir, built.err = os.MkdirTemp("", "towpath-test-"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "towpath-test-"); built.err != nil { //nolint:usetesting // it outlives the test that builds it
 			return
 		}
 		built.path = filepath.Join(built.dir, "towpath")
@@ -218,6 +218,9 @@ FROM object o WHERE o.settled_at IS NULL OR o.due_at <= now() OR EXISTS (
 			return err.Error()
 		}
 		fmt.Fprintf(&b, "  order %s: %s (%s), epoch %d, calls %d, slow tries %d, due in %s s, %d events pending\n", id, outcome, code, epoch, calls, slow, due, pending)
+	}
+	if err := rows.Err(); err != nil {
+		fmt.Fprintf(&b, "  and more, but: %v\n", err)
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 	w := up(t, local.Options{})
 	defer w.watch()()
 	before, meanwhile := rush(410, 60), rush(411, 160)
-	w.expect = append(before.Expect, meanwhile.Expect...)
+	w.expect = slices.Concat(before.Expect, meanwhile.Expect)
 	w.sendAll(before.Deliveries)
 	require.NoError(t, w.Temporal.Kill())
 	w.evenly(meanwhile.Deliveries, 22*time.Second, func(r shopsim.Result) {
@@ -53,7 +54,7 @@ func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 	require.NoError(t, w.Temporal.Start(w.ctx))
 	w.hurry()
 	w.settle(time.Minute)
-	w.noneRefused(append(before.Deliveries, meanwhile.Deliveries...))
+	w.noneRefused(slices.Concat(before.Deliveries, meanwhile.Deliveries))
 	w.holds()
 }
 

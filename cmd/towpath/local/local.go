@@ -249,7 +249,7 @@ func (in *Installation) NewWorker(name string, env ...string) *stack.Process {
 	})
 }
 
-// Env is the environment of Towpath's processes, for people and further ones.
+// Environment is that of Towpath's processes, for people and further ones.
 func (in *Installation) Environment() []string { return in.env }
 
 // Close ends everything.

@@ -107,7 +107,7 @@ func TestTotalsInPayloads(t *testing.T) {
 		Total   string `json:"total_price"`
 		Current string `json:"current_total_price"`
 		Set     struct {
-			Shop    struct{ Amount, Currency_code string } `json:"shop_money"` //nolint:staticcheck // as Shopify spells it
+			Shop    struct{ Amount, Currency_code string } `json:"shop_money"` // as Shopify spells it
 			Present struct{ Amount, Currency_code string } `json:"presentment_money"`
 		} `json:"current_total_price_set"`
 		UpdatedAt string `json:"updated_at"`
