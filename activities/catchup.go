@@ -38,8 +38,27 @@ const overlap = 10 * time.Minute
 // webhooks did not bring into the inbox. After any outage, ours or theirs, the
 // missed window is read by itself.
 func (m *Maintenance) CatchUp(ctx context.Context, connection string) (contract.MaintenanceResult, error) {
+	ctx, done := untilStop(ctx)
+	defer done()
 	r, err := m.catchUp(ctx, connection)
 	return r, toTemporal(err)
+}
+
+// untilStop ends long work as soon as its worker is asked to stop: another
+// worker begins it again, and nobody waits for a rate limit to shut down.
+func untilStop(ctx context.Context) (context.Context, func()) {
+	if !activity.IsActivity(ctx) {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-activity.GetWorkerStopChannel(ctx):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 func (m *Maintenance) catchUp(ctx context.Context, connection string) (contract.MaintenanceResult, error) {

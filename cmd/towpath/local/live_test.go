@@ -25,13 +25,16 @@ import (
 )
 
 // live starts an installation whose shop sells while the test looks on. It
-// never reads its shop by itself, so that a lost webhook stays lost and is
+// reads its shop at its start only, so that a lost webhook stays lost and is
 // seen; the invariant is watched to the end, and no log may tell of a panic.
 func live(t *testing.T, o local.Options) *world {
 	t.Helper()
 	o.Env = append([]string{"TOWPATH_CATCH_UP=24h"}, o.Env...)
 	o.Shop.TimeScale, o.Shop.Parallel = 0.01, 16
 	w := up(t, o)
+	w.eventually(time.Minute, "the worker's first look at the shop", func() bool {
+		return w.count(`SELECT count(*) FROM connection WHERE caught_up_to IS NOT NULL`) == 1
+	})
 	stop := w.watch()
 	t.Cleanup(func() {
 		w.t = t

@@ -85,9 +85,9 @@ func TestOnePoisonedOrder(t *testing.T) {
 	strange := w.place(1, func(d *shopsim.Draft) { d.Lines[0].Taxes = []shopsim.Tax{oddTax} })[0]
 	among := append(orders[:125:125], append([]*shopsim.Order{poison, strange}, orders[125:]...)...)
 	poisoned := w.timed(among)
-	t.Logf("250 clean orders: %s; 249 among two poisoned: %s", clean, poisoned)
-	w.counted(map[*shopsim.Order]string{poison: w.trail(poison).Code.String, strange: "orders.tax_unmapped"})
-	require.Contains(t, []string{"order.product_unmapped", "orders.product_unmapped", "odoo.bad_value", "order.unresolved"}, w.trail(poison).Code.String)
+	t.Logf("250 clean orders: %s; 249 among two poisoned: %s; poison is %s", clean, poisoned, w.trail(poison).Code.String)
+	w.counted(map[*shopsim.Order]string{poison: "orders.product_unmapped", strange: "orders.tax_unmapped"})
+
 	require.NotEmpty(t, w.trail(poison).Resolution.String)
 	require.Less(t, poisoned, 2*clean+2*time.Second, "neighbours must not wait for a poisoned order")
 }
