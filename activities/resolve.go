@@ -16,15 +16,10 @@ import (
 // to: terms and taxes, products, customer, addresses. What it needs of the
 // target it asks at the same time, so that it travels in the same calls.
 func (p *pass) resolve(ctx context.Context) error {
-	needs, f := orders.ListNeeds(p.rules, p.order)
-	if f != nil {
-		return f
-	}
-	bound, err := p.bindings(ctx, needs)
+	needs, bound, err := p.needs(ctx)
 	if err != nil {
 		return err
 	}
-	p.res.Source, p.res.Written = p.Connection, p.LineXIDs
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.resolveTaxes(gctx) })
 	g.Go(func() error { return p.resolveProducts(gctx, needs.Products, bound) })
@@ -36,15 +31,10 @@ func (p *pass) resolve(ctx context.Context) error {
 // is not known yet is a fault.
 func (p *pass) resolveKnown(ctx context.Context) error {
 	unknown := fault.New(fault.NotFound, "order.unresolved", "the order refers to something new")
-	needs, f := orders.ListNeeds(p.rules, p.order)
-	if f != nil {
-		return f
-	}
-	bound, err := p.bindings(ctx, needs)
+	needs, bound, err := p.needs(ctx)
 	if err != nil {
 		return err
 	}
-	p.res.Source, p.res.Written = p.Connection, p.LineXIDs
 	p.res.Products = map[string]string{}
 	for _, need := range needs.Products {
 		id := boundProduct(need, bound)
@@ -85,6 +75,17 @@ func (p *pass) resolveKnown(ctx context.Context) error {
 		*id = b.TargetID
 	}
 	return nil
+}
+
+// needs lists what the order refers to, and what is known of it already.
+func (p *pass) needs(ctx context.Context) (needs orders.Needs, bound map[store.BindingKey]store.Bound, err error) {
+	p.res.Source, p.res.Written = p.Connection, p.LineXIDs
+	needs, f := orders.ListNeeds(p.rules, p.order)
+	if f != nil {
+		return needs, nil, f
+	}
+	bound, err = p.bindings(ctx, needs)
+	return needs, bound, err
 }
 
 // bindings reads all that is known about the needs in one round trip.
