@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -83,7 +84,7 @@ func TestOnePoisonedOrder(t *testing.T) {
 	orders := w.place(249)
 	poison := w.place(1, func(d *shopsim.Draft) { d.Lines[0].Variant = wrong })[0]
 	strange := w.place(1, func(d *shopsim.Draft) { d.Lines[0].Taxes = []shopsim.Tax{oddTax} })[0]
-	among := append(orders[:125:125], append([]*shopsim.Order{poison, strange}, orders[125:]...)...)
+	among := slices.Insert(slices.Clone(orders), 125, poison, strange)
 	poisoned := w.timed(among)
 	t.Logf("250 clean orders: %s; 249 among two poisoned: %s; poison is %s", clean, poisoned, w.trail(poison).Code.String)
 	w.counted(map[*shopsim.Order]string{poison: "orders.product_unmapped", strange: "orders.tax_unmapped"})
