@@ -51,12 +51,16 @@ func (p *pass) fail(ctx context.Context, err error) (contract.ApplyResult, error
 		now := p.Now() // dispatched again when a person lets the target write
 		return p.settleOr(ctx, err, store.Settlement{Outcome: string(contract.Waiting), Code: f.Code, WakeAt: &now})
 	case fault.Retryable(f):
+		p.identities.Delete(p.Target) // it may come back as another one
 		if p.intended && !p.underway { // unheard of, the next pass would have to wait for it
 			err = errors.Join(err, p.Store.Answered(ctx, p.Pass))
 		}
 		return contract.ApplyResult{}, err
 	}
 	st := store.Settlement{Outcome: string(contract.Parked), Code: f.Code, Version: p.Version.String, Fault: f, Slow: true, WakeAt: p.recheck()}
+	if f.Kind == fault.Unauthorized { // not the order's fault: patience as with an outage
+		st.WakeAt = slowRetry(p.Now(), p.SlowTries)
+	}
 	var u *unresolved
 	if errors.As(err, &u) {
 		st.Needs = u.needs

@@ -6,18 +6,22 @@ const (
 	firstWindow = 20  // rows; most of the gain of company is reached by then
 	smoothing   = 0.3 // weight of the newest call in the moving average
 	growth      = 1.1
+	priceLimit  = 2.5
 )
 
 // sizer decides how many rows a call carries, so that it takes about target.
 // The window is the AIMD part: slow calls halve it, full calls widen it. The
 // moving average of time per row aims within the window, but no lower than its
 // half: after calls of one row the average holds mostly the price of a call,
-// and would keep calls small for ever where that price is high.
+// and would keep calls small for ever where that price is high. The price itself
+// is known from calls of one row and is no reason for smaller calls, up to
+// priceLimit targets: over a slow road they would only be more.
 type sizer struct {
 	target time.Duration
 	max    int
 	window float64
 	perRow float64 // ns, 0: not known yet
+	price  float64 // ns of a call of one row, 0: not known yet
 }
 
 func newSizer(target time.Duration, maxRows int) sizer {
@@ -43,7 +47,15 @@ func (z *sizer) learn(rows int, took time.Duration) {
 		z.perRow += smoothing * (each - z.perRow)
 	}
 	switch {
-	case took > 2*z.target:
+	case rows > 1:
+		z.price = min(z.price, float64(took))
+	case z.price == 0:
+		z.price = float64(took)
+	default:
+		z.price += smoothing * (float64(took) - z.price)
+	}
+	switch target := float64(z.target); {
+	case float64(took)-min(z.price, priceLimit*target) > 2*target:
 		z.halve(rows)
 	case full:
 		z.window = min(float64(z.max), max(z.window*growth, z.window+1))

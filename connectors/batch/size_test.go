@@ -17,6 +17,7 @@ func TestCallsAreSizedByTime(t *testing.T) {
 		"Odoo's load":          {90 * time.Millisecond, 14 * time.Millisecond, 100, 200},
 		"slow rows":            {0, 200 * time.Millisecond, 8, 20},
 		"dear calls":           {3 * time.Second, time.Millisecond, 100, 200}, // small calls would never end
+		"a slow road":          {5 * time.Second, 10 * time.Millisecond, 50, 200},
 		"hopelessly slow rows": {0, 10 * time.Second, 1, 1},
 		"free":                 {0, 0, 200, 200},
 	} {

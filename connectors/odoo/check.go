@@ -114,8 +114,14 @@ func (c *Connector) clockProbe(ctx context.Context) connectors.Probe {
 // internal user may read all of them on all versions.
 var firstRecords = []string{"res.country", "res.currency", "uom.uom"}
 
+// identityKept is how long an identity would be believed; every question is
+// asked anew, but all who ask at once share one answer, or one failure.
+const identityKept = time.Second
+
 // Identity tells this database from others, see Check.
-func (c *Connector) Identity(ctx context.Context) (string, error) {
+func (c *Connector) Identity(ctx context.Context) (string, error) { return c.name.get(ctx, true) }
+
+func (c *Connector) identity(ctx context.Context) (string, error) {
 	if uuid, err := c.uuid(ctx); uuid != "" || err != nil {
 		return uuid, err
 	}

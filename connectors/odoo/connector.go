@@ -33,6 +33,7 @@ type Connector struct {
 	company atomic.Int64 // of the terms read last; 0 before
 	canary  canary
 	places  *kept[*places]
+	name    *kept[string] // the database's identity
 
 	products   *batch.Op[productAsk, []record.ProductMatch]
 	parties    *batch.Op[string, []record.PartyMatch]
@@ -100,6 +101,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	}
 	c.known = newKept(c, "terms", termsKept, c.readTerms)
 	c.places = newKept(c, "places", placesKept, c.readPlaces)
+	c.name = newKept(c, "identity", identityKept, c.identity)
 	c.addFinders()
 	c.addWriters()
 	c.addActions()

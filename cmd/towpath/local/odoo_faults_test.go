@@ -184,7 +184,7 @@ func TestOdooAccessLost(t *testing.T) {
 	})
 	trail := w.trail(orders[0])
 	require.Equal(t, "odoo.access_error", trail.Code.String)
-	require.Contains(t, trail.Resolution.String, "bot user")
+	require.Contains(t, trail.Resolution.String, "access right")
 	require.Equal(t, 19, trail.Siblings, "one cause, one family")
 	restore()
 	w.eventually(2*time.Minute, "all orders through", func() bool { return w.confirmed() == 20 })
