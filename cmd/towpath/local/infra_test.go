@@ -39,6 +39,7 @@ func TestTemporalRestartedUnderLoad(t *testing.T) {
 // TestWebhooksAreTakenWhileTemporalIsDown: for more than twenty seconds there
 // is no Temporal, and every webhook is answered 202 at its first attempt.
 func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	w := up(t, local.Options{})
 	defer w.watch()()
 	before, meanwhile := rush(410, 60), rush(411, 160)

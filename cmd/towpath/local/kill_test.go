@@ -22,8 +22,9 @@ type step struct {
 	new, later int
 }
 
-// steps are all failpoints of a pass, in lots: each lot has an installation of
-// its own, since most of the time is waiting for a dead worker's timeouts.
+// steps are all failpoints of a pass, in lots: each lot has a day and an
+// installation of its own, since most of the time is waiting for the timeouts
+// of dead workers.
 var steps = [][]step{
 	{{"begun", 5, 2}, {"customer", 4, 0}, {"settled", 8, 4}},
 	{{"intent", 6, 2}, {"loaded", 6, 2}, {"cancelled", 0, 1}},
@@ -38,9 +39,7 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 			t.Parallel()
 			w := up(t, local.Options{OdooConfig: shortLimit})
 			defer w.watch()()
-			for k, s := range lot {
-				w.killedAt(day(uint64(100+10*i+k), 60), s)
-			}
+			w.killedAt(day(uint64(100+i), 80), lot...)
 		})
 	}
 }
@@ -50,9 +49,7 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 func TestWorkerKilledWhileRealOdooWrites(t *testing.T) {
 	w := upReal(t)
 	defer w.watch()()
-	for i, s := range []step{{"intent", 6, 2}, {"loaded", 6, 2}, {"proved", 9, 3}, {"confirmed", 7, 0}} {
-		w.killedAt(day(uint64(200+i), 60), s)
-	}
+	w.killedAt(day(200, 80), step{"intent", 6, 0}, step{"loaded", 6, 2}, step{"proved", 6, 0}, step{"confirmed", 4, 0})
 }
 
 // upReal is up with a real Odoo 19; elsewhere than as root on Debian or Ubuntu
@@ -65,23 +62,29 @@ func upReal(t *testing.T) *world {
 	return up(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 }
 
-// killedAt plays a day of trouble, during which workers die at a step, and
-// counts both sides.
-func (w *world) killedAt(d scenario.Scenario, s step) {
+// killedAt plays a day of trouble, during which one worker after the other dies
+// at its step with dozens of passes under way, and counts both sides.
+func (w *world) killedAt(d scenario.Scenario, steps ...step) {
 	w.t.Helper()
-	w.t.Logf("killed at %s", s.name)
 	w.expect = append(w.expect, d.Expect...)
 	for n, phase := range d.Phases() {
-		if visit := []int{s.new, s.later}[n]; visit > 0 {
-			require.NoError(w.t, w.Worker[0].Kill())
+		wait := func() {}
+		require.NoError(w.t, w.Worker[0].Kill())
+		for _, s := range steps {
+			visit := []int{s.new, s.later}[n]
+			if visit == 0 {
+				continue
+			}
 			doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%d", s.name, n+1), fmt.Sprintf("TOWPATH_FAILPOINT=%s:%d", s.name, visit))
 			require.NoError(w.t, doomed.Start(w.ctx))
-			w.sendAll(phase)
-			w.die(doomed, 30*time.Second)
-			require.NoError(w.t, w.Worker[0].Start(w.ctx))
-		} else {
-			w.sendAll(phase)
+			if phase != nil {
+				wait, phase = w.during(phase), nil
+			}
+			w.die(doomed, time.Minute)
+			w.t.Logf("killed at %s, visit %d of phase %d", s.name, visit, n+1)
 		}
+		require.NoError(w.t, w.Worker[0].Start(w.ctx))
+		wait()
 		w.settle(time.Minute)
 		if n == 0 {
 			w.mapProducts(d.Mappings)
