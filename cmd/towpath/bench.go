@@ -34,6 +34,7 @@ is reported as noisy. It exits 0 if no target was missed.`,
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders")
 	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders take at most 3")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
+	cmd.Flags().StringVar(&o.Stock, "stock", "", "orders of goods with or without stock on hand: with, without; both if empty")
 	cmd.Flags().IntVar(&o.Calls, "calls", 0, "calls in flight to Odoo; 0 is the connector's default")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 19, "equal seeds are equal work")
 	cmd.Flags().StringVar(&o.Profile, "profile", "", "folder for CPU profiles of api and worker")

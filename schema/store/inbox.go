@@ -198,7 +198,7 @@ func (in *Inbox) answer(batch []*accept, counts []int) {
 // through every step of the statement.
 const insertInboundSQL = `
 WITH input AS MATERIALIZED (
-    SELECT nextval(pg_get_serial_sequence('inbound_event', 'id')) AS id, u.*
+    SELECT nextval((SELECT pg_get_serial_sequence('inbound_event', 'id'))::regclass) AS id, u.*
     FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[], $10::int[], $11::int[], $12::int[])
       AS u(request, connection, kind, external_id, delivery_id, topic, version, complete, format, start, size, priority)
 ), event AS (

@@ -23,6 +23,7 @@ type Options struct {
 	Only    []string // of All; empty: all
 	Rounds  int      // default 5; orders take at most 3, each being minutes
 	Orders  int      // of a throughput round, default 400
+	Stock   string   // of the orders: "with" or "without"; empty: both
 	Calls   int      // calls in flight to Odoo; 0 is the connector's default
 	Seed    uint64   // of the orders; equal seeds are equal work
 	Profile string   // folder for CPU profiles; empty: none

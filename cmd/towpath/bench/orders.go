@@ -34,6 +34,9 @@ const (
 func (b *bench) orders(ctx context.Context) error {
 	rounds := min(b.Rounds, maxRounds)
 	for _, stocked := range []bool{false, true} {
+		if b.Stock != "" && (b.Stock == "with") != stocked {
+			continue
+		}
 		var all []ordersRound
 		for n := range rounds {
 			b.say("orders, round %d of %d, %s", n+1, rounds, stockName(stocked))
@@ -41,6 +44,8 @@ func (b *bench) orders(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			b.say("ms per order: towpath %.1f, naive client %.1f, batch %.1f; CPU: own %.1f, Temporal's %.1f; reads at p95: idle %.0f, busy %.0f",
+				r.towpath, r.naive, r.batch, r.own, r.temporal, r.idle, r.busy)
 			all = append(all, r)
 		}
 		b.tellOrders(stocked, all)
@@ -78,7 +83,7 @@ func (b *bench) ordersRound(ctx context.Context, stocked bool, n int) (r ordersR
 	}
 	// The references get the machine for themselves.
 	for _, p := range []*stack.Process{in.Worker[0], in.API, in.Temporal.Process, in.RealOdoo.Process} {
-		if err := p.Stop(); err != nil {
+		if err := p.Kill(); err != nil {
 			return r, err
 		}
 	}
