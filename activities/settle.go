@@ -51,7 +51,7 @@ func (p *pass) fail(ctx context.Context, err error) (contract.ApplyResult, error
 		now := p.Now() // dispatched again when a person lets the target write
 		return p.settleOr(ctx, err, store.Settlement{Outcome: string(contract.Waiting), Code: f.Code, WakeAt: &now})
 	case fault.Retryable(f):
-		p.identities.Delete(p.Target) // it may come back as another one
+		p.identities.Delete(p.Target)  // it may come back as another one
 		if p.intended && !p.underway { // unheard of, the next pass would have to wait for it
 			err = errors.Join(err, p.Store.Answered(ctx, p.Pass))
 		}
