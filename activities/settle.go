@@ -67,7 +67,7 @@ func (p *pass) fail(ctx context.Context, err error) (contract.ApplyResult, error
 	}
 	var draft *unproved
 	if errors.As(err, &draft) {
-		st.Bind, st.Stage = draft.bind, "draft"
+		st.Bind, st.Stage = draft.bind, string(draft.stage)
 	}
 	return p.settleOr(ctx, err, st)
 }

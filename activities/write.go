@@ -71,31 +71,32 @@ func (p *pass) load(ctx context.Context, row record.OrderRow, digest string) (re
 		}
 		proof = orders.Prove(p.rules, p.terms, p.order, p.res, state)
 	}
-	switch {
-	case proof.Equal:
-		p.bound = &state
-		failpoint.Here("proved")
-		return state, nil
-	case proof.Fault != nil:
-		return state, p.unproved(state, row, proof.Fault)
-	default:
-		return state, p.unproved(state, row, fault.New(fault.Conflict, "order.total_differs", "the total in the target is not the shop's: %s", proof.Reason).
-			WithResolution("compare the taxes of the order in both systems"))
+	if !proof.Equal {
+		return state, &unproved{Fault: differs(proof), bind: p.bind(state, row), stage: state.Stage}
 	}
+	p.bound = &state
+	failpoint.Here("proved")
+	return state, nil
 }
 
-// unproved is the fault of an order that is in the target as a draft, whose
-// total is not the shop's. The binding is kept: the next try writes it again.
+// differs is the fault of a proof that does not hold.
+func differs(proof orders.Proof) *fault.Fault {
+	if proof.Fault != nil {
+		return proof.Fault
+	}
+	return fault.New(fault.Conflict, "order.total_differs", "the total in the target is not the shop's: %s", proof.Reason).
+		WithResolution("compare the taxes of the order in both systems")
+}
+
+// unproved is the fault of an order that is in the target with a total that is
+// not the shop's. The binding is kept: the next try writes it again.
 type unproved struct {
 	*fault.Fault
-	bind *store.Bind
+	bind  *store.Bind
+	stage record.Stage
 }
 
 func (u *unproved) Unwrap() error { return u.Fault }
-
-func (p *pass) unproved(state record.OrderState, row record.OrderRow, f *fault.Fault) error {
-	return &unproved{Fault: f, bind: p.bind(state, row)}
-}
 
 // upsert sends the row. An uncertain end starts the quarantine: the same
 // content may go again at once, since its external id makes it one record;
@@ -220,11 +221,7 @@ func (p *pass) nothing(ctx context.Context, d orders.Decision) (contract.ApplyRe
 	if d.Confirm && state.Stage == record.StageDraft {
 		proof := orders.Prove(p.rules, p.terms, p.order, p.res, state)
 		if !proof.Equal {
-			if proof.Fault == nil {
-				proof.Fault = fault.New(fault.Conflict, "order.total_differs", "the total in the target is not the shop's: %s", proof.Reason).
-					WithResolution("compare the order in both systems")
-			}
-			return contract.ApplyResult{}, proof.Fault
+			return contract.ApplyResult{}, differs(proof)
 		}
 		return p.finish(ctx, d, state, row)
 	}
