@@ -28,6 +28,9 @@ func Dial(log zerolog.Logger) (client.Client, client.Options, error) {
 			WithField("TEMPORAL_*").WithResolution("check the TEMPORAL_* variables and temporal.toml").WithCause(err).WithDetail(err.Error())
 	}
 	opt.Logger = sdkLogger{log}
+	// Our messages are ids and codes of some hundred bytes: gzip saves nothing
+	// and cost a tenth of a worker's time.
+	opt.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	c, err := client.NewLazyClient(opt)
 	if err != nil {
 		return nil, opt, unreachable(opt, err)
