@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -107,7 +109,14 @@ func newWorker() *cobra.Command {
 	}
 }
 
+// workerMemory is the heap at which a worker's collector begins to hurry. It is
+// no bound: a worker that needs more gets it, and pays with processor time.
+const workerMemory = 100 << 20
+
 func (p *process) runWorker(ctx context.Context) error {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(workerMemory)
+	}
 	temporal, opt, err := worker.Dial(p.log)
 	if err != nil {
 		return err
