@@ -13,15 +13,18 @@ const (
 // The window is the AIMD part: slow calls halve it, full calls widen it. The
 // moving average of time per row aims within the window, but no lower than its
 // half: after calls of one row the average holds mostly the price of a call,
-// and would keep calls small for ever where that price is high. The price itself
-// is known from calls of one row and is no reason for smaller calls, up to
-// priceLimit targets: over a slow road they would only be more.
+// and would keep calls small for ever where that price is high. That price is
+// no reason for smaller calls, up to priceLimit targets: over a slow road they
+// would only be more. It shows when calls of different sizes are compared.
 type sizer struct {
 	target time.Duration
 	max    int
 	window float64
 	perRow float64 // ns, 0: not known yet
-	price  float64 // ns of a call of one row, 0: not known yet
+	price  float64 // ns of a call without its rows, smoothed
+	rows   int     // of the call before, and what it took
+	took   time.Duration
+	slope  float64 // ns that one row more took, of the last two sizes
 }
 
 func newSizer(target time.Duration, maxRows int) sizer {
@@ -47,13 +50,13 @@ func (z *sizer) learn(rows int, took time.Duration) {
 		z.perRow += smoothing * (each - z.perRow)
 	}
 	switch {
-	case rows > 1:
-		z.price = min(z.price, float64(took))
-	case z.price == 0:
-		z.price = float64(took)
-	default:
-		z.price += smoothing * (float64(took) - z.price)
+	case rows == 1: // no call is smaller: all of it is price
+		z.slope = 0
+	case rows != z.rows:
+		z.slope = min(each, max(0, float64(took-z.took)/float64(rows-z.rows)))
 	}
+	z.rows, z.took = rows, took
+	z.price += smoothing * (float64(took) - z.slope*float64(rows) - z.price)
 	switch target := float64(z.target); {
 	case float64(took)-min(z.price, priceLimit*target) > 2*target:
 		z.halve(rows)
