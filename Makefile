@@ -27,7 +27,7 @@ dev: $(TOWPATH)
 
 # -p 2: packages share one Odoo and two cores; more would only time out.
 test: $(TOWPATH)
-	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -timeout 20m $(PKG)
+	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -timeout 40m $(PKG)
 
 bench: $(TOWPATH)
 	@$(TOWPATH) bench
