@@ -27,7 +27,7 @@ type step struct {
 // of dead workers.
 var steps = [][]step{
 	{{"begun", 5, 2}, {"customer", 4, 0}, {"settled", 8, 4}},
-	{{"intent", 6, 2}, {"loaded", 6, 2}, {"cancelled", 0, 1}},
+	{{"cancelled", 0, 1}, {"intent", 6, 2}, {"loaded", 6, 2}},
 	{{"proved", 9, 3}, {"confirmed", 7, 0}, {"settling", 8, 4}},
 }
 
