@@ -121,7 +121,7 @@ func (p *pass) resolveTaxes(ctx context.Context) error {
 		return err
 	}
 	taxes, f := orders.MatchTaxes(p.rules, terms, p.order)
-	if f != nil && p.Now().Sub(terms.ReadAt) > termsTrust {
+	if f != nil && (p.decision != nil || p.Now().Sub(terms.ReadAt) > termsTrust) { // who decides has just mended it
 		if terms, err = p.target.SalesTerms(ctx, true); err != nil {
 			return err
 		}

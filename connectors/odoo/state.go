@@ -218,8 +218,13 @@ func (c *Connector) callFindOrders(ctx context.Context, references []string) ([]
 		return nil, err
 	}
 	ids := make([]int64, len(sales))
+	states := make(map[int64]reading, len(sales))
 	for i, s := range sales {
-		ids[i] = s.ID
+		ids[i], states[s.ID] = s.ID, s.reading()
+	}
+	// Lines tell whether an order that was made by hand is the shop's.
+	if err := c.addLines(ctx, sales, states); err != nil {
+		return nil, err
 	}
 	xids, err := c.externalIDs(ctx, ids)
 	if err != nil {
@@ -227,7 +232,7 @@ func (c *Connector) callFindOrders(ctx context.Context, references []string) ([]
 	}
 	found := map[string][]record.OrderState{}
 	for _, s := range sales {
-		state := s.state()
+		state := states[s.ID].OrderState
 		state.XID = xids[s.ID]
 		found[state.Reference] = append(found[state.Reference], state)
 	}

@@ -156,8 +156,6 @@ func TestBadInputParked(t *testing.T) {
 	w.as(t)
 	w.sell(3)
 	w.settle(time.Minute)
-	w.mu.Lock()
-	w.mu.Unlock()
 	w.counted(resting)
 }
 
