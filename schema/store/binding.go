@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -108,20 +109,14 @@ func (s *Store) Remember(ctx context.Context, bindings ...NewBinding) error {
 		return translate(insertBindings(ctx, s.db, bindings))
 	}
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
-		for _, need := range needs {
-			if err := lockNeed(ctx, tx, need); err != nil {
-				return err
-			}
+		if err := lockAll(ctx, tx, needs...); err != nil {
+			return err
 		}
 		if err := insertBindings(ctx, tx, bindings); err != nil {
 			return err
 		}
-		for _, need := range needs {
-			if _, err := wake(ctx, tx, need); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := wake(ctx, tx, needs...)
+		return err
 	})
 }
 
@@ -150,7 +145,7 @@ func rowsOf(bindings []NewBinding) []map[string]any {
 func (s *Store) Bind(ctx context.Context, b NewBinding) (woken int, err error) {
 	need := Need(b.Connection, b.Kind, b.ExternalID)
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		if err := lockNeed(ctx, tx, need); err != nil {
+		if err := lockAll(ctx, tx, need); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `
@@ -167,16 +162,17 @@ SET target_id = excluded.target_id, xid = NULL, bound_by = excluded.bound_by, st
 	return woken, err
 }
 
-// wake makes the waiters of a need due: the first at once, the rest spread
+// wake makes the waiters of the needs due: the first at once, the rest spread
 // over time so that a common product does not stampede. Objects are locked in
 // the order in which the inbox locks them, or the two would deadlock.
-func wake(ctx context.Context, tx *sqlx.Tx, need string) (int, error) {
+func wake(ctx context.Context, tx *sqlx.Tx, needs ...string) (int, error) {
 	r, err := tx.ExecContext(ctx, `
-WITH waiter AS (DELETE FROM wait WHERE need = $1 RETURNING connection, kind, external_id),
+WITH waiter AS (DELETE FROM wait WHERE need = ANY($1::text[]) RETURNING connection, kind, external_id),
 locked AS (
-    SELECT o.connection, o.kind, o.external_id FROM object o JOIN waiter USING (connection, kind, external_id)
+    SELECT o.connection, o.kind, o.external_id FROM object o
+    WHERE (o.connection, o.kind, o.external_id) IN (SELECT connection, kind, external_id FROM waiter)
     ORDER BY 1, 2, 3 FOR UPDATE OF o
-), `+wakeLocked, need)
+), `+wakeLocked, textArray(needs))
 	if err != nil {
 		return 0, err
 	}
@@ -194,15 +190,11 @@ FROM ranked w WHERE (o.connection, o.kind, o.external_id) = (w.connection, w.kin
 // more, and registers the object as a waiter. Whoever binds takes the same
 // lock, so no wake-up falls between looking and waiting.
 func lockNeeds(ctx context.Context, tx *sqlx.Tx, p *Pass, needs []string) (mapped bool, err error) {
-	sorted := append([]string(nil), needs...)
-	sort.Strings(sorted)
-	for _, need := range sorted {
-		if err := lockNeed(ctx, tx, need); err != nil {
-			return false, err
-		}
+	if err := lockAll(ctx, tx, needs...); err != nil {
+		return false, err
 	}
 	var kinds, ids []string // as Need composed them; neither a kind nor a slug holds a colon
-	for _, need := range sorted {
+	for _, need := range needs {
 		if part := strings.SplitN(need, ":", 3); len(part) == 3 {
 			kinds, ids = append(kinds, part[0]), append(ids, part[2])
 		}
@@ -215,14 +207,21 @@ SELECT EXISTS (SELECT 1 FROM unnest($3::text[], $4::text[]) AS u(k, e) JOIN bind
 	}
 	_, err = tx.ExecContext(ctx, `
 INSERT INTO wait (need, connection, kind, external_id) SELECT u, $1, $2, $3 FROM unnest($4::text[]) u ON CONFLICT DO NOTHING`,
-		p.Connection, p.Kind, p.ExternalID, pq.Array(sorted))
+		p.Connection, p.Kind, p.ExternalID, textArray(needs))
 	return false, err
 }
 
-func lockNeed(ctx context.Context, tx *sqlx.Tx, need string) error {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("towpath need " + need))
-	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(h.Sum64()))
+// lockAll takes the advisory locks of the names until the transaction ends, in
+// one order for all contenders and one round trip.
+func lockAll(ctx context.Context, tx *sqlx.Tx, names ...string) error {
+	hashes := make([]int64, len(names))
+	for i, name := range names {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte("towpath need " + name))
+		hashes[i] = int64(h.Sum64())
+	}
+	slices.Sort(hashes)
+	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(h) FROM unnest($1::bigint[]) WITH ORDINALITY AS u(h, n) ORDER BY n`, pq.Array(slices.Compact(hashes)))
 	return err
 }
 

@@ -28,10 +28,12 @@ func (s *Store) Claim(ctx context.Context, target string, kind record.Kind, matc
 	keys = slices.Compact(keys)
 	var c Claim
 	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
-		for _, k := range keys {
-			if err := lockNeed(ctx, tx, "claim "+target+" "+string(kind)+" "+k); err != nil {
-				return err
-			}
+		names := make([]string, len(keys))
+		for i, k := range keys {
+			names[i] = "claim " + target + " " + string(kind) + " " + k
+		}
+		if err := lockAll(ctx, tx, names...); err != nil {
+			return err
 		}
 		const find = `
 SELECT xid, coalesce(target_id, '') AS target_id, matched FROM claim
@@ -87,7 +89,7 @@ SELECT xid, target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND xi
 // lockXID makes those who answer a claim and those who copy its answer wait
 // for each other.
 func lockXID(ctx context.Context, tx *sqlx.Tx, target, xid string) error {
-	return lockNeed(ctx, tx, "claimed "+target+" "+xid)
+	return lockAll(ctx, tx, "claimed "+target+" "+xid)
 }
 
 // Forget opens a claim and its bindings again: the record vanished from the
