@@ -4,7 +4,8 @@
 // system.
 //
 //	inbox.go       accept events: one commit for many requests (promise 1)
-//	object.go      the dispatch table: claim, begin a pass, settle it
+//	object.go      the dispatch table: claim, begin a pass
+//	settle.go      how a pass ends; writes that may still land
 //	binding.go     what belongs to what; wake who waited for it
 //	claim.go       one identity for dependencies that many need at once
 //	connection.go  connections and flows, secrets sealed
