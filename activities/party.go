@@ -24,8 +24,12 @@ func (p *pass) resolveParty(ctx context.Context, needs orders.Needs, bound map[s
 	}
 	p.res.CustomerID, p.res.InvoiceID, p.res.DeliveryID = customer, "", ""
 	invoice, delivery := needs.Addresses(mainKey)
+	known, err := p.knownAddresses(ctx, customer, invoice, delivery)
+	if err != nil {
+		return err
+	}
 	if invoice != nil && delivery != nil && invoice.Key == delivery.Key {
-		id, err := p.address(ctx, customer, invoice)
+		id, err := p.address(ctx, customer, invoice, known)
 		p.res.InvoiceID, p.res.DeliveryID = id, id
 		return err
 	}
@@ -35,7 +39,7 @@ func (p *pass) resolveParty(ctx context.Context, needs orders.Needs, bound map[s
 			continue
 		}
 		g.Go(func() (err error) {
-			*id, err = p.address(gctx, customer, need)
+			*id, err = p.address(gctx, customer, need, known)
 			return err
 		})
 	}
@@ -135,15 +139,22 @@ func addressKey(customer string, need *orders.AddressNeed) store.BindingKey {
 	return store.BindingKey{Kind: store.BindAddress, ExternalID: customer + "/" + need.Key}
 }
 
+// knownAddresses reads which of the addresses are bound, in one round trip.
+func (p *pass) knownAddresses(ctx context.Context, customer string, needs ...*orders.AddressNeed) (map[store.BindingKey]store.Bound, error) {
+	var keys []store.BindingKey
+	for _, need := range needs {
+		if need != nil {
+			keys = append(keys, addressKey(customer, need))
+		}
+	}
+	return p.Store.Bindings(ctx, p.Connection, p.Target, keys)
+}
+
 // address finds or makes one address below its customer. Its external id comes
 // from its content, so the same address is one record.
-func (p *pass) address(ctx context.Context, customer string, need *orders.AddressNeed) (string, error) {
+func (p *pass) address(ctx context.Context, customer string, need *orders.AddressNeed, known map[store.BindingKey]store.Bound) (string, error) {
 	key := addressKey(customer, need)
-	bound, err := p.Store.Bindings(ctx, p.Connection, p.Target, []store.BindingKey{key})
-	if err != nil {
-		return "", err
-	}
-	if b, ok := bound[key]; ok {
+	if b, ok := known[key]; ok {
 		return b.TargetID, nil
 	}
 	row := need.Row

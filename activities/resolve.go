@@ -54,13 +54,7 @@ func (p *pass) resolveKnown(ctx context.Context) error {
 	}
 	p.res.CustomerID, p.res.InvoiceID, p.res.DeliveryID = customer, "", ""
 	invoice, delivery := needs.Addresses(mainKey)
-	var keys []store.BindingKey
-	for _, a := range []*orders.AddressNeed{invoice, delivery} {
-		if a != nil {
-			keys = append(keys, addressKey(customer, a))
-		}
-	}
-	addresses, err := p.Store.Bindings(ctx, p.Connection, p.Target, keys)
+	addresses, err := p.knownAddresses(ctx, customer, invoice, delivery)
 	if err != nil {
 		return err
 	}
@@ -152,17 +146,22 @@ func (p *pass) resolveProducts(ctx context.Context, needs []orders.ProductNeed, 
 		return err
 	}
 	var unknown *unresolved
+	var learned []store.NewBinding
 	for _, need := range open {
 		choice, f := orders.MatchProduct(p.rules, need, found)
 		if f != nil {
 			unknown = unknown.and(p, need, f)
 			continue
 		}
-		id, err := p.chosenProduct(ctx, need, choice)
+		id, bind, err := p.chosenProduct(ctx, need, choice)
 		if err != nil {
 			return err
 		}
 		assign(products, need, id)
+		learned = append(learned, bind...)
+	}
+	if err := p.Store.Remember(ctx, learned...); err != nil {
+		return err
 	}
 	if unknown != nil {
 		return unknown
@@ -199,28 +198,26 @@ func (p *pass) findProducts(ctx context.Context, open []orders.ProductNeed) (map
 }
 
 // chosenProduct gives the id of what the rules chose, making it if they say so,
-// and remembers a product that was found, so that nobody searches for it again.
-func (p *pass) chosenProduct(ctx context.Context, need orders.ProductNeed, choice orders.ProductChoice) (string, error) {
+// and what to remember, so that nobody searches for it again.
+func (p *pass) chosenProduct(ctx context.Context, need orders.ProductNeed, choice orders.ProductChoice) (id string, learned []store.NewBinding, err error) {
+	b := store.NewBinding{
+		Connection: p.Connection, Kind: store.BindProduct, ExternalID: need.Keys[0], Target: p.Target,
+		TargetID: choice.ID, SKU: need.SKU, Name: need.Title,
+	}
 	switch {
 	case choice.ID != "":
-		return choice.ID, p.Store.Remember(ctx, store.NewBinding{
-			Connection: p.Connection, Kind: store.BindProduct, ExternalID: need.Keys[0], Target: p.Target,
-			TargetID: choice.ID, SKU: need.SKU, Name: need.Title,
-		})
 	case choice.Create != nil:
 		row := *choice.Create
 		row.XID = record.XID(p.Connection, "product", need.Keys[0])
-		id, err := p.target.UpsertProduct(ctx, row)
-		if err != nil {
-			return "", err
+		if b.TargetID, err = p.target.UpsertProduct(ctx, row); err != nil {
+			return "", nil, err
 		}
-		return id, p.Store.Remember(ctx, store.NewBinding{
-			Connection: p.Connection, Kind: store.BindProduct, ExternalID: need.Keys[0], Target: p.Target,
-			TargetID: id, XID: row.XID, SKU: need.SKU, Name: need.Title,
-		})
+		b.XID = row.XID
 	default:
-		return p.placeholder(ctx, choice.Placeholder)
+		id, err = p.placeholder(ctx, choice.Placeholder)
+		return id, nil, err
 	}
+	return b.TargetID, []store.NewBinding{b}, nil
 }
 
 // placeholder is deliberately not remembered: the order's line gets the right
