@@ -28,6 +28,8 @@ import (
 	shopsim "towpath/connectors/shopify/simulator"
 	"towpath/connectors/shopify/simulator/scenario"
 	"towpath/schema/fault"
+	"towpath/schema/record"
+	"towpath/schema/store"
 )
 
 func TestMain(m *testing.M) {
@@ -303,6 +305,11 @@ func (w *world) holds() {
 		if slices.ContainsFunc(proof.Wrong, func(s string) bool { return strings.HasPrefix(s, e.Name+" ") }) {
 			said, _ := w.Run(w.ctx, "explain", fmt.Sprintf("order/%s/%d", local.ShopName, e.OrderID))
 			w.t.Logf("%s: %s", e.Name, said)
+			if trail, err := w.Store.Trail(w.ctx, store.Key{Connection: local.ShopName, Kind: record.KindOrder, ExternalID: fmt.Sprint(e.OrderID)}); err == nil {
+				for _, step := range trail.Steps {
+					w.t.Logf("%s at %s: before %s, after %s", e.Name, step.At.Format(time.TimeOnly), step.Before, step.After)
+				}
+			}
 		}
 	}
 	w.everyAnswerKept()

@@ -170,6 +170,21 @@ func TestOdooRestartedMidBatch(t *testing.T) {
 	w.counted(nil)
 }
 
+// A real Odoo 19 dies by kill -9 while it writes, with whatever transactions
+// PostgreSQL then keeps or rolls back, and comes back.
+func TestRealOdooKilledMidBatch(t *testing.T) {
+	w := live(t, local.Options{RealOdoo: true})
+	w.sell(80)
+	for _, n := range []int{5, 30} {
+		w.eventually(2*time.Minute, "orders under way", func() bool { return w.confirmed() >= n })
+		require.NoError(t, w.RealOdoo.Kill())
+		require.Less(t, w.confirmed(), 80, "there must be work left")
+		require.NoError(t, w.RealOdoo.Start(w.ctx))
+	}
+	w.settle(4 * time.Minute)
+	w.counted(nil)
+}
+
 // Rights are taken away for a while. The orders say so, with what to do, and
 // go through by themselves when the rights are back: it is not their fault.
 func TestOdooAccessLost(t *testing.T) {
