@@ -58,7 +58,8 @@ func (d *demo) run(ctx context.Context) error {
 	day := scenario.Generate(d.seed, d.orders, scenario.Options{Start: time.Now().Add(-5 * time.Minute).UTC().Truncate(time.Second), Missed: 3})
 	in, err := local.Up(ctx, local.Options{
 		RealOdoo: d.real, UI: true, Out: d.err, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency},
-		Shop: shopsim.Options{TimeScale: 0.01}, Env: []string{"TOWPATH_CATCH_UP=10s"},
+		// The limits of a Shopify Plus shop: the day is played in seconds.
+		Shop: shopsim.Options{TimeScale: 0.01, BucketSize: 20000, RestoreRate: 1000}, Env: []string{"TOWPATH_CATCH_UP=10s"},
 	})
 	if err != nil {
 		return err
