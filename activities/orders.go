@@ -93,9 +93,9 @@ func (o *Orders) ApplyOrder(ctx context.Context, in contract.ApplyInput) (contra
 	if err == nil {
 		failpoint.Here("begun")
 		result, err = p.run(ctx)
-		if err != nil {
-			result, err = p.fail(ctx, err)
-		}
+	}
+	if err != nil && p != nil {
+		result, err = p.fail(ctx, err)
 	}
 	o.logAttempt(ctx, in, p, result, err, began)
 	return result, toTemporal(err)
