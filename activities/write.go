@@ -45,6 +45,9 @@ func (p *pass) write(ctx context.Context, d orders.Decision) (contract.ApplyResu
 			return p.nothing(ctx, d)
 		}
 	}
+	for _, l := range row.Lines {
+		p.Writing = append(p.Writing, l.XID)
+	}
 	if err := p.intend(ctx, digest); err != nil {
 		return contract.ApplyResult{}, err
 	}

@@ -156,6 +156,7 @@ CREATE TABLE journal (
     version     text        NOT NULL DEFAULT '',
     digest      text        NOT NULL DEFAULT '',
     state       text        NOT NULL DEFAULT 'intent', -- intent, answered, uncertain, settled
+    line_xids   text[]      NOT NULL DEFAULT '{}', -- lines about to be written: they may be in the target though no binding knows them
     outcome     text,
     code        text,
     by          text        NOT NULL DEFAULT 'towpath',

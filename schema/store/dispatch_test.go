@@ -216,6 +216,25 @@ func TestBeginReadsAllThatAPassNeeds(t *testing.T) {
 	require.EqualValues(t, []string{"l1", `l"2,{}`}, p.LineXIDs)
 }
 
+// A pass that died may have written its lines; the next one knows them, though
+// nothing was settled and no binding tied, and however the object is settled.
+func TestBeginKnowsTheLinesOfAPassThatDied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.accept(t, event("1", "", 1))
+	died := w.begin(t, "1")
+	died.Writing = []string{"l1", "l2"}
+	_, err := w.Intent(t.Context(), died, 1, "abc", nil)
+	require.NoError(t, err)
+	p := w.begin(t, "1")
+	require.EqualValues(t, []string{"l1", "l2"}, p.LineXIDs)
+	w.settle(t, p, store.Settlement{Outcome: "waiting", Code: "uncertain_write"})
+	p = w.begin(t, "1")
+	require.EqualValues(t, []string{"l1", "l2"}, p.LineXIDs)
+	w.settle(t, p, store.Settlement{Outcome: "applied", Bind: &store.Bind{TargetID: "7", LineXIDs: []string{"l2", "l3"}}})
+	require.EqualValues(t, []string{"l2", "l3", "l1"}, w.begin(t, "1").LineXIDs, "each once")
+}
+
 func TestHideKeepsAPassHiddenWhileItIsCurrent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -111,7 +111,11 @@ type Pass struct {
 
 	BoundID  sql.NullString `db:"bound_id"`
 	BoundXID sql.NullString `db:"bound_xid"`
+	// LineXIDs are the lines that earlier passes wrote, or meant to write and
+	// died.
 	LineXIDs pq.StringArray `db:"line_xids"`
+	// Writing are the lines that this pass is about to write: Intent keeps them.
+	Writing []string `db:"-"`
 	// Attempts counts intents since the object was last settled: more than
 	// none means that an earlier pass may have written.
 	Attempts int `db:"attempts"`
@@ -139,7 +143,9 @@ WITH o AS (
 SELECT o.connection, o.kind, o.external_id, o.epoch, o.fence, o.outcome, o.stage, o.applied_version, o.applied_digest,
        coalesce(o.override, 'null') AS override, o.skip_version, o.slow_tries, o.first_seen_at, o.quarantine_until, o.quarantine_digest,
        f.target, f.rules, f.revision,
-       b.target_id AS bound_id, b.xid AS bound_xid, coalesce(b.line_xids, '{}') AS line_xids,
+       b.target_id AS bound_id, b.xid AS bound_xid, coalesce(b.line_xids, '{}') || ARRAY(
+           SELECT unnest(j.line_xids) FROM journal j WHERE (j.connection, j.kind, j.external_id) = (o.connection, o.kind, o.external_id)
+           EXCEPT SELECT unnest(b.line_xids) ORDER BY 1) AS line_xids,
        (SELECT count(*) FROM journal j WHERE (j.connection, j.kind, j.external_id) = (o.connection, o.kind, o.external_id) AND j.state <> 'settled') AS attempts,
        coalesce(pending.ids, '{}') AS events,
        newest.id AS event_id, newest.topic, newest.version, newest.complete, newest.format, newest.body,
@@ -217,10 +223,10 @@ WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4`,
 func (s *Store) Intent(ctx context.Context, p *Pass, attempt int, digest string, before json.RawMessage) (int64, error) {
 	var id int64
 	err := s.db.GetContext(ctx, &id, `
-INSERT INTO journal (connection, kind, external_id, epoch, fence, attempt, version, digest, before)
-SELECT connection, kind, external_id, $5, fence, $6, $7, $8, nullif($9, '')::jsonb FROM object
+INSERT INTO journal (connection, kind, external_id, epoch, fence, attempt, version, digest, before, line_xids)
+SELECT connection, kind, external_id, $5, fence, $6, $7, $8, nullif($9, '')::jsonb, $10::text[] FROM object
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4
-RETURNING id`, p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, attempt, p.Version.String, digest, string(before))
+RETURNING id`, p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, attempt, p.Version.String, digest, string(before), textArray(p.Writing))
 	if err != nil {
 		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
 			return 0, Superseded()

@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"towpath/cmd/towpath/local"
+	shopsim "towpath/connectors/shopify/simulator"
 	"towpath/connectors/shopify/simulator/scenario"
 )
 
@@ -138,4 +140,38 @@ func TestAPIKilledUnderLoad(t *testing.T) {
 	w.hurry() // what the dead process had claimed, and not rung
 	w.settle(30 * time.Second)
 	w.holds()
+}
+
+// TestLinesOfADeadWorkerAreKnown: a worker dies after it wrote an order's
+// lines and before it could say so. When the buyer then drops a line, before
+// or after another worker has finished the order, it goes from Odoo, too.
+func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	w := up(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
+	defer w.watch()()
+	third := func(d *shopsim.Draft) {
+		l := d.Lines[0]
+		l.Variant, l.Discount = goods[(len(goods)-1)/2], decimal.New(59, -2)
+		d.Lines = append(d.Lines, l)
+	}
+	for step, early := range map[string]bool{"loaded": true, "confirmed": false} {
+		require.NoError(t, w.Worker[0].Kill())
+		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
+		require.NoError(t, doomed.Start(w.ctx))
+		o := w.sell(1, third)[0]
+		w.die(doomed, 30*time.Second)
+		drop := func() {
+			w.tell(w.events(shopsim.TopicUpdated, w.Shop.Ledger.Edit(o, shopsim.Edit{Quantities: map[int]int{2: 0}}))...)
+		}
+		if early {
+			drop()
+		}
+		require.NoError(t, w.Worker[0].Start(w.ctx))
+		w.settle(time.Minute)
+		if !early {
+			drop()
+			w.settle(time.Minute)
+		}
+		w.counted(nil)
+	}
 }
