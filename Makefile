@@ -25,9 +25,9 @@ demo: $(TOWPATH)
 dev: $(TOWPATH)
 	@$(TOWPATH) dev $(if $(filter real,$(ODOO)),--real)
 
-# -p 2: packages share one Odoo and two cores; more would only time out.
+# -p 1: packages share one Odoo and two cores; side by side they disturb each other.
 test: $(TOWPATH)
-	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -timeout 40m $(PKG)
+	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 1 -timeout 40m $(PKG)
 
 bench: $(TOWPATH)
 	@$(TOWPATH) bench
