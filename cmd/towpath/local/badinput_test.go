@@ -45,6 +45,7 @@ func (w *world) post(d shopsim.Delivery) (int, reply) {
 // What no order can be is refused at once, with the field that is wrong, and
 // nothing of it is kept.
 func TestBadInputRefused(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Env: []string{"TOWPATH_MAX_BODY=2000000"}})
 	const at = `"updated_at":"2026-11-02T09:00:00Z"`
 	for name, c := range map[string]struct {
@@ -95,6 +96,7 @@ func TestBadInputRefused(t *testing.T) {
 
 // What may be an order is taken, and rests with a clear cause: nothing lost.
 func TestBadInputParked(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	set := func(name string, value any) func(map[string]any) {
 		return func(o map[string]any) { o[name] = value }
@@ -178,6 +180,7 @@ func (w *world) spoiled(o *shopsim.Order, spoil func(map[string]any)) shopsim.De
 // column. It goes through, as much of it as can be kept; only NUL, which no
 // database can hold, rests with the cause.
 func TestStrangeTexts(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	resting := map[*shopsim.Order]string{}
 	for name, text := range map[string]string{
@@ -214,6 +217,7 @@ func TestStrangeTexts(t *testing.T) {
 
 // Ten thousand lines arrive whole, in time, and total right.
 func TestTenThousandLines(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Env: []string{"TOWPATH_MAX_BODY=33554432"}, Shop: shopsim.Options{}})
 	o := w.place(1, func(d *shopsim.Draft) {
 		line := d.Lines[0]

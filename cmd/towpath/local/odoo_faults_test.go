@@ -73,7 +73,7 @@ func TestOdooSlow(t *testing.T) {
 		slow.Delay = 5 * time.Second
 		w.SimOdoo.Faults.Add(slow)
 	}
-	orders := w.sell(30)
+	orders := w.sell(12)
 	w.settle(2 * time.Minute)
 	w.counted(nil)
 	for _, o := range orders {
@@ -85,6 +85,7 @@ func TestOdooSlow(t *testing.T) {
 
 // Odoo does the work, commits, and its answer is lost, several times in a row.
 func TestAnswersLostAfterCommit(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	create := func() []shopsim.Delivery { return w.events(shopsim.TopicCreate, w.place(12)...) }
 	change := func(topic string, change func(*shopsim.Order) *shopsim.Order) func() []shopsim.Delivery {
@@ -130,6 +131,7 @@ func TestAnswersLostAfterCommit(t *testing.T) {
 
 // What every Odoo does on a bad day: lost races, a rate limit, a proxy's page.
 func TestOdooHiccups(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	for name, f := range map[string]odoosim.Fault{
 		"load loses races":         {Model: "sale.order", Method: "load", Serialization: true, Times: 4},
@@ -157,12 +159,13 @@ func TestOdooHiccups(t *testing.T) {
 
 // Odoo is restarted again and again while loads are in flight.
 func TestOdooRestartedMidBatch(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency}})
-	w.sell(150)
-	for range 6 {
+	w.sell(100)
+	for range 5 {
 		loads := w.SimOdoo.Stats.Calls("sale.order", "load")
 		w.eventually(time.Minute, "a load in flight", func() bool {
-			return w.SimOdoo.Stats.Calls("sale.order", "load") > loads || w.confirmed() == 150
+			return w.SimOdoo.Stats.Calls("sale.order", "load") > loads || w.confirmed() == 100
 		})
 		require.NoError(t, w.SimOdoo.Restart())
 	}
@@ -173,12 +176,13 @@ func TestOdooRestartedMidBatch(t *testing.T) {
 // A real Odoo 19 dies by kill -9 while it writes, with whatever transactions
 // PostgreSQL then keeps or rolls back, and comes back.
 func TestRealOdooKilledMidBatch(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{RealOdoo: true})
-	w.sell(80)
-	for _, n := range []int{5, 30} {
+	w.sell(60)
+	for _, n := range []int{5, 25} {
 		w.eventually(2*time.Minute, "orders under way", func() bool { return w.confirmed() >= n })
 		require.NoError(t, w.RealOdoo.Kill())
-		require.Less(t, w.confirmed(), 80, "there must be work left")
+		require.Less(t, w.confirmed(), 60, "there must be work left")
 		require.NoError(t, w.RealOdoo.Start(w.ctx))
 	}
 	w.settle(4 * time.Minute)
@@ -210,6 +214,7 @@ func TestOdooAccessLost(t *testing.T) {
 // Somebody puts another database at the address: nothing is written into it
 // until a person says that it is the right one.
 func TestOdooSwapped(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	w.sell(5)
 	w.settle(time.Minute)

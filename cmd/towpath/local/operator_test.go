@@ -29,6 +29,7 @@ func (w *world) inSim(o *shopsim.Order) odoosim.Order {
 // A product that nobody knows: explain names it and the command, map sends
 // the orders that wait on their way.
 func TestOperatorMapsAProduct(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	strange := shopsim.Variant{ProductID: 7_990_000_000_000, ID: 4_990_000_000_000, SKU: "NEW-1", Title: "New", Price: decimal.New(1995, -2)}
 	orders := w.sell(5, func(d *shopsim.Draft) { d.Lines[0].Variant = strange })
@@ -49,6 +50,7 @@ func TestOperatorMapsAProduct(t *testing.T) {
 
 // A tax that Odoo lacks is made there; retry does the rest.
 func TestOperatorMakesATax(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	o := w.sell(1, func(d *shopsim.Draft) {
 		d.Lines[0].Taxes, d.Lines[1].Taxes = []shopsim.Tax{oddTax}, []shopsim.Tax{oddTax}
@@ -66,6 +68,7 @@ func TestOperatorMakesATax(t *testing.T) {
 // Skip leaves the present content alone, new content is looked at again; edit
 // corrects what the shop has wrong.
 func TestOperatorSkipsAndEdits(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	wrong := shopsim.Variant{ProductID: 7_990_000_000_000, ID: 4_990_000_000_000, SKU: "TYPO-1", Title: "Typo", Price: decimal.New(1995, -2)}
 	orders := w.sell(2, func(d *shopsim.Draft) { d.Lines[0].Variant = wrong })
@@ -100,6 +103,7 @@ func TestOperatorSkipsAndEdits(t *testing.T) {
 
 // An order that somebody deleted in Odoo parks; forget lets it be written anew.
 func TestOperatorForgets(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Rules: map[string]any{"confirm": "never"}})
 	o := w.sell(1)[0]
 	w.settle(time.Minute)
@@ -121,6 +125,7 @@ func TestOperatorForgets(t *testing.T) {
 // An order that somebody keyed into Odoo by hand under the shop's reference is
 // taken for the shop's: there is no second one.
 func TestHandKeyedOrderIsAdopted(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	first := w.sell(1)[0]
 	w.settle(time.Minute)
@@ -152,6 +157,7 @@ func TestHandKeyedOrderIsAdopted(t *testing.T) {
 
 // What a change in the shop does, by the state that the order is in in Odoo.
 func TestChangesAfterImport(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	cancel := func(o *shopsim.Order) *shopsim.Order { return w.Shop.Ledger.Cancel(o, "customer") }
 	fewer := func(o *shopsim.Order) *shopsim.Order {
@@ -222,6 +228,7 @@ func TestChangesAfterImport(t *testing.T) {
 // A refusal that no retry mends, such as a closed accounting period, parks at
 // once with Odoo's reason kept for people, and goes on when they say so.
 func TestClosedPeriodParks(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	reopen := w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "action_confirm", Status: 422,
 		Body: `{"name": "odoo.exceptions.UserError", "message": "You cannot add/modify entries prior to and inclusive of the lock date 2026-10-31.", "arguments": [], "context": {}, "debug": ""}`})
@@ -244,6 +251,7 @@ func TestClosedPeriodParks(t *testing.T) {
 
 // Check and doctor say what is wrong and what to do, and exit with 3.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	require.NotContains(t, w.towpath("connection", "check", local.OdooName), "FAIL")
 	require.NotContains(t, w.towpath("doctor"), "FAIL")

@@ -26,6 +26,7 @@ import (
 // Every webhook comes ten times, half of them as retries under the same
 // delivery id, half under new ones, shuffled and all at once.
 func TestDuplicateStorm(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{})
 	orders := w.place(40)
 	var storm []shopsim.Delivery
@@ -46,6 +47,7 @@ func TestDuplicateStorm(t *testing.T) {
 // Five orders of one new customer arrive at once, of twenty customers, half of
 // them guests with nothing but an e-mail address.
 func TestFiveOrdersOfOneNewCustomer(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Odoo: odoosim.Options{Workers: 2, Latency: odoosim.Latency{PerCall: 5 * time.Millisecond}}})
 	w.sell(1) // the canary has its customer, too
 	w.settle(time.Minute)
@@ -109,6 +111,7 @@ func (w *world) timed(orders []*shopsim.Order) time.Duration {
 
 // Two workers share the work; one is killed in the midst of it and stays dead.
 func TestTwoWorkersOneKilled(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Workers: 2, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency}})
 	w.sell(150)
 	w.eventually(time.Minute, "both are at work", func() bool {
