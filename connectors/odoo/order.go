@@ -2,6 +2,7 @@ package odoo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"towpath/connectors/batch"
@@ -127,30 +128,15 @@ func (c *Connector) writeOrder(ctx context.Context, t *terms, row record.OrderRo
 	return state, nil
 }
 
-// removal is the lines that one order no longer has.
+// removal is the lines that one order no longer has, by external id.
 type removal struct {
 	order int64
-	lines []int64
+	gone  []string
 	fence record.FenceKey
 }
 
-// removeLines finds the lines by external id; those that never were, or are
-// gone already, need nothing.
 func (c *Connector) removeLines(ctx context.Context, order int64, row record.OrderRow) error {
-	r := removal{order: order, fence: row.Fence}
-	for _, xid := range row.Gone {
-		found, err := c.lookUp(ctx, xid)
-		if err != nil {
-			return err
-		}
-		if found.model == "sale.order.line" && found.id != 0 {
-			r.lines = append(r.lines, found.id)
-		}
-	}
-	if len(r.lines) == 0 {
-		return nil
-	}
-	_, err := c.removals.Do(ctx, r)
+	_, err := c.removals.Do(ctx, removal{order: order, gone: row.Gone, fence: row.Fence})
 	return err
 }
 
@@ -162,8 +148,7 @@ func (c *Connector) callRemove(ctx context.Context, removals []removal) ([]batch
 }
 
 func (c *Connector) remove(ctx context.Context, r removal) error {
-	// Only lines that still belong to this order: a person may have moved one.
-	lines, err := c.rpc.Search(ctx, "sale.order.line", []any{is("id", "in", r.lines), is("order_id", "=", r.order)}, rpc.Query{})
+	lines, err := c.goneLines(ctx, r)
 	if err != nil || len(lines) == 0 {
 		return err
 	}
@@ -187,4 +172,22 @@ func (c *Connector) remove(ctx context.Context, r removal) error {
 		return f.WithResolution("the line was delivered or invoiced: return or refund it in Odoo, then retry")
 	}
 	return err
+}
+
+// goneLines finds the lines among those that the order has: a person may have
+// moved or deleted one. Odoo is asked for the external ids of the lines and not
+// for the line of an external id: each of its workers keeps the latter in a
+// cache of its own, which may know a line that never came to be.
+func (c *Connector) goneLines(ctx context.Context, r removal) (lines []int64, err error) {
+	there, err := c.rpc.Search(ctx, "sale.order.line", []any{is("order_id", "=", r.order)}, rpc.Query{})
+	if err != nil {
+		return nil, err
+	}
+	xids, err := c.externalIDs(ctx, "sale.order.line", there)
+	for _, line := range there {
+		if slices.Contains(r.gone, xids[line]) {
+			lines = append(lines, line)
+		}
+	}
+	return lines, err
 }

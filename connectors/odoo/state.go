@@ -226,7 +226,7 @@ func (c *Connector) callFindOrders(ctx context.Context, references []string) ([]
 	if err := c.addLines(ctx, sales, states); err != nil {
 		return nil, err
 	}
-	xids, err := c.externalIDs(ctx, ids)
+	xids, err := c.externalIDs(ctx, "sale.order", ids)
 	if err != nil {
 		return nil, err
 	}
@@ -239,10 +239,10 @@ func (c *Connector) callFindOrders(ctx context.Context, references []string) ([]
 	return results(references, func(ref string) ([]record.OrderState, error) { return found[ref], nil }), nil
 }
 
-// externalIDs gives the external ids of orders. get_metadata tells them to a bot
+// externalIDs gives the external ids of records. get_metadata tells them to a bot
 // that may not read ir.model.data, and over XML-RPC, unlike get_external_id.
-// An order may carry a module's or an import's id too: ours is preferred.
-func (c *Connector) externalIDs(ctx context.Context, ids []int64) (map[int64]string, error) {
+// A record may carry a module's or an import's id too: ours is preferred.
+func (c *Connector) externalIDs(ctx context.Context, model string, ids []int64) (map[int64]string, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -254,7 +254,7 @@ func (c *Connector) externalIDs(ctx context.Context, ids []int64) (map[int64]str
 		name
 		All []name `json:"xmlids"` // 17 and newer
 	}
-	if err := c.rpc.Call(ctx, "sale.order", "get_metadata", ids, nil, nil, &rows); err != nil {
+	if err := c.rpc.Call(ctx, model, "get_metadata", ids, nil, nil, &rows); err != nil {
 		return nil, err
 	}
 	out := make(map[int64]string, len(rows))
