@@ -41,6 +41,21 @@ type Runtime struct {
 	Fences    Fences            // drops writes of superseded passes
 	Transport http.RoundTripper // base transport; tests inject faults here
 	Now       func() time.Time
+	Observe   func(Call) // told of each call that carried rows of many callers
+}
+
+// Call is what one batched call to a system did, for metrics and logs.
+type Call struct {
+	System    string        // the connection
+	Operation string        // as in "load sale.order"
+	Rows      int           // sent
+	Failed    int           // of them, answered with an error, finally
+	Again     int           // go again: innocent, or to be found out
+	Dropped   int           // never sent: superseded, or nobody waits any more
+	Waited    time.Duration // of the row that waited longest
+	Took      time.Duration // the call alone
+	Waiting   int           // rows left waiting for this system in this process
+	Err       error         // the whole call failed
 }
 
 // Slots bounds calls in flight per system over all worker processes.

@@ -94,6 +94,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 		}),
 		scheduler: batch.NewScheduler(batch.Config{
 			System: s.Name, Slots: s.Runtime.Slots, Fences: s.Runtime.Fences, Calls: cfg.Calls, Now: s.Runtime.Now,
+			Observe: observed(s.Runtime.Observe),
 		}),
 	}
 	if c.now == nil {
@@ -106,6 +107,19 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.addWriters()
 	c.addActions()
 	return c, nil
+}
+
+// observed passes on what the batcher tells of a call.
+func observed(observe func(connectors.Call)) func(batch.Flush) {
+	if observe == nil {
+		return nil
+	}
+	return func(f batch.Flush) {
+		observe(connectors.Call{
+			System: f.System, Operation: f.Op, Rows: f.Rows, Failed: f.Failed, Again: f.Resent + f.Suspects,
+			Dropped: f.Superseded + f.Expired, Waited: f.Waited, Took: f.Took, Waiting: f.Waiting, Err: f.Err,
+		})
+	}
 }
 
 // Close stops admission and lets calls in flight end.

@@ -69,12 +69,19 @@ type ordersRound struct {
 
 // sides of one round; each gives the digest of the orders it left.
 func (b *bench) ordersRound(ctx context.Context, stocked bool, n int) (r ordersRound, err error) {
-	in, err := b.up(ctx, local.Options{RealOdoo: true, Out: b.Out, Shop: simulator.Options{Parallel: 16}})
+	port, err := stack.FreePort()
+	if err != nil {
+		return r, err
+	}
+	metrics := fmt.Sprintf("127.0.0.1:%d", port)
+	in, err := b.up(ctx, local.Options{
+		RealOdoo: true, Out: b.Out, Shop: simulator.Options{Parallel: 16}, Env: []string{"TOWPATH_METRICS_LISTEN=" + metrics},
+	})
 	if err != nil {
 		return r, err
 	}
 	defer in.Close()
-	w := &ordersWork{bench: b, in: in, result: &r, name: fmt.Sprintf("orders-%t-%d", stocked, n+1)}
+	w := &ordersWork{bench: b, in: in, metrics: "http://" + metrics + "/metrics", result: &r, name: fmt.Sprintf("orders-%t-%d", stocked, n+1)}
 	if err := errors.Join(keepStock(ctx, in.RealOdoo.PGDSN, stocked), wake(ctx, in.RealOdoo.Odoo)); err != nil {
 		return r, err
 	}
@@ -96,6 +103,7 @@ func (b *bench) ordersRound(ctx context.Context, stocked bool, n int) (r ordersR
 type ordersWork struct {
 	*bench
 	in      *local.Installation
+	metrics string // the worker's
 	result  *ordersRound
 	name    string
 	content content
@@ -122,11 +130,20 @@ func (w *ordersWork) throughTowpath(ctx context.Context) error {
 	}
 	own, err1 := startUsed(w.in.API.PID(), w.in.Worker[0].PID())
 	temporal, err2 := startUsed(w.in.Temporal.PID())
+	before, err3 := callsSoFar(ctx, w.metrics)
+	idle0, all0, err4 := idleSoFar()
 	began := time.Now()
-	if err := errors.Join(err1, err2, w.bring(ctx, parts[1], w.name)); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, w.bring(ctx, parts[1], w.name)); err != nil {
 		return err
 	}
 	took := time.Since(began)
+	idle1, all1, err1 := idleSoFar()
+	after, err2 := callsSoFar(ctx, w.metrics)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	w.tellCalls(before, after, float64(w.Orders), took)
+	w.say("the machine was idle %.0f %% of the time", 100*float64(idle1-idle0)/float64(all1-all0))
 	ownUsed, err1 := own.sofar()
 	temporalUsed, err2 := temporal.sofar()
 	if err := errors.Join(err1, err2, stop()); err != nil {
