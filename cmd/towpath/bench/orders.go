@@ -230,7 +230,7 @@ func (w *ordersWork) bring(ctx context.Context, p part, what string) error {
 				return err
 			}
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := sleep(ctx, 200*time.Millisecond); err != nil { // a look costs, too
 			return fmt.Errorf("%d of %d orders are confirmed: %w", confirmed, p.confirmed, err)
 		}
 	}
