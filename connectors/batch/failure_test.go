@@ -267,7 +267,7 @@ func TestTimeoutsHalveAndCoolDownWhenTheyRepeat(t *testing.T) {
 		cfg.Timeout = 10 * time.Second
 		op := NewOp(s, cfg)
 		all := crowd(op, 60)
-		pass(11 * time.Second)
+		pass(11*time.Second + breath)
 		requireFault(t, all[1].err, fault.Uncertain, "batch.timeout")
 		require.Equal(t, 20, len(r.calls[1]))
 		require.Equal(t, 10, len(r.calls[2]))

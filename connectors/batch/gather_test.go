@@ -56,6 +56,68 @@ func TestLaterStagesGoFirst(t *testing.T) {
 	})
 }
 
+func TestAFullEarlierStageGoesBeforeALaterOneWithRoom(t *testing.T) {
+	r := &remote{took: time.Second}
+	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
+		ops := map[Priority]*Op[row, string]{}
+		for _, p := range []Priority{Load, Read} {
+			cfg := opConfig(r)
+			cfg.Name, cfg.Priority, cfg.MaxRows = p.String(), p, 4
+			ops[p] = NewOp(s, cfg)
+		}
+		send := func(p Priority, from, to int) {
+			for i := from; i < to; i++ {
+				submit(context.Background(), ops[p], row{key: fmt.Sprintf("%s%d", p, i)})
+			}
+		}
+		send(Load, 0, 13) // one leaves, twelve are three full calls
+		send(Read, 0, 1)
+		pass(1500 * time.Millisecond)
+		send(Read, 1, 4) // now it is full, too
+		pass(1500 * time.Millisecond)
+		send(Read, 4, 5)
+		pass(6 * time.Second)
+		require.Equal(t, [][]string{
+			{"load0"}, {"load1", "load2", "load3", "load4"}, {"read0", "read1", "read2", "read3"},
+			{"load5", "load6", "load7", "load8"}, {"load9", "load10", "load11", "load12"}, {"read4"},
+		}, r.sent())
+	})
+}
+
+func TestALaterStageWaitsNoLongerThanACallTakes(t *testing.T) {
+	r := &remote{took: time.Second}
+	bubble(t, Config{Target: 2 * time.Second}, r, func(t *testing.T, s *Scheduler) {
+		load, confirm := opConfig(r), opConfig(r)
+		load.MaxRows, load.Priority, confirm.Priority = 4, Load, Confirm
+		loads, confirms := NewOp(s, load), NewOp(s, confirm)
+		for i := range 41 {
+			submit(context.Background(), loads, row{key: fmt.Sprint(i)})
+		}
+		f := submit(context.Background(), confirms, row{key: "c"})
+		pass(5 * time.Second)
+		require.NoError(t, f.err)
+		require.Equal(t, []string{"c"}, r.sent()[2])
+	})
+}
+
+func TestCallersOfOneCallComeTogetherAgain(t *testing.T) {
+	r := &remote{took: time.Second}
+	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
+		load, confirm := opConfig(r), opConfig(r)
+		load.Priority, confirm.Priority = Load, Confirm
+		loads, confirms := NewOp(s, load), NewOp(s, confirm)
+		for i := range 6 {
+			go func() {
+				_, _ = loads.Do(context.Background(), row{key: fmt.Sprint("load", i)})
+				time.Sleep(time.Duration(i) * 100 * time.Microsecond) // what a caller does in between
+				_, _ = confirms.Do(context.Background(), row{key: fmt.Sprint("confirm", i)})
+			}()
+		}
+		pass(5 * time.Second)
+		require.Len(t, r.calls, 3) // a lone load, five loads, all confirms
+	})
+}
+
 func TestSourcesShareByWeight(t *testing.T) {
 	r := &remote{took: time.Second}
 	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {

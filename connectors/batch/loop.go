@@ -10,6 +10,10 @@ const (
 	slotIdle  = 2 * time.Second  // a slot without work is given back
 	slotTurn  = 10 * time.Second // a slot in use is offered to other processes
 	slotRetry = time.Second      // until slots are asked for again after an error
+	// breath is what the callers of a call of several rows get to come with
+	// their next step: without it the first of them would leave alone, and the
+	// others wait for a whole call.
+	breath = 3 * time.Millisecond
 )
 
 // idler is a loop that holds a slot and has nothing to send.
@@ -69,6 +73,9 @@ func (s *Scheduler) turn() (again bool) {
 		f, rest := s.takeOrRest()
 		if f != nil {
 			s.fly(f)
+			if len(f.rows) > 1 {
+				time.Sleep(breath)
+			}
 		} else if rest == nil || !s.woken(rest) {
 			break
 		}

@@ -45,6 +45,25 @@ func (b *bin) pushFront(rows ...*entry) {
 	b.front = append(slices.Clone(rows), b.front...)
 }
 
+func (b *bin) any() bool { return true }
+
+// full tells that a call could carry no more. Suspects never wait for company.
+func (b *bin) full() bool { return b.solo || b.size >= b.lane.size.limit() }
+
+// oldest is when the row came that has waited longest.
+func (b *bin) oldest() time.Time {
+	if len(b.front) > 0 {
+		return b.front[0].since
+	}
+	oldest := b.turn[0].rows[0].since
+	for _, s := range b.turn[1:] {
+		if since := s.rows[0].since; since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest
+}
+
 // take removes up to n rows: first those that go again, then a fair share of
 // each source by weighted round robin. Turns go on from call to call.
 func (b *bin) take(n int) []*entry {

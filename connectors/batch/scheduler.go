@@ -100,17 +100,33 @@ func (s *Scheduler) list(b *bin) {
 }
 
 // next finds the bin whose rows go next: the first ready one of the highest
-// stage. Emptied bins are cleared away on the way.
+// stage. While it has room and an earlier stage has a full call waiting, that
+// goes instead, and the later stage gathers on, for as long as a call takes:
+// many small lookups would cost more than they set free.
 func (s *Scheduler) next(now time.Time) *bin {
 	if s.closed || now.Before(s.paused) || s.circuit.holds(now) {
 		return nil
 	}
+	var next *bin
 	for p := Confirm; p >= Load; p-- {
 		s.ring[p] = slices.DeleteFunc(s.ring[p], s.unlist)
-		for _, b := range s.ring[p] {
-			if !b.lane.circuit.holds(now) && !(b.solo && b.lane.alone) {
-				return b
+		if next == nil {
+			next = s.ready(p, now, (*bin).any)
+			if next != nil && (next.full() || now.Sub(next.oldest()) > s.cfg.Target) {
+				return next
 			}
+		} else if full := s.ready(p, now, (*bin).full); full != nil {
+			return full
+		}
+	}
+	return next
+}
+
+// ready gives a stage's first bin of the wanted kind that may send.
+func (s *Scheduler) ready(p Priority, now time.Time, wanted func(*bin) bool) *bin {
+	for _, b := range s.ring[p] {
+		if wanted(b) && !b.lane.circuit.holds(now) && !(b.solo && b.lane.alone) {
+			return b
 		}
 	}
 	return nil

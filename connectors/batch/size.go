@@ -60,6 +60,8 @@ func (z *sizer) learn(rows int, took time.Duration) {
 	switch target := float64(z.target); {
 	case float64(took)-min(z.price, priceLimit*target) > 2*target:
 		z.halve(rows)
+	case full && 2*float64(took) < target:
+		z.window = min(float64(z.max), 2*z.window) // so far from the target, small steps take long
 	case full:
 		z.window = min(float64(z.max), max(z.window*growth, z.window+1))
 	}

@@ -44,11 +44,20 @@ func TestTheWindowHalvesOncePerWidthAndGrowsOnlyWhenFull(t *testing.T) {
 	require.Equal(t, 10, z.limit())
 	z.learn(3, time.Millisecond)
 	require.Equal(t, 10, z.limit())
-	z.learn(10, time.Millisecond)
+	z.learn(10, 1500*time.Millisecond)
 	require.Equal(t, 11, z.limit())
-	z.learn(11, 5*time.Second)
-	require.Equal(t, 5, z.limit())
+	z.learn(11, 9*time.Second)
+	require.Equal(t, 5, int(z.window))
 	require.Equal(t, 7, func() int { z := newSizer(time.Second, 7); return z.limit() }())
+}
+
+func TestTheWindowDoublesFarBelowTheTarget(t *testing.T) {
+	z := newSizer(2*time.Second, 100)
+	for _, rows := range []int{20, 40, 70} {
+		require.Equal(t, rows, min(z.limit(), 70))
+		z.learn(rows, time.Duration(rows)*20*time.Millisecond)
+	}
+	require.Equal(t, 80, z.limit())
 }
 
 func BenchmarkOverheadPerRow(b *testing.B) {

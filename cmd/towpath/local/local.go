@@ -111,7 +111,7 @@ func (in *Installation) upPostgres(ctx context.Context) (err error) {
 }
 
 func (in *Installation) upTemporal(ctx context.Context) (err error) {
-	in.Temporal, err = in.Stack.Temporal(ctx, stack.TemporalOptions{DBFile: true, UI: in.UI, UIPort: in.UIPort})
+	in.Temporal, err = in.Stack.Temporal(ctx, stack.TemporalOptions{DBFile: true, UI: in.UI, UIPort: in.UIPort, Nice: behindPeople})
 	return err
 }
 
@@ -241,11 +241,16 @@ func (in *Installation) upWorkers(ctx context.Context) error {
 	return nil
 }
 
+// behindPeople is how far worker and Temporal step back, since all runs on one
+// machine here: Odoo's office users come first, and orders lose nothing by it
+// (docs/operate.md tells the same for an installation on Odoo's machine).
+const behindPeople = 10
+
 // NewWorker prepares a further worker process, with extra environment.
 func (in *Installation) NewWorker(name string, env ...string) *stack.Process {
 	return in.Stack.Process(stack.ProcessSpec{
 		Name: name, Path: in.Binary, Args: []string{"worker"}, Env: append(append([]string(nil), in.env...), env...),
-		StopSignal: syscall.SIGTERM, Grace: 90 * time.Second,
+		StopSignal: syscall.SIGTERM, Grace: 90 * time.Second, Nice: behindPeople,
 	})
 }
 

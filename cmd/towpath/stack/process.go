@@ -35,6 +35,10 @@ type ProcessSpec struct {
 	Ready        func(ctx context.Context) error
 	ReadyTimeout time.Duration // default 90 s
 
+	// Nice is how far the program steps back behind others on this machine
+	// (nice(1)); 0: not at all.
+	Nice int
+
 	StopSignal syscall.Signal // what Stop sends first; default SIGTERM
 	Grace      time.Duration  // from StopSignal to SIGKILL; default 10 s
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"towpath/schema/fault"
@@ -59,7 +60,11 @@ func (p *Process) launch() (*run, error) {
 	if st, err := log.Stat(); err == nil {
 		r.from = st.Size()
 	}
-	r.cmd = exec.Command(p.spec.Path, p.spec.Args...) //nolint:noctx // the stack ends it, in its own order and by its own signals
+	path, args := p.spec.Path, p.spec.Args
+	if p.spec.Nice != 0 { // nice becomes the program, so that the process id is the program's
+		path, args = "nice", append([]string{"-n", strconv.Itoa(p.spec.Nice), path}, args...)
+	}
+	r.cmd = exec.Command(path, args...) //nolint:noctx // the stack ends it, in its own order and by its own signals
 	r.cmd.Dir = p.spec.Dir
 	r.cmd.Env = append(os.Environ(), p.spec.Env...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log

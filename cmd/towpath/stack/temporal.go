@@ -30,6 +30,7 @@ type TemporalOptions struct {
 	Namespace string // made if missing; default "default"
 	Port      int    // default: a free one
 	UIPort    int    // default: a free one
+	Nice      int    // steps back behind others; 0: not at all
 }
 
 // Temporal is a Temporal development server with one namespace for us.
@@ -81,7 +82,7 @@ func (s *Stack) Temporal(ctx context.Context, o TemporalOptions) (*Temporal, err
 		args = append(args, "--headless")
 	}
 	t.Process = s.Process(ProcessSpec{
-		Name: "temporal", Path: t.Bin, Args: args, Dir: s.dir, Ready: t.answers,
+		Name: "temporal", Path: t.Bin, Args: args, Dir: s.dir, Nice: o.Nice, Ready: t.answers,
 		advice: func(tail string) string {
 			if strings.Contains(tail, "SQLite files cannot be upgraded") {
 				return "Delete " + t.file + " if its workflows may go."
