@@ -112,6 +112,7 @@ func TestCallersOfOneCallComeTogetherAgain(t *testing.T) {
 				time.Sleep(time.Duration(i) * 100 * time.Microsecond) // what a caller does in between
 				_, _ = confirms.Do(context.Background(), row{key: fmt.Sprint("confirm", i)})
 			}()
+			synctest.Wait()
 		}
 		pass(5 * time.Second)
 		require.Len(t, r.calls, 3) // a lone load, five loads, all confirms

@@ -73,7 +73,7 @@ func (s *Scheduler) turn() (again bool) {
 		f, rest := s.takeOrRest()
 		if f != nil {
 			s.fly(f)
-			if len(f.rows) > 1 {
+			if len(f.rows) > 1 && !s.filled() {
 				time.Sleep(breath)
 			}
 		} else if rest == nil || !s.woken(rest) {
@@ -90,6 +90,14 @@ func (s *Scheduler) turn() (again bool) {
 	}
 	s.retire()
 	return false
+}
+
+// filled reports whether the next call could carry no more anyway.
+func (s *Scheduler) filled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.next(s.cfg.Now())
+	return b != nil && b.full()
 }
 
 func (s *Scheduler) acquire() (release func(), err error) {

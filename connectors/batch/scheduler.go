@@ -112,7 +112,7 @@ func (s *Scheduler) next(now time.Time) *bin {
 		s.ring[p] = slices.DeleteFunc(s.ring[p], s.unlist)
 		if next == nil {
 			next = s.ready(p, now, (*bin).any)
-			if next != nil && (next.full() || now.Sub(next.oldest()) > s.cfg.Target) {
+			if next != nil && (next.full() || now.Sub(next.oldest()) >= s.cfg.Target) {
 				return next
 			}
 		} else if full := s.ready(p, now, (*bin).full); full != nil {
