@@ -116,7 +116,7 @@ func (b *bench) serve(ctx context.Context, in *local.Installation, inbox string)
 	p := in.Stack.Process(stack.ProcessSpec{
 		Name: "api-" + inbox, Path: b.Binary, Args: []string{"bench", "serve", "--inbox", inbox},
 		Env:   append(slices.Clone(in.Environment()), "TOWPATH_LISTEN="+address),
-		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+address+"/readyz") },
+		Ready: func(ctx context.Context) error { return stack.Healthy(ctx, "http://"+address+"/readyz") },
 	})
 	return p, address, p.Start(ctx)
 }

@@ -34,7 +34,7 @@ func (b *bench) profiled(ctx context.Context, in *local.Installation, name strin
 	if err := in.Worker[0].Start(ctx); err != nil {
 		return nil, err
 	}
-	for answers(ctx, "http://"+address+"/debug/pprof/") != nil {
+	for stack.Healthy(ctx, "http://"+address+"/debug/pprof/") != nil {
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
 		}

@@ -121,20 +121,3 @@ func readAnswer(in *bufio.Reader) (status int, err error) {
 	_, err = in.Discard(length)
 	return status, err
 }
-
-// answers asks an address of ours until it is there.
-func answers(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	_ = r.Body.Close()
-	if r.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %d", url, r.StatusCode)
-	}
-	return nil
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,25 +208,9 @@ func (in *Installation) Run(ctx context.Context, args ...string) (string, error)
 func (in *Installation) upAPI(ctx context.Context) error {
 	in.API = in.Stack.Process(stack.ProcessSpec{
 		Name: "api", Path: in.Binary, Args: []string{"api"}, Env: in.env,
-		Ready: func(ctx context.Context) error { return healthy(ctx, in.APIURL+"/readyz") },
+		Ready: func(ctx context.Context) error { return stack.Healthy(ctx, in.APIURL+"/readyz") },
 	})
 	return in.API.Start(ctx)
-}
-
-func healthy(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Body.Close() }()
-	if r.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %d", url, r.StatusCode)
-	}
-	return nil
 }
 
 func (in *Installation) upWorkers(ctx context.Context) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -182,18 +181,5 @@ func describeOdoo(pg *Postgres, db string) (*Odoo, error) {
 
 // healthy asks the server, which asks its database.
 func (o *Odoo) healthy(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/web/health?db_server_status=1", nil)
-	if err != nil {
-		return err
-	}
-	req.Close = true // a kept connection would be a dead one after a kill
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("/web/health answers %s", res.Status)
-	}
-	return nil
+	return Healthy(ctx, o.URL+"/web/health?db_server_status=1")
 }
