@@ -155,6 +155,13 @@ func (w *world) during(list []scenario.Delivery) (wait func()) {
 	return func() { <-done }
 }
 
+// begin sends all of a scenario in the background, and expects what must come
+// of it; the func it gives waits for the end of the sending.
+func (w *world) begin(s scenario.Scenario) (wait func()) {
+	w.expect = append(w.expect, s.Expect...)
+	return w.during(s.Deliveries)
+}
+
 // watch samples, until the func it gives is called, the invariant that must
 // hold at every moment: no pending event whose object is not due. PostgreSQL
 // may be away meanwhile.
@@ -182,6 +189,14 @@ func (w *world) watch() (stop func()) {
 		assert.NotZero(w.t, samples, "nothing was watched")
 		assert.Zero(w.t, broken, "pending events whose object is not due, in %d samples", samples)
 	}
+}
+
+// watched is up, with the invariant watched for as long as the test lasts.
+func watched(t *testing.T, o local.Options) *world {
+	t.Helper()
+	w := up(t, o)
+	t.Cleanup(w.watch())
+	return w
 }
 
 // settle waits until nothing is left to do now: neither what Settled looks for,

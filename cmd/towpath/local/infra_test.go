@@ -19,11 +19,9 @@ const received = `SELECT count(*) FROM inbound_event`
 // TestTemporalRestartedUnderLoad kills Temporal with -9 again and again while
 // orders come in, and starts it again: everything arrives, nothing twice.
 func TestTemporalRestartedUnderLoad(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
+	w := watched(t, local.Options{})
 	d := rush(400, 300)
-	w.expect = d.Expect
-	wait := w.during(d.Deliveries)
+	wait := w.begin(d)
 	for life := range 3 {
 		w.taken(60 * (life + 1))
 		require.NoError(t, w.Temporal.Kill())
@@ -40,8 +38,7 @@ func TestTemporalRestartedUnderLoad(t *testing.T) {
 // is no Temporal, and every webhook is answered 202 at its first attempt.
 func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	w := up(t, local.Options{})
-	defer w.watch()()
+	w := watched(t, local.Options{})
 	before, meanwhile := rush(410, 60), rush(411, 160)
 	w.expect = slices.Concat(before.Expect, meanwhile.Expect)
 	w.sendAll(before.Deliveries)
@@ -62,8 +59,7 @@ func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 // TestTemporalsDatabaseLost: all workflows are gone in the middle of their
 // work. The dispatch table brings every order back.
 func TestTemporalsDatabaseLost(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
+	w := watched(t, local.Options{})
 	d := day(420, 150)
 	w.expect = d.Expect
 	for n, phase := range d.Phases() {
@@ -89,11 +85,8 @@ func TestTemporalsDatabaseLost(t *testing.T) {
 // TestPostgresRestartedUnderLoad kills PostgreSQL with -9 while orders come
 // in: no 202 is false, and what got none is sent again by its sender.
 func TestPostgresRestartedUnderLoad(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
-	d := rush(430, 300)
-	w.expect = d.Expect
-	wait := w.during(d.Deliveries)
+	w := watched(t, local.Options{})
+	wait := w.begin(rush(430, 300))
 	for life := range 3 {
 		w.taken(80 * (life + 1))
 		require.NoError(t, w.PG.Kill())

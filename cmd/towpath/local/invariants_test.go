@@ -34,8 +34,7 @@ import (
 // duplicates are absorbed and order holds per object; also while Temporal,
 // Odoo and the worker are down. What cannot be committed gets no 2xx.
 func TestPromise1(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
+	w := watched(t, local.Options{})
 	d := day(510, 100)
 	w.expect = d.Expect
 	phases := d.Phases()
@@ -69,8 +68,7 @@ func TestPromise1(t *testing.T) {
 // once and never older than reported, though two workers work at once, one is
 // killed in the middle, and Odoo commits without its answers arriving.
 func TestPromise2(t *testing.T) {
-	w := up(t, local.Options{Workers: 2, OdooConfig: shortLimit})
-	defer w.watch()()
+	w := watched(t, local.Options{Workers: 2, OdooConfig: shortLimit})
 	for _, method := range []string{"load", "action_confirm"} {
 		for _, skip := range []int{1, 6} {
 			w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: method, Skip: skip, Times: 2, ResetAfterCommit: true})
@@ -113,8 +111,7 @@ var shortLimit = map[string]any{"limit_time_real": 5}
 // TestPromise3: an order in Odoo totals what the shop charged, to the cent, or
 // is parked with the difference explained; never confirmed with another total.
 func TestPromise3(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
+	w := watched(t, local.Options{})
 	d := day(530, 120) // discounts, taxes on top and included, tips, shipping, exemptions, two currencies
 	w.expect = d.Expect
 	for n, phase := range d.Phases() {
@@ -150,8 +147,7 @@ func TestPromise3(t *testing.T) {
 // with what to do about it; and it can be retried.
 func TestPromise6(t *testing.T) {
 	t.Parallel() // the retries last most of a minute
-	w := up(t, local.Options{Env: []string{"TOWPATH_CATCH_UP=24h"}})
-	defer w.watch()()
+	w := watched(t, local.Options{Env: []string{"TOWPATH_CATCH_UP=24h"}})
 	w.sell(1) // Odoo is known and works
 	w.settle(30 * time.Second)
 

@@ -39,8 +39,7 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 	for i, lot := range steps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
 			t.Parallel()
-			w := up(t, local.Options{OdooConfig: shortLimit})
-			defer w.watch()()
+			w := watched(t, local.Options{OdooConfig: shortLimit})
 			w.killedAt(day(uint64(100+i), 80), lot...)
 		})
 	}
@@ -49,19 +48,18 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 // TestWorkerKilledWhileRealOdooWrites does so at the writing steps, with a
 // real Odoo 19 whose transactions go on or roll back as they like.
 func TestWorkerKilledWhileRealOdooWrites(t *testing.T) {
-	w := upReal(t)
-	defer w.watch()()
+	needRealOdoo(t)
+	w := watched(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 	w.killedAt(day(200, 80), step{"intent", 6, 0}, step{"loaded", 6, 2}, step{"proved", 6, 0}, step{"confirmed", 4, 0})
 }
 
-// upReal is up with a real Odoo 19; elsewhere than as root on Debian or Ubuntu
-// the test is skipped, loudly.
-func upReal(t *testing.T) *world {
+// needRealOdoo skips the test, loudly, elsewhere than as root on Debian or
+// Ubuntu, where a real Odoo 19 can be installed.
+func needRealOdoo(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 && os.Getenv("TOWPATH_REQUIRE_REAL") != "1" {
 		t.Skip("SKIPPED: a real Odoo 19 is installed by root on Debian or Ubuntu only")
 	}
-	return up(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 }
 
 // killedAt plays a day of trouble, during which one worker after the other dies
@@ -99,11 +97,9 @@ func (w *world) killedAt(d scenario.Scenario, steps ...step) {
 // TestAPIKilledBetweenCommitAndAnswer: the commit stands, the sender knows
 // nothing of it and sends again under the same delivery id; it counts once.
 func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
-	w := up(t, local.Options{Env: []string{"TOWPATH_FAILPOINT=accepted:40"}})
-	defer w.watch()()
+	w := watched(t, local.Options{Env: []string{"TOWPATH_FAILPOINT=accepted:40"}})
 	d := rush(300, 80)
-	w.expect = d.Expect
-	wait := w.during(d.Deliveries)
+	wait := w.begin(d)
 	for range 2 { // it dies at its 40th webhook in each life
 		w.die(w.API, 20*time.Second)
 		require.NoError(t, w.API.Start(w.ctx))
@@ -125,14 +121,10 @@ func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
 
 // TestAPIKilledUnderLoad: every 2xx that got out is there.
 func TestAPIKilledUnderLoad(t *testing.T) {
-	w := up(t, local.Options{})
-	defer w.watch()()
-	d := rush(310, 200)
-	w.expect = d.Expect
-	wait := w.during(d.Deliveries)
+	w := watched(t, local.Options{})
+	wait := w.begin(rush(310, 200))
 	for life := range 3 {
-		taken := 40 * (life + 1)
-		w.eventually(20*time.Second, "webhooks are taken", func() bool { return w.count(`SELECT count(*) FROM inbound_event`) >= taken })
+		w.taken(40 * (life + 1))
 		require.NoError(t, w.API.Kill())
 		require.NoError(t, w.API.Start(w.ctx))
 	}
@@ -147,8 +139,7 @@ func TestAPIKilledUnderLoad(t *testing.T) {
 // or after another worker has finished the order, it goes from Odoo, too.
 func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	w := up(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
-	defer w.watch()()
+	w := watched(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
 	third := func(d *shopsim.Draft) {
 		l := d.Lines[0]
 		l.Variant, l.Discount = goods[(len(goods)-1)/2], decimal.New(59, -2)
