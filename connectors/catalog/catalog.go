@@ -11,7 +11,7 @@ import (
 // All gives every kind.
 func All() []connectors.Definition {
 	return []connectors.Definition{
-		odoo.Definition(),
+		odoo.Definition,
 		shopify.Definition,
 	}
 }

@@ -55,16 +55,16 @@ func TestOpenNamesTheSettingThatIsWrong(t *testing.T) {
 		}
 		cfg[field] = value
 		raw, _ := json.Marshal(cfg)
-		_, err := Definition().Open(settingsOf(raw))
+		_, err := Definition.Open(settingsOf(raw))
 		require.Error(t, err, field)
 		assert.Equal(t, field, fault.Of(err).Field)
 		assert.Equal(t, fault.Invalid, fault.Of(err).Kind)
 	}
-	_, err := Definition().Open(settingsOf([]byte(`{"password": {"secret": "hunter2"}}`)))
+	_, err := Definition.Open(settingsOf([]byte(`{"password": {"secret": "hunter2"}}`)))
 	require.Error(t, err)
 	assert.NotContains(t, err.Error()+fault.Of(err).Detail, "hunter2")
 	raw, _ := json.Marshal(whole)
-	c, err := Definition().Open(settingsOf(raw))
+	c, err := Definition.Open(settingsOf(raw))
 	require.NoError(t, err)
 	assert.IsType(t, &Connector{}, c)
 }

@@ -57,20 +57,18 @@ var (
 	_ connectors.Lingering   = (*Connector)(nil)
 )
 
-// Definition describes the Odoo connector for the catalog.
-func Definition() connectors.Definition {
-	return connectors.Definition{
-		Kind:      Kind,
-		Proto:     (*Connector)(nil),
-		NewConfig: func() any { return newConfig() },
-		Open: func(s connectors.Settings) (connectors.Connector, error) {
-			c, err := Open(s)
-			if err != nil {
-				return nil, err // not c: a typed nil would not be nil
-			}
-			return c, nil
-		},
-	}
+// Definition describes the Odoo connector.
+var Definition = connectors.Definition{
+	Kind:      Kind,
+	Proto:     (*Connector)(nil),
+	NewConfig: func() any { return newConfig() },
+	Open: func(s connectors.Settings) (connectors.Connector, error) {
+		c, err := Open(s)
+		if err != nil {
+			return nil, err // not c: a typed nil would not be nil
+		}
+		return c, nil
+	},
 }
 
 // Open builds a connector; it validates the settings and never dials. Close it
