@@ -59,6 +59,28 @@ func TestVerdicts(t *testing.T) {
 	assert.Contains(t, b.String(), "NOT THE SAME WORK: sides: one has more")
 }
 
+func TestNoiseIsExplainedWhereItIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		target  Target
+		samples []float64
+		want    int // lines that begin with the word
+	}{
+		"a noisy row":               {Target{AtMost: 1}, []float64{1, 2, 3}, 1},
+		"a quiet row":               {Target{AtMost: 6}, []float64{5, 5.2}, 0},
+		"a wide row without target": {Target{}, []float64{1, 9}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReport(1)
+			r.add("bench", "steady", "×", Target{AtLeast: 0.9}, []float64{1, 1})
+			r.add("bench", "what", "×", c.target, c.samples)
+			var b strings.Builder
+			r.Print(&b)
+			assert.Equal(t, c.want, strings.Count(b.String(), "\nnoisy: "), b.String())
+			assert.Contains(t, b.String(), "seed 1")
+		})
+	}
+}
+
 // A server of the standard library judges the requests, and the generator
 // reads its answers.
 func TestShotsAreFiredOnceEach(t *testing.T) {

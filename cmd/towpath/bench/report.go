@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -127,7 +128,9 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "NOT THE SAME WORK: %s\n", u)
 	}
 	fmt.Fprintf(w, "%d cores, seed %d, load average before: %s\n", r.Cores, r.Seed, r.Load)
-	fmt.Fprintf(w, "noisy: rounds differ by more than ±%.0f %%, so neither passed nor failed; run it on a quiet machine.\n", 100*noisyAbove)
+	if slices.ContainsFunc(r.Rows, func(row *Row) bool { return row.Verdict == Noisy }) {
+		fmt.Fprintf(w, "noisy: rounds differ by more than ±%.0f %%, so neither passed nor failed; run it on a quiet machine.\n", 100*noisyAbove)
+	}
 }
 
 func number(v float64) string {
