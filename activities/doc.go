@@ -5,6 +5,7 @@
 //
 //	orders.go       ApplyOrder: one pass over one order, the story
 //	content.go      what the shop says: decode, correct, read anew
+//	target.go       the order in the target: look it up, adopt it
 //	resolve.go      the target's ids of all that an order refers to
 //	write.go        write, prove, confirm, cancel
 //	settle.go       how a pass ends; fault -> outcome

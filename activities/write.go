@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"towpath/connectors"
@@ -302,6 +301,3 @@ func after(s record.OrderState) json.RawMessage {
 	}
 	return out
 }
-
-// ours tells an order of our own by its external id.
-func ours(s record.OrderState) bool { return strings.HasPrefix(s.XID, record.XIDModule+".") }

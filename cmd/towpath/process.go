@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
 
 	"towpath/connectors"
 	"towpath/connectors/catalog"
@@ -60,6 +61,18 @@ func openSoon(ctx context.Context, name string) (*process, error) {
 func (p *process) close() {
 	p.pool.Close()
 	_ = p.store.Close()
+}
+
+// withProcess runs a command's function with a process that is opened for it.
+func withProcess(run func(p *process, cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p, err := open(cmd.Context(), cmd.Name())
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		return run(p, cmd, args)
+	}
 }
 
 func (p *process) loadConnection(ctx context.Context, name string) (pool.Stored, error) {
