@@ -25,9 +25,10 @@ demo: $(TOWPATH)
 dev: $(TOWPATH)
 	@$(TOWPATH) dev $(if $(filter real,$(ODOO)),--real)
 
-# -p 1: packages share one Odoo and two cores; side by side they disturb each other.
+# -p 2: the installations' tests, which mostly wait, run beside all other packages,
+# which share one Odoo and so go one after another.
 test: $(TOWPATH)
-	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 1 -timeout 40m $(PKG)
+	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -parallel 4 -timeout 40m $(PKG)
 
 bench: $(TOWPATH)
 	@$(TOWPATH) bench

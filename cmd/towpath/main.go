@@ -25,6 +25,8 @@ const (
 	exitFailed = 1
 	exitInput  = 2
 	exitProof  = 3
+	// as shells have it for SIGINT
+	exitInterrupted = 130
 )
 
 // errProof ends a command whose work was done but whose result is not good.
@@ -42,6 +44,10 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newRoot().ExecuteContext(ctx); err != nil {
+		if code := exitCode(0); ctx.Err() != nil && !errors.As(err, &code) {
+			fmt.Fprintln(os.Stderr, "towpath: interrupted; what was begun can be run again")
+			return exitInterrupted
+		}
 		return explainError(os.Stderr, err)
 	}
 	return 0
