@@ -30,29 +30,31 @@ func (p *pass) lookInTarget(ctx context.Context) error {
 	}
 }
 
-// adopt looks for an order that somebody typed in by hand under the shop's
-// reference: it is bound instead of written a second time.
+// adopt looks for an order under the shop's reference. One that somebody typed
+// in by hand is bound instead of written a second time. One of our own is what
+// an earlier pass wrote and never heard of: each of Odoo's workers keeps a
+// cache of external ids, which may not know it.
 func (p *pass) adopt(ctx context.Context) error {
-	if p.order.Name == "" || p.rules.AdoptByReference != nil && !*p.rules.AdoptByReference {
+	byHand := p.rules.AdoptByReference == nil || *p.rules.AdoptByReference
+	if p.order.Name == "" || !byHand && p.Attempts == 0 {
 		return nil
 	}
 	found, err := p.target.FindOrders(ctx, p.order.Name)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	var ids []string
 	for _, f := range found {
-		ids = append(ids, f.ID)
+		if f.XID == p.xid() {
+			p.bound = &f
+			return nil
+		}
 	}
-	taken, err := p.Store.BoundTargets(ctx, p.Target, p.Kind, ids)
+	if !byHand {
+		return nil
+	}
+	free, err := p.free(ctx, found)
 	if err != nil {
 		return err
-	}
-	var free []record.OrderState
-	for _, f := range found {
-		if !taken[f.ID] && !ours(f) {
-			free = append(free, f)
-		}
 	}
 	adopted, f := orders.Adopt(p.rules, p.order, free)
 	if f != nil {
@@ -62,6 +64,21 @@ func (p *pass) adopt(ctx context.Context) error {
 		p.bound, p.res.AdoptedID = adopted, adopted.ID
 	}
 	return nil
+}
+
+// free leaves out orders that came from a shop: by external id or by binding.
+func (p *pass) free(ctx context.Context, found []record.OrderState) (free []record.OrderState, err error) {
+	var ids []string
+	for _, f := range found {
+		ids = append(ids, f.ID)
+	}
+	taken, err := p.Store.BoundTargets(ctx, p.Target, p.Kind, ids)
+	for _, f := range found {
+		if !taken[f.ID] && !ours(f) {
+			free = append(free, f)
+		}
+	}
+	return free, err
 }
 
 // ours tells an order of our own by its external id.

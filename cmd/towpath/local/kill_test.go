@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"towpath/cmd/towpath/local"
+	odoosim "towpath/connectors/odoo/simulator"
 	shopsim "towpath/connectors/shopify/simulator"
 	"towpath/connectors/shopify/simulator/scenario"
 )
@@ -165,4 +166,22 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 		}
 		w.counted(nil)
 	}
+}
+
+// An order that a dead worker wrote is found although Odoo does not know its
+// external id: Odoo's workers keep caches of them.
+func TestOrderOfADeadWorkerIsFoundWithoutItsExternalID(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	w := watched(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
+	require.NoError(t, w.Worker[0].Kill())
+	doomed := w.NewWorker("doomed", "TOWPATH_FAILPOINT=loaded")
+	require.NoError(t, doomed.Start(w.ctx))
+	o := w.sell(1)[0]
+	w.die(doomed, 30*time.Second)
+	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "ir.model.data", Method: "check_object_reference", Status: http.StatusUnprocessableEntity,
+		Body: `{"name": "builtins.ValueError", "message": "External ID not found in the system: x", "arguments": [], "context": {}, "debug": ""}`})
+	w.tell(w.events(shopsim.TopicCancelled, w.Shop.Ledger.Cancel(o, "customer"))...)
+	require.NoError(t, w.Worker[0].Start(w.ctx))
+	w.settle(time.Minute)
+	require.Equal(t, "cancel", w.inSim(o).State)
 }
