@@ -32,7 +32,7 @@ is reported as noisy. It exits 0 if no target was missed.`,
 		},
 	}
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders")
-	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders take at most 3")
+	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders take at most 2")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
 	cmd.Flags().StringVar(&o.Stock, "stock", "", "orders of goods with or without stock on hand: with, without; both if empty")
 	cmd.Flags().IntVar(&o.Calls, "calls", 0, "calls in flight to Odoo; 0 is the connector's default")

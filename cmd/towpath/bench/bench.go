@@ -21,7 +21,7 @@ var All = []string{"acceptance", "latency", "memory", "orders"}
 // Options say what to measure, and how.
 type Options struct {
 	Only    []string // of All; empty: all
-	Rounds  int      // default 5; orders take at most 3, each being minutes
+	Rounds  int      // default 5; orders take at most 2, each being minutes
 	Orders  int      // of a throughput round, default 400
 	Stock   string   // of the orders: "with" or "without"; empty: both
 	Calls   int      // calls in flight to Odoo; 0 is the connector's default

@@ -23,7 +23,7 @@ const (
 	warmOrders  = 5  // before the clock starts, on all sides
 	naiveOrders = 60 // a sample: the client's pace does not change
 	probeShare  = 3  // orders for the prober: a third of the timed ones
-	maxRounds   = 3  // of orders: each is minutes
+	maxRounds   = 2  // of orders: each is minutes
 	idleFor     = 6 * time.Second
 )
 

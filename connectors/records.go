@@ -1,0 +1,58 @@
+package connectors
+
+import (
+	"context"
+	"time"
+
+	"towpath/schema/record"
+)
+
+// RecordQuery selects records of one model.
+type RecordQuery struct {
+	Model  string   // the system's own name: "product.product"; of a CSV connection: the file
+	Fields []string // dot paths; empty: all that can be mapped
+	// Since and Until bound when records were last changed, by the system's own
+	// clock: since <= changed < until. Zero is unbounded.
+	Since, Until time.Time
+	// Filter is in the system's own language (Odoo: a domain as JSON).
+	Filter string
+	// Archived asks for archived records, too.
+	Archived bool
+}
+
+// RecordSource is a system whose records are read in bulk.
+type RecordSource interface {
+	// RecordFields describes a model's fields.
+	RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error)
+	// SourceNow is the system's own clock.
+	SourceNow(ctx context.Context) (time.Time, error)
+	// CountRecords says how many records a query selects at this moment.
+	CountRecords(ctx context.Context, q RecordQuery) (int64, error)
+	// ReadRecords gives up to limit records after a cursor ("" begins), by a key
+	// that never changes, so that records which change meanwhile are neither
+	// skipped nor repeated within one reading.
+	ReadRecords(ctx context.Context, q RecordQuery, after string, limit int) (RecordPage, error)
+}
+
+// RecordPage is one page of a reading.
+type RecordPage struct {
+	Records []record.Sourced
+	Bad     []record.BadRecord // lines that cannot be read; they count as fetched
+	Next    string             // "" ends the reading
+}
+
+// RecordTarget is a system whose records are written in bulk. Its methods may
+// be called by hundreds of goroutines at once: an implementation gathers them
+// into few calls.
+type RecordTarget interface {
+	// RecordFields describes a model's fields.
+	RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error)
+	// FindRecords gives the ids of the records whose field holds one of the
+	// values, by value; archived ones included.
+	FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error)
+	// WriteRecord writes one record under its external id, or by id, and gives
+	// its id. Same external id, same record, however often it is called.
+	WriteRecord(ctx context.Context, row record.Row) (string, error)
+	// RecordsByID reads records as they are; those that are gone are missing.
+	RecordsByID(ctx context.Context, model string, ids, fields []string) ([]record.Sourced, error)
+}
