@@ -3,6 +3,7 @@ package odoo
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,12 @@ type Connector struct {
 	uuidDenied   atomic.Bool // the bot may not read the database's uuid
 	confirms     *batch.Op[action, record.OrderState]
 	cancels      *batch.Op[action, record.OrderState]
+
+	pages   *batch.Op[recordAsk, connectors.RecordPage]
+	counts  *batch.Op[connectors.RecordQuery, int64]
+	finds   *batch.Op[recordFind, map[string][]string]
+	loadsMu sync.Mutex
+	loads   map[string]*batch.Op[loadRow, int64] // by model, of those without one above
 }
 
 var (
@@ -55,6 +62,9 @@ var (
 	_ connectors.SalesTarget = (*Connector)(nil)
 	_ connectors.Identified  = (*Connector)(nil)
 	_ connectors.Lingering   = (*Connector)(nil)
+
+	_ connectors.RecordSource = (*Connector)(nil)
+	_ connectors.RecordTarget = (*Connector)(nil)
 )
 
 // Definition describes the Odoo connector.
@@ -86,7 +96,8 @@ func Open(s connectors.Settings) (*Connector, error) {
 		return nil, err
 	}
 	c := &Connector{
-		cfg: cfg, rpc: client, now: s.Runtime.Now,
+		loads: map[string]*batch.Op[loadRow, int64]{},
+		cfg:   cfg, rpc: client, now: s.Runtime.Now,
 		web: httpx.NewClient(httpx.Options{
 			Room: Kind, Timeout: readTimeout, Private: cfg.Private, Base: s.Runtime.Transport,
 		}),
@@ -104,6 +115,8 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.addFinders()
 	c.addWriters()
 	c.addActions()
+	c.addRecords()
+	c.addRecordFinder()
 	return c, nil
 }
 

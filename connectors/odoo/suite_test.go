@@ -76,6 +76,9 @@ func Suite(t *testing.T, b *bench) {
 		"refused before it is sent":     testRefused,
 		"stale fence is not sent":       testFence,
 		"adopted order takes no new id": testAdopted,
+		"records in bulk":               testRecords,
+		"a record's money is exact":     testRecordMoney,
+		"records refused":               testRecordsRefused,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}

@@ -248,6 +248,7 @@ func exchanges() []exchange {
 		call1("rights of an unknown kind", "sale.order", "check_access_rights", "nope"),
 		exchange{name: "fields of a line", model: "sale.order.line", method: "fields_get", args: l{l{"price_unit", "product_uom_qty", "discount", "tax_ids", "extra_tax_data", "order_id", "technical_price_unit", "product_id", "name"}},
 			kwargs: d{"attributes": l{"type", "string", "required", "relation", "digits", "selection", "store"}}},
+		exchange{name: "fields that nobody writes", model: "res.partner", method: "fields_get", args: l{l{"id", "create_date", "write_date", "create_uid", "write_uid", "name"}}, kwargs: d{"attributes": l{"type", "readonly"}}},
 		exchange{name: "states of an order", model: "sale.order", method: "fields_get", args: l{l{"state", "locked", "partner_id", "amount_total", "name"}}, kwargs: d{"attributes": l{"type", "string", "required", "relation", "selection"}}},
 	)
 	return list

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 //go:embed data/models.json data/records.json
@@ -122,11 +123,14 @@ func newField(name string, body json.RawMessage) (*field, error) {
 	return f, nil
 }
 
+// keptByOdoo are the fields that every model has and nobody writes.
+var keptByOdoo = []string{"id", "create_date", "create_uid", "write_date", "write_uid"}
+
 // describe builds what fields_get answers.
 func (f *field) describe() {
 	f.description = map[string]any{
 		"name": f.name, "type": f.kind, "string": f.label, "required": f.required,
-		"store": f.stored, "readonly": false, "company_dependent": false,
+		"store": f.stored, "readonly": slices.Contains(keptByOdoo, f.name), "company_dependent": false,
 		"searchable": true, "sortable": f.stored, "exportable": true, "manual": false,
 	}
 	if f.relation != "" {

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"towpath/schema/fault"
+	"towpath/schema/record"
+)
+
+// Job is a stored sync job: what is kept in step between which systems.
+type Job struct {
+	Name      string          `db:"name"`
+	Source    string          `db:"source"`
+	Target    string          `db:"target"`
+	Kind      record.Kind     `db:"kind"`
+	Spec      json.RawMessage `db:"spec"`
+	Revision  int64           `db:"revision"`
+	Active    bool            `db:"active"`
+	Watermark sql.NullTime    `db:"watermark"` // source clock; null: never in step
+}
+
+// PutJob creates or changes a job and reports whether anything changed. The
+// watermark stays, but where source, target or kind are others: then nothing
+// of the former window holds, and the next run begins anew.
+//
+// Faults: job.unknown_connection (Invalid).
+func (s *Store) PutJob(ctx context.Context, j Job) (changed bool, err error) {
+	err = s.db.GetContext(ctx, &changed, `
+WITH put AS (
+    INSERT INTO job AS j (name, source, target, kind, spec, active) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (name) DO UPDATE SET source = excluded.source, target = excluded.target, kind = excluded.kind,
+        spec = excluded.spec, active = excluded.active, revision = j.revision + 1, updated_at = now(),
+        watermark = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark END
+    WHERE (j.source, j.target, j.kind, j.spec, j.active) IS DISTINCT FROM (excluded.source, excluded.target, excluded.kind, excluded.spec, excluded.active)
+    RETURNING 1
+) SELECT EXISTS (SELECT 1 FROM put)`, j.Name, j.Source, j.Target, j.Kind, string(j.Spec), j.Active)
+	if f := fault.Of(translate(err)); err != nil && f.Code == "store.refused" {
+		return false, fault.New(fault.Invalid, "job.refused", "the job %q names a connection that is not there, or is no slug itself", j.Name).
+			WithField("source, target").WithResolution("name connections of the same file, or such as towpath connection list shows").WithCause(err)
+	}
+	return changed, translate(err)
+}
+
+// Job gives one job; a fault of kind NotFound if there is none.
+func (s *Store) Job(ctx context.Context, name string) (Job, error) {
+	var j Job
+	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, spec, revision, active, watermark FROM job WHERE name = $1`, name))
+	if fault.Is(err, fault.NotFound) {
+		return j, fault.New(fault.NotFound, "job.unknown", "there is no job %q", name).WithResolution("towpath sync list shows the jobs")
+	}
+	return j, err
+}
+
+// Jobs gives all jobs by name.
+func (s *Store) Jobs(ctx context.Context) (all []Job, err error) {
+	err = s.db.SelectContext(ctx, &all, `SELECT name, source, target, kind, spec, revision, active, watermark FROM job ORDER BY name`)
+	return all, translate(err)
+}
+
+// Mapping is one version of a stored field mapping.
+type Mapping struct {
+	Name      string          `db:"name"`
+	Version   int             `db:"version"`
+	Spec      json.RawMessage `db:"spec"`
+	Digest    string          `db:"digest"`
+	CreatedAt time.Time       `db:"created_at"`
+}
+
+// PutMapping stores a mapping and gives its version: a new one if its content,
+// told by digest, is not that of the newest.
+func (s *Store) PutMapping(ctx context.Context, name string, spec json.RawMessage, digest string) (version int, changed bool, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockAll(ctx, tx, "mapping/"+name); err != nil {
+			return err
+		}
+		var newest Mapping
+		err := tx.GetContext(ctx, &newest, `SELECT name, version, spec, digest, created_at FROM mapping WHERE name = $1 ORDER BY version DESC LIMIT 1`, name)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if version = newest.Version; newest.Version > 0 && newest.Digest == digest {
+			return nil
+		}
+		version, changed = version+1, true
+		_, err = tx.ExecContext(ctx, `INSERT INTO mapping (name, version, spec, digest) VALUES ($1, $2, $3, $4)`, name, version, string(spec), digest)
+		return err
+	})
+	return version, changed, err
+}
+
+// Mapping gives a version of a mapping; version 0 is the newest.
+func (s *Store) Mapping(ctx context.Context, name string, version int) (Mapping, error) {
+	var m Mapping
+	err := translate(s.db.GetContext(ctx, &m, `
+SELECT name, version, spec, digest, created_at FROM mapping
+WHERE name = $1 AND (version = $2 OR $2 = 0) ORDER BY version DESC LIMIT 1`, name, version))
+	if fault.Is(err, fault.NotFound) {
+		return m, fault.New(fault.NotFound, "mapping.unknown", "there is no mapping %q", name).WithResolution("add it to towpath.yaml and apply the file")
+	}
+	return m, err
+}
