@@ -36,9 +36,11 @@ type FieldInfo struct {
 	Type     FieldType
 	Required bool
 	ReadOnly bool
-	Size     int      // longest text; 0: unlimited or not known
-	Relation string   // model of TypeReference and TypeMany
-	Options  []string // of TypeSelection
+	// Defaulted: its system fills it in where a new record leaves it out.
+	Defaulted bool
+	Size      int      // longest text; 0: unlimited or not known
+	Relation  string   // model of TypeReference and TypeMany
+	Options   []string // of TypeSelection
 }
 
 // Sourced is a record as it was read.
