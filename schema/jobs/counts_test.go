@@ -46,6 +46,15 @@ func TestCountsAddUp(t *testing.T) {
 	})
 }
 
+func TestAddKeepsReasonsApart(t *testing.T) {
+	a := Counts{Skipped: map[string]int64{"stale": 1}}
+	for _, sum := range []Counts{a.Add(Counts{}), Counts{}.Add(a)} {
+		sum = sum.Add(Counts{Skipped: map[string]int64{"stale": 2, "no_export": 3}})
+		assert.Equal(t, map[string]int64{"stale": 3, "no_export": 3}, sum.Skipped)
+	}
+	assert.Equal(t, map[string]int64{"stale": 1}, a.Skipped, "the counts given stay as they are")
+}
+
 func TestProve(t *testing.T) {
 	read := func(n int64) Counts { return Counts{Fetched: n, Unchanged: n} }
 	tests := map[string]struct {

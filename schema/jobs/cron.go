@@ -30,8 +30,9 @@ var cronFields = [5]cronField{
 }
 
 // parseCron reads five fields as Temporal's server does (its scheduler's
-// makeRange): lists of *, n, n-m, each with an optional /step; "n/step" goes
-// on to the end; 7 is Sunday, too.
+// makeRange, v1.32): lists of *, n, n-m, each with an optional /step; "n/step"
+// goes on to the end; 7 is Sunday, too. Where that server takes "1-7" for
+// Monday to Saturday, Sunday is in here; it gets ranges, never the text.
 func parseCron(text string) (Calendar, error) {
 	fields := strings.Fields(text)
 	switch {

@@ -85,7 +85,6 @@ func (s Schedule) times() Spec {
 	spec := Spec{TimeZone: s.TimeZone}
 	at, _ := timeOfDay(s.At)
 	daily := Calendar{Minutes: only(int(at/time.Minute) % 60), Hours: only(int(at / time.Hour))}
-	every := time.Duration(s.Every)
 	switch {
 	case s.Type == Cron:
 		if c, err := parseCron(s.Cron); err == nil {
@@ -93,18 +92,18 @@ func (s Schedule) times() Spec {
 		}
 	case s.Type != Interval || s.Every < 1:
 	case s.Unit == Minutes:
-		spec.Every = every * time.Minute
+		spec.Every = time.Duration(s.Every) * time.Minute
 	case s.Unit == Hours:
-		spec.Every = every * time.Hour
+		spec.Every = time.Duration(s.Every) * time.Hour
 	case s.Unit == Days && s.Every == 1: // by the clock of the zone, which has days of 23 and 25 hours
 		spec.Calendars = []Calendar{daily}
 	case s.Unit == Days:
-		spec.Every, spec.Phase = every*day, at
+		spec.Every, spec.Phase = time.Duration(s.Every)*day, at
 	case s.Unit == Weeks && s.Every == 1:
 		daily.Weekdays = only(int(time.Monday))
 		spec.Calendars = []Calendar{daily}
 	case s.Unit == Weeks: // 1970-01-01 was a Thursday
-		spec.Every, spec.Phase = every*7*day, 4*day+at
+		spec.Every, spec.Phase = time.Duration(7*s.Every)*day, 4*day+at
 	case s.Unit == Months:
 		spec.Calendars = monthly(s.Every, s.Day, daily)
 	}
