@@ -32,14 +32,14 @@
 // are texts, times are timestamps, and numbers are exact decimals, which never
 // pass through a float:
 //
-//	+ - * < <= > >= == !=    with decimals and whole numbers, the field on the left
-//	dec("1.5") dec(2)        a decimal
-//	round(x, 2)              half away from zero
-//	div(x, y, 2)             rounded likewise
-//	int(…) is for texts and timestamps; string(x) prints a decimal
-//	day(t, "Europe/Paris")   the calendar day of a moment, as text
-//	s.upper() s.lower() s.trim() s.left(n)
-//	s.replace(a, b) s.split(sep) list.join(sep)
+//   - - * < <= > >= == !=    with decimals and whole numbers, the field on the left
+//     dec("1.5") dec(2)        a decimal
+//     round(x, 2)              half away from zero
+//     div(x, y, 2)             rounded likewise
+//     int(…) is for texts and timestamps; string(x) prints a decimal
+//     day(t, "Europe/Paris")   the calendar day of a moment, as text
+//     s.upper() s.lower() s.trim() s.left(n)
+//     s.replace(a, b) s.split(sep) list.join(sep)
 //
 // What CEL would accept and answer wrongly is refused when the mapping is
 // compiled: floats, dividing with / and %, whole numbers on the left of a field
