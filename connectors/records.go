@@ -34,6 +34,13 @@ type RecordSource interface {
 	ReadRecords(ctx context.Context, q RecordQuery, after string, limit int) (RecordPage, error)
 }
 
+// ModelClock is a RecordSource whose models have clocks of their own: a file
+// tells of changes until it was written, however much later it is read. Where
+// it is offered, watermarks go by it instead of SourceNow.
+type ModelClock interface {
+	ModelNow(ctx context.Context, model string) (time.Time, error)
+}
+
 // RecordPage is one page of a reading.
 type RecordPage struct {
 	Records []record.Sourced
