@@ -5,9 +5,12 @@
 // wait; a Scheduler sends their rows in calls that are sized by time, at most
 // Config.Calls of them at once over all processes that share the Slots.
 //
-// There is no timer that waits for company: an idle system gets a call of one
-// row at once, and rows gather only while all slots are busy. Light load
-// therefore pays nothing, heavy load fills the calls by itself.
+// An idle system gets a call of one row at once, and rows gather only while all
+// slots are busy: light load pays nothing, heavy load fills the calls by itself.
+// Under load two things help them fill: a later stage with room lets a full
+// call of an earlier one go first, for no longer than a call takes; and after a
+// call of several rows the slot waits a breath, in which their callers come
+// with their next step together instead of one alone and the rest behind.
 //
 // What a caller may rely on (protocols P3.2-3.3 and P4):
 //
