@@ -216,6 +216,14 @@ func TestAbsurdValues(t *testing.T) {
 	res := one(t, Field{Expr: "record.v.self.self.id", Target: "x"}).Apply(record.Sourced{Values: record.Values{"v": loop}})
 	require.Equal(t, record.Values{"x": "1"}, res.Values)
 	require.NotPanics(t, func() { Digest(loop) })
+	// An id of gigabytes is none; printing it to find that out would not end.
+	endless := record.Values{"id": decimal.New(1, 2_000_000_000), "name": "x"}
+	res = one(t, Field{Expr: "record.name", Target: "x"}).Apply(record.Sourced{Values: endless})
+	require.Equal(t, record.Values{"x": "x"}, res.Values)
+	typed := one(t, Field{Source: "v", Target: "x", Key: true})
+	typed.steps[0].info = &record.FieldInfo{Name: "x", Type: record.TypeReference}
+	res = typed.Apply(record.Sourced{Values: record.Values{"v": endless}})
+	require.Equal(t, "mapping.wrong_type", res.Faults[0].Code)
 	res = one(t, Field{Source: "v.name", Target: "x"}).Apply(record.Sourced{Values: record.Values{"v": "text"}})
 	require.Equal(t, "mapping.wrong_type", res.Faults[0].Code)
 }

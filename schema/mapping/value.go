@@ -96,13 +96,21 @@ func parseNumber(text string) (decimal.Decimal, bool) {
 	return d, err == nil && isSane(d)
 }
 
+// plainNumber prints a number, unless that would take gigabytes.
+func plainNumber(d decimal.Decimal) (string, bool) {
+	if !isSane(d) {
+		return "", false
+	}
+	return d.String(), true
+}
+
 // textOf is the text of a plain value.
 func textOf(value any) (string, bool) {
 	switch v := value.(type) {
 	case string:
 		return v, true
 	case decimal.Decimal:
-		return v.String(), isSane(v)
+		return plainNumber(v)
 	case bool:
 		if v {
 			return "true", true
@@ -122,7 +130,8 @@ func idOf(value any) (string, bool) {
 	case string:
 		return v, v != ""
 	case decimal.Decimal:
-		return v.String(), isSane(v) && v.IsInteger()
+		text, ok := plainNumber(v)
+		return text, ok && v.IsInteger()
 	case record.Values:
 		if _, nested := v["id"].(record.Values); nested { // a record's id is plain
 			return "", false
