@@ -52,14 +52,16 @@ func (l *layout) guessTypes(rows *scanner, c Config) error {
 			}
 		}
 	}
+	for i, col := range l.columns {
+		if col.name == c.IDColumn || slices.Contains(c.TextColumns, col.name) {
+			looks[i] = looksText // nor does it prove a decimal mark
+		}
+	}
 	if l.mark == 0 {
 		l.mark = markOf(looks)
 	}
 	for i := range l.columns {
-		name := l.columns[i].name
-		if name != c.IDColumn && !slices.Contains(c.TextColumns, name) {
-			l.columns[i].kind = typeOf(looks[i], l.mark)
-		}
+		l.columns[i].kind = typeOf(looks[i], l.mark)
 	}
 	return nil
 }
