@@ -47,7 +47,7 @@ func (c *Connector) files() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer shut(root)
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, fault.New(fault.Unauthorized, "csv.folder_denied", "the connection's folder may not be listed").WithField("folder").

@@ -2,7 +2,7 @@ package csv
 
 import (
 	"context"
-	"os"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -64,11 +64,11 @@ func (c *Connector) ModelNow(_ context.Context, model string) (time.Time, error)
 	return info.ModTime().UTC(), nil
 }
 
-func (c *Connector) stat(model string) (os.FileInfo, error) {
+func (c *Connector) stat(model string) (fs.FileInfo, error) {
 	root, err := c.root()
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer shut(root)
 	return statIn(root, model)
 }

@@ -74,14 +74,15 @@ func wheres(all connectors.RecordPage) (list []string) {
 	return list
 }
 
-func requireFault(t testing.TB, err error, kind fault.Kind, code string) *fault.Fault {
+// requireFault checks what a fault promises, and gives its field.
+func requireFault(t testing.TB, err error, kind fault.Kind, code string) (field string) {
 	t.Helper()
 	require.Error(t, err)
 	f := fault.Of(err)
 	require.Equal(t, code, f.Code, "%s", f.Detail)
 	require.Equal(t, kind, f.Kind)
 	require.NotEmpty(t, f.Resolution)
-	return f
+	return f.Field
 }
 
 func wide(t testing.TB, text string, order xunicode.Endianness, bom xunicode.BOMPolicy) string {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"towpath/schema/fault"
 )
@@ -23,6 +24,7 @@ type file struct {
 	*os.File
 	model    string
 	size     int64
+	written  time.Time
 	identity string // of this content, read with these settings
 }
 
@@ -42,6 +44,9 @@ func (c *Connector) root() (*os.Root, error) {
 	return nil, fault.New(fault.Transient, "csv.folder_failed", "the connection's folder cannot be opened; it is tried again").WithField("folder").
 		WithResolution("check that the path is a folder").WithDetail(err.Error()).WithCause(err)
 }
+
+// shut closes a folder: nothing was written through it that could be lost.
+func shut(root *os.Root) { _ = root.Close() }
 
 // statIn looks at a model's file without opening it: opening a pipe would wait
 // for its writer.
@@ -90,7 +95,7 @@ func (c *Connector) open(model string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer shut(root)
 	if _, err := statIn(root, model); err != nil {
 		return nil, err
 	}
@@ -118,7 +123,7 @@ func (c *Connector) identityOf(f *file) (string, error) {
 	if err != nil {
 		return "", fault.New(fault.Invalid, "csv.config", "the connection's settings are not readable").WithCause(err)
 	}
-	f.size = info.Size()
+	f.size, f.written = info.Size(), info.ModTime()
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d %d %s\n", info.Size(), info.ModTime().UnixNano(), settings)
 	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, identityBlock)); err != nil {
@@ -127,13 +132,14 @@ func (c *Connector) identityOf(f *file) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
 
-// unchanged makes sure that what was read is still what the file holds.
-func (c *Connector) unchanged(f *file) error {
-	now, err := c.identityOf(f)
+// unchanged makes sure that nobody wrote into the file while it was read. One
+// that was put in its place does not disturb: the old one is still open.
+func (f *file) unchanged() error {
+	info, err := f.Stat()
 	if err != nil {
-		return err
+		return fileFault(err)
 	}
-	if now != f.identity {
+	if info.Size() != f.size || !info.ModTime().Equal(f.written) {
 		return fileChanged()
 	}
 	return nil

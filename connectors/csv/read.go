@@ -51,7 +51,7 @@ func (c *Connector) CountRecords(ctx context.Context, q connectors.RecordQuery) 
 			return 0, err
 		}
 		if !more {
-			return n, c.unchanged(f)
+			return n, f.unchanged()
 		}
 		if found || bad != nil {
 			n++
@@ -93,7 +93,7 @@ func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, a
 		case err != nil:
 			return connectors.RecordPage{}, err
 		case !more:
-			return page, c.unchanged(f)
+			return page, f.unchanged()
 		case bad != nil:
 			page.Bad = append(page.Bad, *bad)
 		case found:
@@ -106,7 +106,7 @@ func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, a
 	if rows.err != nil {
 		return connectors.RecordPage{}, fileFault(rows.err)
 	}
-	return page, c.unchanged(f)
+	return page, f.unchanged()
 }
 
 // place is where in a file a reading goes on.

@@ -153,7 +153,7 @@ func TestFieldsThatAreAskedFor(t *testing.T) {
 	require.Empty(t, cmp.Diff(map[string]any{"price": "#2.5"}, plain(all.Records[0].Values)))
 
 	_, err := c.ReadRecords(t.Context(), connectors.RecordQuery{Model: "a.csv", Fields: []string{"weight"}}, "", 10)
-	require.Equal(t, "weight", requireFault(t, err, fault.Invalid, "csv.unknown_field").Field)
+	require.Equal(t, "weight", requireFault(t, err, fault.Invalid, "csv.unknown_field"))
 	_, err = c.CountRecords(t.Context(), connectors.RecordQuery{Model: "a.csv", Filter: "price > 3"})
 	requireFault(t, err, fault.Unsupported, "csv.filter")
 }
@@ -162,7 +162,7 @@ func TestWithoutAnIDColumnNothingIsRead(t *testing.T) {
 	c := connect(t, settings{"id_column": ""})
 	c.put(t, "a.csv", "name,n\na,1\nb,2\n")
 	_, err := c.ReadRecords(t.Context(), connectors.RecordQuery{Model: "a.csv"}, "", 10)
-	require.Equal(t, "id_column", requireFault(t, err, fault.Invalid, "csv.no_id_column").Field)
+	require.Equal(t, "id_column", requireFault(t, err, fault.Invalid, "csv.no_id_column"))
 	n, err := c.CountRecords(t.Context(), connectors.RecordQuery{Model: "a.csv"})
 	require.NoError(t, err)
 	require.EqualValues(t, 2, n)
@@ -170,7 +170,7 @@ func TestWithoutAnIDColumnNothingIsRead(t *testing.T) {
 	c = connect(t, settings{"id_column": "sku"})
 	c.put(t, "a.csv", "name,n\na,1\n")
 	_, err = c.ReadRecords(t.Context(), connectors.RecordQuery{Model: "a.csv"}, "", 10)
-	require.Equal(t, "id_column", requireFault(t, err, fault.Invalid, "csv.column_missing").Field)
+	require.Equal(t, "id_column", requireFault(t, err, fault.Invalid, "csv.column_missing"))
 }
 
 func TestNothingOutsideTheFolder(t *testing.T) {
@@ -186,7 +186,7 @@ func TestNothingOutsideTheFolder(t *testing.T) {
 	require.Equal(t, "1", ids(readAll(t, c, connectors.RecordQuery{Model: "inside.csv"}, 5)))
 	for _, model := range []string{"../secret.csv", secret, "in/../../x.csv", "link.csv", "", "a\x00.csv"} {
 		_, err := c.RecordFields(t.Context(), model)
-		require.Equal(t, "model", requireFault(t, err, fault.Invalid, "csv.outside_folder").Field, model)
+		require.Equal(t, "model", requireFault(t, err, fault.Invalid, "csv.outside_folder"), model)
 		_, err = c.ModelNow(t.Context(), model)
 		requireFault(t, err, fault.Invalid, "csv.outside_folder")
 		_, err = c.Create(model, []string{"id"})

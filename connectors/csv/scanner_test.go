@@ -11,11 +11,13 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"towpath/connectors"
+	"towpath/schema/fault"
 )
 
 // Good lines are never lost, whatever stands between them: records and bad
@@ -169,6 +171,30 @@ func lineEndAt(text []byte, c codec) int {
 		}
 	}
 	return 0
+}
+
+// Whatever a folder is given, it is read to its end, as often as it is counted,
+// or refused with a fault that says what to do.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{"id,n\n1,a\n2,1.5\n", "\xef\xbb\xbfid;at\r\n1;2026-01-01", "\xff\xfei\x00d\x00\n\x001\x00", "sep=|\nid|n\n\"1|2\n3|4", "id\n\"a\nb\"\n\n,\n", "id,n,\n"} {
+		f.Add([]byte(seed), uint8(2))
+	}
+	c := connect(f, nil)
+	f.Fuzz(func(t *testing.T, text []byte, limit uint8) {
+		c.put(t, "a.csv", string(text))
+		q := connectors.RecordQuery{Model: "a.csv"}
+		if _, err := c.ReadRecords(t.Context(), q, "", 1); err != nil {
+			found := fault.Of(err)
+			require.NotEmpty(t, found.Resolution, "%v", err)
+			require.NotEqual(t, fault.Transient, found.Kind, "%v", err)
+			return
+		}
+		for _, b := range readAll(t, c, q, 1+int(limit)).Bad {
+			require.True(t, utf8.ValidString(b.Raw))
+			require.LessOrEqual(t, len(b.Raw), keptRaw)
+			require.NotEmpty(t, b.Reason)
+		}
+	})
 }
 
 // Memory is flat and the last page costs what the first did.

@@ -73,7 +73,7 @@ func (c *Connector) Create(model string, columns []string) (*Writer, error) {
 		}
 	}
 	if err := w.open(c); err != nil {
-		w.Close()
+		_ = w.Close() // what went wrong first says more
 		return nil, err
 	}
 	return w, nil
@@ -267,7 +267,7 @@ func (w *Writer) Close() error {
 		err = w.root.Remove(w.temp)
 		w.temp = ""
 	}
-	w.root.Close()
+	shut(w.root)
 	w.root = nil
 	if err != nil {
 		return writeFault(err)

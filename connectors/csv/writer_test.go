@@ -131,7 +131,7 @@ func TestWhatAFileCannotHoldIsRefused(t *testing.T) {
 	defer w.Close()
 	require.NoError(t, w.Write(record.Values{"id": "1", "name": "Café"}))
 	for _, name := range []string{"€", "a\x00b"} {
-		require.Equal(t, "name", requireFault(t, w.Write(record.Values{"id": "2", "name": name}), fault.Invalid, "csv.not_encodable").Field)
+		require.Equal(t, "name", requireFault(t, w.Write(record.Values{"id": "2", "name": name}), fault.Invalid, "csv.not_encodable"))
 	}
 	require.NoError(t, w.Write(record.Values{"id": "3"}))
 	written, err := w.Commit()
