@@ -151,7 +151,7 @@ func Problems(err error) []*fault.Fault {
 	if f == nil {
 		return nil
 	}
-	joined, isJoined := f.Cause.(interface{ Unwrap() []error }) //nolint:errorlint // the list itself is wanted, not an error in it
+	joined, isJoined := f.Cause.(interface{ Unwrap() []error })
 	if !isJoined {
 		return []*fault.Fault{f}
 	}

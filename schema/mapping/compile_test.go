@@ -165,7 +165,7 @@ func TestAnyChangeGivesAnotherRevision(t *testing.T) {
 
 func TestCheckTellsWhatDoesNotFit(t *testing.T) {
 	m := Mapping{Name: "m", Source: "product.product", Target: "items", Match: ByBinding, Leave: []string{"left"}, Fields: []Field{
-		{Source: "nmae", Target: "a"},
+		{Source: "name_", Target: "a"},
 		{Source: "Internal Reference", Target: "a2"},
 		{Source: "image", Target: "a3"},
 		{Source: "name.first", Target: "a4"},
@@ -173,7 +173,7 @@ func TestCheckTellsWhatDoesNotFit(t *testing.T) {
 		{Source: "list_price", Target: "computed"},
 		{Source: "name", Target: "nowhere"},
 		{Source: "name", Target: "number", Default: "cheap"},
-		{Expr: `record.naem + "x"`, Target: "text"},
+		{Expr: `record.names + "x"`, Target: "text"},
 		{Expr: `record.active == true`, Target: "day"},
 		{Source: "categ_id.complete_name", Target: "fine"},
 		{Source: "list_price", Target: "cut", Transform: FloatToInt, Default: "7"},

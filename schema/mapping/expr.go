@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
 	celast "cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -71,8 +71,8 @@ func newExpression(text string) (*expression, []*problem) {
 	if len(seen.problems) > 0 {
 		return nil, seen.problems
 	}
-	if cost, err := env.EstimateCost(checked, unknownSizes{}); err == nil && cost.Min > maxCost {
-		return nil, []*problem{wrong("expr", fmt.Sprintf("costs at least %d units, the limit is %d", cost.Min, maxCost),
+	if spent, err := env.EstimateCost(checked, unknownSizes{}); err == nil && spent.Min > maxCost {
+		return nil, []*problem{wrong("expr", fmt.Sprintf("costs at least %d units, the limit is %d", spent.Min, maxCost),
 			"loop over less; lists within lists multiply")}
 	}
 	program, err := env.Program(checked, cel.CostLimit(maxCost))
@@ -117,9 +117,9 @@ func staticType(t *cel.Type) record.FieldType {
 // unknownSizes leaves the estimate to what the expression itself says.
 type unknownSizes struct{}
 
-func (unknownSizes) EstimateSize(checker.AstNode) *checker.SizeEstimate { return nil }
+func (unknownSizes) EstimateSize(cost.AstNode) *cost.SizeEstimate { return nil }
 
-func (unknownSizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+func (unknownSizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
 	return nil
 }
 

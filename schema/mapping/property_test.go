@@ -3,10 +3,12 @@ package mapping
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -231,4 +233,38 @@ func FuzzApply(f *testing.F) {
 			checkResult(t, c, record.Sourced{ID: text, Values: values})
 		}
 	})
+}
+
+func FuzzExpression(f *testing.F) {
+	for _, text := range []string{
+		`round(record.list_price * dec("1.2"), 2)`, `record.tags.filter(t, t.name != "x").map(t, t.name).join(", ")`,
+		`has(record.a.b) ? record["x y"] : record.tags[0].name.left(3).upper()`, `record.qty in [dec(1), dec("2")] || -record.qty < 3`,
+		`day(record.at, "UTC") + string(div(record.qty, 3, 1))`, `{"a": 1.5}`, `has(1)`, `record`, `[1,2].exists_one(x, x == 1)`, `type(record.name)`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Compile(Mapping{Name: "m", Source: "a", Target: "b", Match: ByBinding, Fields: []Field{{Expr: text, Target: "x"}}}, Import)
+		if err != nil {
+			require.NotEmpty(t, Problems(err)[0].Resolution)
+			return
+		}
+		require.NotContains(t, c.SourceFields(), "")
+		checkResult(t, c, product())
+		checkResult(t, c, record.Sourced{})
+	})
+}
+
+func TestOneMappingServesManyGoroutines(t *testing.T) {
+	c := busy(t)[1]
+	want := c.Apply(product())
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				assert.Equal(t, want, c.Apply(product()))
+			}
+		})
+	}
+	group.Wait()
 }
