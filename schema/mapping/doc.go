@@ -43,7 +43,9 @@
 //
 // What CEL would accept and answer wrongly is refused when the mapping is
 // compiled: floats, dividing with / and %, whole numbers on the left of a field
-// (1 == record.qty is false for a decimal 1), maps. An expression may be 4,000
-// characters long and spend a million of CEL's cost units, about a tenth of a
-// second, per record.
+// (1 == record.qty is false for a decimal 1) or mixed with fields, maps. What is
+// left: a text field is never equal to a number field; write dec(record.text).
+//
+// An expression may be 4,000 characters long and spend a million of CEL's cost
+// units, about a tenth of a second, per record.
 package mapping

@@ -58,6 +58,7 @@ func (in *inspection) visit(e celast.Expr, sc scope) {
 		for _, item := range e.AsList().Elements() {
 			in.visit(item, sc)
 		}
+		in.refuseMixed(e.AsList().Elements())
 	case celast.MapKind, celast.StructKind:
 		in.refuse("builds a map, which no field holds", "choose with conditions: a ? b : c")
 	case celast.CallKind:
@@ -103,6 +104,19 @@ func (in *inspection) visitCall(call celast.CallExpr, sc scope) {
 		in.noteNull(args, sc)
 	case operators.In:
 		in.refuseMembers(args)
+	case operators.Conditional:
+		in.refuseMixed(args[1:])
+	}
+}
+
+// refuseMixed wants one kind of number where either a field or a plain number
+// comes out: what it is compared with then would decide by luck.
+func (in *inspection) refuseMixed(items []celast.Expr) {
+	has := func(kind types.Kind) bool {
+		return slices.ContainsFunc(items, func(e celast.Expr) bool { return in.kind(e) == kind })
+	}
+	if has(types.IntKind) && has(types.DynKind) {
+		in.refuse("mixes fields and plain numbers", "write plain numbers as decimals: record.active ? record.qty : dec(0)")
 	}
 }
 
