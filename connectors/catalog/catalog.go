@@ -4,7 +4,6 @@ package catalog
 
 import (
 	"towpath/connectors"
-	"towpath/connectors/csv"
 	"towpath/connectors/odoo"
 	"towpath/connectors/shopify"
 )
@@ -12,7 +11,6 @@ import (
 // All gives every kind.
 func All() []connectors.Definition {
 	return []connectors.Definition{
-		csv.Definition,
 		odoo.Definition,
 		shopify.Definition,
 	}

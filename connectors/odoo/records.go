@@ -358,7 +358,8 @@ func sourced(row map[string]json.RawMessage, known map[string]rpc.Field, own []s
 }
 
 func unreadable(field string, err error) *fault.Fault {
-	return fault.New(fault.Transient, "odoo.unreadable", "Odoo's answer cannot be read").WithField(field).WithCause(err)
+	return fault.New(fault.Transient, "odoo.unreadable", "Odoo's answer cannot be read").WithField(field).
+		WithResolution("it is tried again; if it stays, look what answers at the connection's address").WithCause(err)
 }
 
 // value reads one value by its field's type. Odoo writes "no value" as false,

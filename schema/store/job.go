@@ -52,7 +52,7 @@ func (s *Store) Job(ctx context.Context, name string) (Job, error) {
 	var j Job
 	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, spec, revision, active, watermark FROM job WHERE name = $1`, name))
 	if fault.Is(err, fault.NotFound) {
-		return j, fault.New(fault.NotFound, "job.unknown", "there is no job %q", name).WithResolution("towpath sync list shows the jobs")
+		return j, fault.New(fault.NotFound, "job.unknown", "there is no job %q", name).WithResolution("add it to towpath.yaml and apply the file")
 	}
 	return j, err
 }

@@ -53,7 +53,7 @@ ON CONFLICT DO NOTHING`,
 	opened, err := s.Run(ctx, r.ID)
 	if fault.Is(err, fault.NotFound) {
 		return r, fault.New(fault.Conflict, "run.underway", "another run of %q goes on", r.Job).
-			WithResolution("wait for it, or stop it: towpath sync abort %s", r.Job)
+			WithResolution("wait until it has ended, or abort it")
 	}
 	return opened, err
 }
@@ -107,7 +107,8 @@ func (s *Store) SettlePage(ctx context.Context, p Page) error {
 		err := tx.GetContext(ctx, &job, `SELECT job FROM run WHERE id = $1 AND status = 'running' FOR SHARE`, p.Run)
 		if f := fault.Of(translate(err)); err != nil {
 			if f.Kind == fault.NotFound {
-				return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted")
+				return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted").
+					WithResolution("the next run reads it again")
 			}
 			return err
 		}
@@ -217,7 +218,7 @@ UPDATE run SET asked = nullif($2, ''), asked_by = $3, asked_why = $4 WHERE job =
 		return translate(err)
 	}
 	if n, _ := r.RowsAffected(); n == 0 {
-		return fault.New(fault.NotFound, "run.none", "no run of %q goes on", job).WithResolution("towpath sync list shows the jobs and their runs")
+		return fault.New(fault.NotFound, "run.none", "no run of %q goes on", job).WithResolution("it may have ended meanwhile")
 	}
 	return nil
 }
