@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -105,11 +106,11 @@ func (s *Store) SettlePage(ctx context.Context, p Page) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var job string
 		err := tx.GetContext(ctx, &job, `SELECT job FROM run WHERE id = $1 AND status = 'running' FOR SHARE`, p.Run)
-		if f := fault.Of(translate(err)); err != nil {
-			if f.Kind == fault.NotFound {
-				return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted").
-					WithResolution("the next run reads it again")
-			}
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted").
+				WithResolution("the next run reads it again")
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `
