@@ -31,6 +31,7 @@ var (
 type Connector struct {
 	config Config
 	now    func() time.Time
+	scan   int64 // maxScan; less in tests
 
 	mu      sync.Mutex
 	layouts map[string]layout // by model, as last seen
@@ -45,7 +46,7 @@ func open(s connectors.Settings) (connectors.Connector, error) {
 	if now == nil {
 		now = time.Now
 	}
-	return &Connector{config: config, now: now, layouts: map[string]layout{}}, nil
+	return &Connector{config: config, now: now, scan: maxScan, layouts: map[string]layout{}}, nil
 }
 
 // SourceNow is this machine's clock: a folder has none of its own. Watermarks

@@ -87,7 +87,7 @@ func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, a
 		}
 	}
 	rows := f.from(s.layout.form, at.offset, at.line)
-	for len(page.Records)+len(page.Bad) < max(limit, 1) && rows.offset-at.offset < maxScan {
+	for len(page.Records)+len(page.Bad) < max(limit, 1) && rows.offset-at.offset < c.scan {
 		r, bad, found, more, err := s.next(ctx, rows)
 		switch {
 		case err != nil:

@@ -226,6 +226,34 @@ func TestReadingOnInAnotherFile(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsWrittenWhileItIsRead(t *testing.T) {
+	c := connect(t, nil)
+	c.put(t, "a.csv", "id,n\n1,a\n")
+	f, err := c.open("a.csv")
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, f.unchanged())
+	at := filepath.Join(c.config.Folder, "a.csv")
+	require.NoError(t, os.Rename(at, at+".old"))
+	c.put(t, "a.csv", "id,n\n2,b\n3,c\n")
+	require.NoError(t, f.unchanged(), "the old file is still open")
+	c.put(t, "a.csv.old", "id,n\n1,a\n2,b\n")
+	requireFault(t, f.unchanged(), fault.Conflict, "csv.file_changed")
+}
+
+// Where next to nothing is selected, pages come back all the same.
+func TestPagesLookThroughSoMuchOnly(t *testing.T) {
+	c := connect(t, settings{"changed_column": "at"})
+	c.scan = 1000
+	c.put(t, "a.csv", "id,at\n"+strings.Repeat("old,2026-01-01\n", 1000)+"new,2026-02-01\n")
+	q := connectors.RecordQuery{Model: "a.csv", Since: time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC)}
+	page, err := c.ReadRecords(t.Context(), q, "", 10)
+	require.NoError(t, err)
+	require.Empty(t, page.Records)
+	require.NotEmpty(t, page.Next)
+	require.Equal(t, "new", ids(readAll(t, c, q, 10)))
+}
+
 func TestCursorsOfOthers(t *testing.T) {
 	c := connect(t, nil)
 	c.put(t, "a.csv", "id,n\n1,a\n2,b\n")
