@@ -32,8 +32,9 @@ func (p *pass) lookInTarget(ctx context.Context) error {
 
 // adopt looks for an order under the shop's reference. One that somebody typed
 // in by hand is bound instead of written a second time. One of our own is what
-// an earlier pass wrote and never heard of: each of Odoo's workers keeps a
-// cache of external ids, which may not know it.
+// an earlier pass wrote and never heard of: each of Odoo's workers answers for
+// external ids from a cache (_xmlid_lookup), which may still hold a record of a
+// transaction that was rolled back instead of this one.
 func (p *pass) adopt(ctx context.Context) error {
 	byHand := p.rules.AdoptByReference == nil || *p.rules.AdoptByReference
 	if p.order.Name == "" || !byHand && p.Attempts == 0 {

@@ -169,7 +169,7 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 }
 
 // An order that a dead worker wrote is found although Odoo does not know its
-// external id: Odoo's workers keep caches of them.
+// external id: each of its workers keeps a cache of them, which can be stale.
 func TestOrderOfADeadWorkerIsFoundWithoutItsExternalID(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	w := watched(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
