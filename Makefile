@@ -26,7 +26,7 @@ dev: $(TOWPATH)
 	@$(TOWPATH) dev $(if $(filter real,$(ODOO)),--real)
 
 # -p 2: the installations' tests, which mostly wait, run beside all other packages,
-# which share one Odoo and so go one after another.
+# which share one Odoo and so go, while those last, one after another.
 test: $(TOWPATH)
 	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -parallel 4 -timeout 40m $(PKG)
 

@@ -44,7 +44,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newRoot().ExecuteContext(ctx); err != nil {
-		if code := exitCode(0); ctx.Err() != nil && !errors.As(err, &code) {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			fmt.Fprintln(os.Stderr, "towpath: interrupted; what was begun can be run again")
 			return exitInterrupted
 		}

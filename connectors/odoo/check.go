@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -86,19 +85,13 @@ func versionProbe(server rpc.ServerInfo) connectors.Probe {
 // clockProbe compares the clocks by the Date that Odoo, or the proxy before it,
 // puts on an answer.
 func (c *Connector) clockProbe(ctx context.Context) connectors.Probe {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, strings.TrimRight(c.cfg.URL, "/")+"/web/health", nil)
-	if err != nil {
-		return probe("clock", err, "", "")
-	}
 	sent := c.now()
-	resp, err := c.web.Do(req)
-	if err != nil {
-		return probe("clock", err, "", "check address and network of the connection")
-	}
-	_ = resp.Body.Close()
-	theirs, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
+	theirs, err := c.SourceNow(ctx)
+	switch {
+	case fault.Is(err, fault.Unsupported):
 		return connectors.Probe{Name: "clock", OK: true, Warn: true, Text: "Odoo does not tell the time"}
+	case err != nil:
+		return probe("clock", err, "", "check address and network of the connection")
 	}
 	// Half the way there and back, and the header is cut to seconds.
 	ours := sent.Add(c.now().Sub(sent) / 2)

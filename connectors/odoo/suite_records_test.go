@@ -123,20 +123,22 @@ func testRecords(t *testing.T, b *bench, c *Connector) {
 	require.Equal(t, row(7).Values["name"], back[0].Values["name"])
 }
 
-// testRecordMoney writes a price that binary floats cannot hold and reads the
-// decimal back.
+// testRecordMoney writes a price that binary floats cannot hold, and several
+// references, and reads them back.
 func testRecordMoney(t *testing.T, b *bench, c *Connector) {
 	ctx := t.Context()
-	sku := b.next("SKU")
+	sku, terms := b.next("SKU"), termsOf(t, c)
+	taxes := []any{taxOf(t, terms, "0.2", false).ID, record.Values{"id": taxOf(t, terms, "0.055", false).ID}}
 	id, err := c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "product", sku)}, Values: record.Values{
-		"name": "Priced", "default_code": sku, "list_price": decimal.RequireFromString("19.99"),
+		"name": "Priced", "default_code": sku, "list_price": dec("19.99"), "taxes_id": taxes,
 	}})
 	require.NoError(t, err)
-	back, err := c.RecordsByID(ctx, "product.product", []string{id}, []string{"list_price", "default_code"})
+	back, err := c.RecordsByID(ctx, "product.product", []string{id}, []string{"list_price", "default_code", "taxes_id"})
 	require.NoError(t, err)
 	require.Len(t, back, 1)
 	require.Equal(t, "19.99", back[0].Values["list_price"].(decimal.Decimal).Round(noise).String())
 	require.Equal(t, sku, back[0].Values["default_code"])
+	require.ElementsMatch(t, []any{record.Values{"id": taxes[0]}, taxes[1]}, back[0].Values["taxes_id"])
 }
 
 func testRecordsRefused(t *testing.T, b *bench, c *Connector) {

@@ -2,18 +2,20 @@ package jobs
 
 import (
 	"maps"
+
+	"towpath/schema/record"
 )
 
 // Kind is what a job keeps in step.
-type Kind string
+type Kind = record.Kind
 
 // The kinds of records.
 const (
-	Product   Kind = "product"
-	Customer  Kind = "customer"
-	Order     Kind = "order"
-	Inventory Kind = "inventory"
-	Price     Kind = "price"
+	Product   = record.KindProduct
+	Customer  = record.KindCustomer
+	Order     = record.KindOrder
+	Inventory = record.KindInventory
+	Price     = record.KindPrice
 )
 
 // Direction says what a job is to Odoo. Records of an import and of an export

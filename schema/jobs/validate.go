@@ -120,14 +120,14 @@ func (c *check) job(j Job) {
 	}
 	c.within("batch_size", j.BatchSize, 1, MaxBatchSize)
 	for _, kind := range slices.Sorted(maps.Keys(j.Switches)) {
-		c.that(kind == j.Kind || kind.known(), "switches."+string(kind), "is not a kind of record",
+		c.that(kind == j.Kind || knownKind(kind), "switches."+string(kind), "is not a kind of record",
 			"use product, customer, order, inventory or price")
 	}
 	c.limits(j.Limits)
 	c.schedule(j.Schedule)
 }
 
-func (k Kind) known() bool {
+func knownKind(k Kind) bool {
 	return slices.Contains([]Kind{Product, Customer, Order, Inventory, Price}, k)
 }
 

@@ -10,6 +10,9 @@ const (
 	KindOrder    Kind = "order"
 	KindCustomer Kind = "customer"
 	KindProduct  Kind = "product"
+
+	KindInventory Kind = "inventory"
+	KindPrice     Kind = "price"
 )
 
 // Event is one message about one business object, as a connector read it off a
