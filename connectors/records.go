@@ -18,6 +18,10 @@ type RecordQuery struct {
 	Filter string
 	// Archived asks for archived records, too.
 	Archived bool
+	// From and To bound a reading by its cursor: records after From, up to and
+	// including To. "" is unbounded. Both are cursors of the same model, as Next
+	// and SplitRecords give them.
+	From, To string
 }
 
 // RecordSource is a system whose records are read in bulk.
@@ -33,6 +37,27 @@ type RecordSource interface {
 	// skipped nor repeated within one reading.
 	ReadRecords(ctx context.Context, q RecordQuery, after string, limit int) (RecordPage, error)
 }
+
+// RecordSplitter is a RecordSource whose readings can be parted, so that several
+// lanes read at once.
+type RecordSplitter interface {
+	// SplitRecords gives the inner bounds, at most lanes-1 of them and fewer where
+	// there is less to part, of ranges that hold about as many records each. Range
+	// i is From: bounds[i-1], To: bounds[i]; the first begins at q.From, the last
+	// ends at q.To. Records that come later fall into one range as well.
+	SplitRecords(ctx context.Context, q RecordQuery, lanes int) (bounds []string, err error)
+}
+
+// RecordIDs is a RecordSource that tells ids without their records, to prove
+// that none is missing and to find those that were deleted.
+type RecordIDs interface {
+	// ReadIDs gives up to limit ids (at most MaxIDs) after a cursor ("" begins),
+	// in the order of ReadRecords; next "" ends the reading.
+	ReadIDs(ctx context.Context, q RecordQuery, after string, limit int) (ids []string, next string, err error)
+}
+
+// MaxIDs is the longest page of ids.
+const MaxIDs = 10_000
 
 // ModelClock is a RecordSource whose models have clocks of their own: a file
 // tells of changes until it was written, however much later it is read. Where

@@ -51,7 +51,9 @@ type Connector struct {
 	cancels      *batch.Op[action, record.OrderState]
 
 	pages   *batch.Op[recordAsk, connectors.RecordPage]
-	counts  *batch.Op[connectors.RecordQuery, int64]
+	idPages *batch.Op[recordAsk, []string]
+	splits  *batch.Op[recordAsk, []string]
+	counts  *batch.Op[recordAsk, int64]
 	finds   *batch.Op[recordFind, map[string][]string]
 	loadsMu sync.Mutex
 	loads   map[string]*batch.Op[loadRow, int64] // by model, of those without one above
@@ -65,6 +67,9 @@ var (
 
 	_ connectors.RecordSource = (*Connector)(nil)
 	_ connectors.RecordTarget = (*Connector)(nil)
+
+	_ connectors.RecordSplitter = (*Connector)(nil)
+	_ connectors.RecordIDs      = (*Connector)(nil)
 )
 
 // Definition describes the Odoo connector.

@@ -91,10 +91,28 @@ func domain(q connectors.RecordQuery) ([]any, error) {
 	if !q.Until.IsZero() {
 		d = append(d, is("write_date", "<", q.Until.UTC().Format(rpc.DateTimeFormat)))
 	}
+	for _, bound := range []struct{ name, operator, cursor string }{{"from", ">", q.From}, {"to", "<=", q.To}} {
+		if bound.cursor == "" {
+			continue
+		}
+		n, err := cursor(bound.name, bound.cursor)
+		if err != nil {
+			return nil, err
+		}
+		d = append(d, is("id", bound.operator, n))
+	}
 	if d == nil {
 		d = []any{}
 	}
 	return d, nil
+}
+
+// cursor is where a reading stands: after the record of an id; "" is 0.
+func cursor(name, text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	return dbID(name, text)
 }
 
 func archivedToo(ctx context.Context, q connectors.RecordQuery) context.Context {
@@ -104,66 +122,130 @@ func archivedToo(ctx context.Context, q connectors.RecordQuery) context.Context 
 	return rpc.WithContext(ctx, rpc.Context{"active_test": false})
 }
 
-// recordAsk is one page that somebody wants.
+// recordAsk is what somebody wants of the records that a query selects.
 type recordAsk struct {
 	query connectors.RecordQuery
 	after int64
 	limit int
 	ids   []int64 // these, instead of a page of the query
+	lanes int
 }
 
-// addRecords makes the operations that read records in bulk: a page is a call
-// of its own and takes its turn among all others.
+// addRecords makes the operations that read records in bulk: each is a call of
+// its own and takes its turn among all others.
 func (c *Connector) addRecords() {
-	c.pages = batch.NewOp(c.scheduler, batch.OpConfig[recordAsk, connectors.RecordPage]{
-		Name: "read records", Priority: batch.Read, MaxRows: 1, Timeout: writeTimeout,
-		Call: func(ctx context.Context, asks []recordAsk) ([]batch.Result[connectors.RecordPage], error) {
-			page, err := c.readPage(c.scope(ctx), asks[0])
+	c.pages = newRead(c, "read records", c.readPage)
+	c.idPages = newRead(c, "read ids", c.readIDs)
+	c.splits = newRead(c, "split records", c.splitRecords)
+	c.counts = newRead(c, "count records", c.countRecords)
+}
+
+func newRead[A any](c *Connector, name string, read func(context.Context, recordAsk) (A, error)) *batch.Op[recordAsk, A] {
+	return batch.NewOp(c.scheduler, batch.OpConfig[recordAsk, A]{
+		Name: name, Priority: batch.Read, MaxRows: 1, Timeout: writeTimeout,
+		Call: func(ctx context.Context, asks []recordAsk) ([]batch.Result[A], error) {
+			answer, err := read(archivedToo(c.scope(ctx), asks[0].query), asks[0])
 			if err != nil {
 				return nil, err
 			}
-			return []batch.Result[connectors.RecordPage]{{Answer: page}}, nil
+			return []batch.Result[A]{{Answer: answer}}, nil
 		},
 	})
-	c.counts = batch.NewOp(c.scheduler, batch.OpConfig[connectors.RecordQuery, int64]{
-		Name: "count records", Priority: batch.Read, MaxRows: 1, Timeout: writeTimeout,
-		Call: func(ctx context.Context, asks []connectors.RecordQuery) ([]batch.Result[int64], error) {
-			d, err := domain(asks[0])
-			if err != nil {
-				return nil, err
-			}
-			n, err := c.rpc.SearchCount(archivedToo(c.scope(ctx), asks[0]), asks[0].Model, d)
-			if err != nil {
-				return nil, err
-			}
-			return []batch.Result[int64]{{Answer: n}}, nil
-		},
-	})
+}
+
+// ask reads the company, which the scope needs, before an operation.
+func ask[A any](ctx context.Context, c *Connector, op *batch.Op[recordAsk, A], a recordAsk) (answer A, err error) {
+	if _, err := c.known.get(ctx, false); err != nil {
+		return answer, err
+	}
+	return op.Do(ctx, a)
 }
 
 // CountRecords says how many records a query selects at this moment.
 func (c *Connector) CountRecords(ctx context.Context, q connectors.RecordQuery) (int64, error) {
-	if _, err := c.known.get(ctx, false); err != nil { // the company, which the scope needs
+	return ask(ctx, c, c.counts, recordAsk{query: q})
+}
+
+func (c *Connector) countRecords(ctx context.Context, a recordAsk) (int64, error) {
+	d, err := domain(a.query)
+	if err != nil {
 		return 0, err
 	}
-	return c.counts.Do(ctx, q)
+	return c.rpc.SearchCount(ctx, a.query.Model, d)
+}
+
+// SplitRecords gives ids that part a query into ranges of about equal size.
+func (c *Connector) SplitRecords(ctx context.Context, q connectors.RecordQuery, lanes int) ([]string, error) {
+	if lanes <= 1 {
+		return nil, nil
+	}
+	return ask(ctx, c, c.splits, recordAsk{query: q, lanes: lanes})
+}
+
+func (c *Connector) splitRecords(ctx context.Context, a recordAsk) (bounds []string, err error) {
+	d, err := domain(a.query)
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.rpc.SearchCount(ctx, a.query.Model, d)
+	if err != nil {
+		return nil, err
+	}
+	var last int64
+	for lane := 1; lane < a.lanes; lane++ {
+		offset := int(n)*lane/a.lanes - 1
+		if offset < 0 {
+			continue
+		}
+		ids, err := c.rpc.Search(ctx, a.query.Model, d, rpc.Query{Order: "id", Offset: offset, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(ids) == 1 && ids[0] > last { // not where records were deleted in between
+			last = ids[0]
+			bounds = append(bounds, id(last))
+		}
+	}
+	return bounds, nil
 }
 
 // ReadRecords gives a page in the order of ids, which never change: a record
 // that changes while others are read is neither skipped nor read twice.
 func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, after string, limit int) (connectors.RecordPage, error) {
-	ask := recordAsk{query: q, limit: min(max(limit, 1), maxPage)}
-	if after != "" {
-		n, err := dbID("after", after)
-		if err != nil {
-			return connectors.RecordPage{}, err
-		}
-		ask.after = n
-	}
-	if _, err := c.known.get(ctx, false); err != nil {
+	n, err := cursor("after", after)
+	if err != nil {
 		return connectors.RecordPage{}, err
 	}
-	return c.pages.Do(ctx, ask)
+	return ask(ctx, c, c.pages, recordAsk{query: q, after: n, limit: min(max(limit, 1), maxPage)})
+}
+
+// ReadIDs gives a page of ids only, in the order of ReadRecords.
+func (c *Connector) ReadIDs(ctx context.Context, q connectors.RecordQuery, after string, limit int) (ids []string, next string, err error) {
+	n, err := cursor("after", after)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = min(max(limit, 1), connectors.MaxIDs)
+	if ids, err = ask(ctx, c, c.idPages, recordAsk{query: q, after: n, limit: limit}); err != nil {
+		return nil, "", err
+	}
+	if len(ids) == limit {
+		next = ids[limit-1]
+	}
+	return ids, next, nil
+}
+
+func (c *Connector) readIDs(ctx context.Context, a recordAsk) ([]string, error) {
+	d, err := domain(a.query)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.rpc.Search(ctx, a.query.Model, append(d, is("id", ">", a.after)), rpc.Query{Order: "id", Limit: a.limit})
+	all := make([]string, len(found))
+	for i, n := range found {
+		all[i] = id(n)
+	}
+	return all, err
 }
 
 // RecordsByID reads records as they are, archived ones included; those that
@@ -172,44 +254,40 @@ func (c *Connector) RecordsByID(ctx context.Context, model string, ids, fields [
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ask := recordAsk{query: connectors.RecordQuery{Model: model, Fields: fields, Archived: true}, limit: len(ids)}
+	wanted := recordAsk{query: connectors.RecordQuery{Model: model, Fields: fields, Archived: true}, limit: len(ids)}
 	for _, one := range ids {
 		n, err := dbID("id", one)
 		if err != nil {
 			return nil, err
 		}
-		ask.ids = append(ask.ids, n)
+		wanted.ids = append(wanted.ids, n)
 	}
-	if _, err := c.known.get(ctx, false); err != nil {
-		return nil, err
-	}
-	page, err := c.pages.Do(ctx, ask)
+	page, err := ask(ctx, c, c.pages, wanted)
 	return page.Records, err
 }
 
-func (c *Connector) readPage(ctx context.Context, ask recordAsk) (page connectors.RecordPage, err error) {
-	d, err := domain(ask.query)
+func (c *Connector) readPage(ctx context.Context, a recordAsk) (page connectors.RecordPage, err error) {
+	d, err := domain(a.query)
 	if err != nil {
 		return page, err
 	}
-	if ask.ids != nil {
-		d = append(d, is("id", "in", ask.ids))
+	if a.ids != nil {
+		d = append(d, is("id", "in", a.ids))
 	} else {
-		d = append(d, is("id", ">", ask.after))
+		d = append(d, is("id", ">", a.after))
 	}
-	paths := ask.query.Fields
+	paths := a.query.Fields
 	if len(paths) == 0 {
-		if paths, err = c.mappable(ctx, ask.query.Model); err != nil {
+		if paths, err = c.mappable(ctx, a.query.Model); err != nil {
 			return page, err
 		}
 	}
-	records, err := c.readTree(archivedToo(ctx, ask.query), ask.query.Model, d, ask.limit, paths, maxDepth)
+	page.Records, err = c.readTree(ctx, a.query.Model, d, a.limit, paths, maxDepth)
 	if err != nil {
 		return page, err
 	}
-	page.Records = records
-	if ask.ids == nil && len(records) == ask.limit {
-		page.Next = records[len(records)-1].ID
+	if n := len(page.Records); a.ids == nil && n == a.limit {
+		page.Next = page.Records[n-1].ID
 	}
 	return page, nil
 }

@@ -79,6 +79,7 @@ func Suite(t *testing.T, b *bench) {
 		"records in bulk":               testRecords,
 		"a record's money is exact":     testRecordMoney,
 		"records refused":               testRecordsRefused,
+		"records in lanes":              testRecordLanes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}
