@@ -93,5 +93,6 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		AttrExternalRef.GetName():    AttrExternalRef.GetValueType(),
 		AttrStage.GetName():          AttrStage.GetValueType(),
 		AttrNeedsAttention.GetName(): AttrNeedsAttention.GetValueType(),
+		AttrJobKind.GetName():        AttrJobKind.GetValueType(),
 	}
 }
