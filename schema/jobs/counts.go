@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"maps"
+	"strings"
 )
 
 // Counts say what became of the records of a run, a lane or a page. Every
@@ -111,4 +112,53 @@ func StopsAt(c Counts, l Limits) (reason string, stop bool) {
 		}
 	}
 	return "", false
+}
+
+// Named gives the counts by name, as ledgers and histories keep them: fetched,
+// created …, and skipped by reason as "skipped.no_export". What is zero is left
+// out.
+func (c Counts) Named() map[string]int64 {
+	named := map[string]int64{}
+	for name, n := range c.fields() {
+		if *n != 0 {
+			named[name] = *n
+		}
+	}
+	for reason, n := range c.Skipped {
+		if n != 0 {
+			named[skippedPrefix+reason] = n
+		}
+	}
+	return named
+}
+
+// CountsOf reads what Named wrote; other names are passed over.
+func CountsOf(named map[string]int64) Counts {
+	var c Counts
+	fields := c.fields()
+	for name, n := range named {
+		if field, known := fields[name]; known {
+			*field = n
+		} else if reason, is := strings.CutPrefix(name, skippedPrefix); is {
+			c.Skip(reason, n)
+		}
+	}
+	return c
+}
+
+// Skip counts records that are left alone for a reason.
+func (c *Counts) Skip(reason string, n int64) {
+	if c.Skipped == nil {
+		c.Skipped = map[string]int64{}
+	}
+	c.Skipped[reason] += n
+}
+
+const skippedPrefix = "skipped."
+
+func (c *Counts) fields() map[string]*int64 {
+	return map[string]*int64{
+		"fetched": &c.Fetched, "created": &c.Created, "updated": &c.Updated, "unchanged": &c.Unchanged,
+		"parked": &c.Parked, "failed": &c.Failed, "archived": &c.Archived, "gone": &c.Gone,
+	}
 }

@@ -241,3 +241,12 @@ func ExampleProve() {
 	// all 10000 records of the source: 120 created, 3 updated, 0 archived, 9876 unchanged, 0 skipped, 1 parked, 0 failed
 	// partial
 }
+
+func TestCountsByName(t *testing.T) {
+	c := Counts{Fetched: 9, Created: 1, Updated: 2, Unchanged: 3, Parked: 1, Failed: 1, Archived: 1, Gone: 4, Skipped: map[string]int64{"no_export": 5}}
+	assert.Equal(t, map[string]int64{
+		"fetched": 9, "created": 1, "updated": 2, "unchanged": 3, "parked": 1, "failed": 1, "archived": 1, "gone": 4, "skipped.no_export": 5,
+	}, c.Named())
+	assert.Equal(t, c, CountsOf(c.Named()))
+	assert.Empty(t, Counts{}.Named())
+}
