@@ -32,15 +32,39 @@ var fieldTypes = map[string]record.FieldType{
 
 // RecordFields describes a model's fields, sorted by name.
 func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error) {
+	if _, err := c.known.get(ctx, false); err != nil { // the company, whose defaults are asked for
+		return nil, err
+	}
+	ctx = c.scope(ctx)
 	fields, err := c.rpc.FieldsGet(ctx, model)
 	if err != nil {
 		return nil, err
 	}
+	defaults, err := c.rpc.Defaults(ctx, model)
+	if fault.Is(err, fault.Transient) {
+		return nil, err
+	} // else the model has none that the bot may see: it can still be read
+	parent := inherited(fields)
 	var all []record.FieldInfo
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		all = append(all, fieldInfo(name, fields[name]))
+		f := fields[name]
+		info := fieldInfo(name, f)
+		info.Defaulted = f.Required && (defaults[name] || name == parent || info.Type == record.TypeMany || f.Computed && f.Related == "")
+		all = append(all, info)
 	}
 	return all, nil
+}
+
+// inherited names the reference to the record that a model's record contains
+// and makes along with itself: a product's template. What it shows of that one
+// is required because it is so there.
+func inherited(fields map[string]rpc.Field) string {
+	for name, f := range fields {
+		if link, end, ok := strings.Cut(f.Related, "."); ok && end == name && f.Required && !f.ReadOnly && !f.Store && fields[link].Required {
+			return link
+		}
+	}
+	return ""
 }
 
 func fieldInfo(name string, f rpc.Field) record.FieldInfo {

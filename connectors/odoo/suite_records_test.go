@@ -178,3 +178,33 @@ func only(t *testing.T, c *Connector, model, field, value string) string {
 	require.Len(t, found[value], 1)
 	return found[value][0]
 }
+
+// testRequiredFields: of what Odoo requires, only what nobody fills in is left
+// to the mapping, and a load of just that succeeds.
+func testRequiredFields(t *testing.T, b *bench, c *Connector) {
+	for model, want := range map[string][]string{
+		"product.product": {"name"}, "product.template": {"name"}, "res.partner": nil, "product.pricelist.item": nil,
+		"sale.order": {"partner_id"}, "product.pricelist": {"name"}, "product.attribute": {"name"},
+	} {
+		fields, err := c.RecordFields(t.Context(), model)
+		require.NoError(t, err)
+		var needed []string
+		for _, f := range fields {
+			if f.Required && !f.Defaulted {
+				needed = append(needed, f.Name)
+			}
+		}
+		require.Equal(t, want, needed, model)
+	}
+	for _, model := range []string{"product.product", "product.template"} {
+		sku := b.next("SKU")
+		id, err := c.WriteRecord(t.Context(), record.Row{Model: model, Write: record.Write{XID: record.XID(b.run, model, sku)},
+			Values: record.Values{"name": "Plain", "default_code": sku, "list_price": dec("9.99")}})
+		require.NoError(t, err)
+		back, err := c.RecordsByID(t.Context(), model, []string{id}, []string{"list_price", "default_code", "type"})
+		require.NoError(t, err)
+		require.Equal(t, "9.99", back[0].Values["list_price"].(decimal.Decimal).String())
+		require.Equal(t, sku, back[0].Values["default_code"])
+		require.Equal(t, "consu", back[0].Values["type"])
+	}
+}

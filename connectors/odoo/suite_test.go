@@ -80,6 +80,7 @@ func Suite(t *testing.T, b *bench) {
 		"a record's money is exact":     testRecordMoney,
 		"records refused":               testRecordsRefused,
 		"records in lanes":              testRecordLanes,
+		"records: required fields":      testRequiredFields,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}

@@ -3,6 +3,8 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,6 +20,8 @@ type Field struct {
 	Required  bool
 	ReadOnly  bool
 	Store     bool
+	Computed  bool     // Odoo computes it from other fields; where it is not ReadOnly, people may overrule that
+	Related   string   // the dot path whose end it shows: "product_tmpl_id.name"
 	Relation  string   // the other model, of relational fields
 	Digits    [2]int32 // precision and scale; zero: unrounded or not said
 	Selection []Option
@@ -27,8 +31,9 @@ type Field struct {
 type Option struct{ Value, Label string }
 
 type cachedFields struct {
-	at     time.Time
-	fields map[string]Field
+	at       time.Time
+	fields   map[string]Field
+	defaults map[string]bool // nil: not asked yet
 }
 
 // FieldsGet gives the fields of a model, cached for ten minutes. The map is
@@ -40,7 +45,7 @@ func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field,
 	if ok && c.now().Sub(cached.at) < fieldsKept {
 		return cached.fields, nil
 	}
-	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "digits", "selection"}
+	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "digits", "selection", "depends", "related"}
 	var wire map[string]wireField
 	err := c.Call(ctx, model, "fields_get", nil, nil, map[string]any{"attributes": attributes}, &wire)
 	if err != nil {
@@ -56,6 +61,44 @@ func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field,
 	return fields, nil
 }
 
+// Defaults says which required fields Odoo gives a value by itself where a new
+// record leaves them out, cached with the fields. The map is shared: do not
+// change it.
+func (c *Client) Defaults(ctx context.Context, model string) (map[string]bool, error) {
+	fields, err := c.FieldsGet(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	c.fieldsMu.Lock()
+	cached := c.fields[model]
+	c.fieldsMu.Unlock()
+	if cached.defaults != nil {
+		return cached.defaults, nil
+	}
+	required := []string{}
+	for name, f := range fields {
+		if f.Required {
+			required = append(required, name)
+		}
+	}
+	slices.Sort(required)
+	given := map[string]json.RawMessage{}
+	if err := c.Call(ctx, model, "default_get", nil, []any{required}, nil, &given); err != nil {
+		return nil, err
+	}
+	defaults := map[string]bool{}
+	for name, value := range given {
+		defaults[name] = !isNothing(value) || fields[name].Type == "boolean"
+	}
+	c.fieldsMu.Lock()
+	defer c.fieldsMu.Unlock()
+	if kept, ok := c.fields[model]; ok && kept.at.Equal(cached.at) {
+		kept.defaults = defaults
+		c.fields[model] = kept
+	}
+	return defaults, nil
+}
+
 // wireField is a field as fields_get writes it.
 type wireField struct {
 	Type      Text            `json:"type"`
@@ -66,6 +109,8 @@ type wireField struct {
 	Relation  Text            `json:"relation"`
 	Digits    json.RawMessage `json:"digits"`    // [16, 2] or false
 	Selection json.RawMessage `json:"selection"` // [[value, label], …] or false
+	Depends   json.RawMessage `json:"depends"`   // ["partner_id", …]
+	Related   json.RawMessage `json:"related"`   // "product_tmpl_id.name"; ["product_tmpl_id", "name"] before 16
 }
 
 func (w wireField) field() Field {
@@ -77,6 +122,15 @@ func (w wireField) field() Field {
 	var digits []int32
 	if json.Unmarshal(w.Digits, &digits) == nil && len(digits) == 2 {
 		f.Digits = [2]int32(digits)
+	}
+	var depends, path []string
+	var related Text
+	f.Computed = json.Unmarshal(w.Depends, &depends) == nil && len(depends) > 0
+	switch {
+	case json.Unmarshal(w.Related, &path) == nil:
+		f.Related = strings.Join(path, ".")
+	case len(w.Related) > 0 && related.UnmarshalJSON(w.Related) == nil:
+		f.Related = string(related)
 	}
 	var options [][]Text
 	if json.Unmarshal(w.Selection, &options) == nil {

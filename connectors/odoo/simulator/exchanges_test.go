@@ -248,6 +248,11 @@ func exchanges() []exchange {
 		call1("rights of an unknown kind", "sale.order", "check_access_rights", "nope"),
 		exchange{name: "fields of a line", model: "sale.order.line", method: "fields_get", args: l{l{"price_unit", "product_uom_qty", "discount", "tax_ids", "extra_tax_data", "order_id", "technical_price_unit", "product_id", "name"}},
 			kwargs: d{"attributes": l{"type", "string", "required", "relation", "digits", "selection", "store"}}},
+		exchange{name: "defaults of a product", model: "product.product", method: "default_get", args: l{l{"name", "type", "uom_id", "tracking", "service_tracking", "active", "list_price", "product_tmpl_id", "taxes_id", "sale_ok", "nofield"}}},
+		exchange{name: "defaults of a template", model: "product.template", method: "default_get", args: l{l{"name", "type", "list_price", "invoice_policy", "active"}}},
+		exchange{name: "defaults of a customer", model: "res.partner", method: "default_get", args: l{l{"name", "type", "active", "autopost_bills", "is_company"}}},
+		exchange{name: "defaults of an order", model: "sale.order", method: "default_get", args: l{l{"name", "partner_id", "picking_policy", "state", "partner_invoice_id"}}},
+		exchange{name: "where fields come from", model: "product.product", method: "fields_get", args: l{l{"name", "uom_id", "product_tmpl_id", "lst_price", "default_code"}}, kwargs: d{"attributes": l{"related", "depends", "required"}}},
 		exchange{name: "fields that nobody writes", model: "res.partner", method: "fields_get", args: l{l{"id", "create_date", "write_date", "create_uid", "write_uid", "name"}}, kwargs: d{"attributes": l{"type", "readonly"}}},
 		exchange{name: "states of an order", model: "sale.order", method: "fields_get", args: l{l{"state", "locked", "partner_id", "amount_total", "name"}}, kwargs: d{"attributes": l{"type", "string", "required", "relation", "selection"}}},
 	)

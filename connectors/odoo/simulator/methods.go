@@ -70,6 +70,7 @@ func init() {
 		"write":               {[]string{"vals"}, 1, false, callWrite},
 		"unlink":              {nil, 0, false, callUnlink},
 		"load":                {[]string{"fields", "data"}, 2, true, callLoad},
+		"default_get":         {[]string{"fields"}, 1, true, callDefaultGet},
 		"fields_get":          {[]string{"allfields", "attributes"}, 0, true, callFieldsGet},
 		"name_search":         {[]string{"name", "domain", "operator", "limit"}, 0, true, callNameSearch},
 		"exists":              {nil, 0, false, func(c *call) any { return anyIDs(recordIDs(c.records(c.m, c.ids))) }},

@@ -18,6 +18,8 @@ type field struct {
 	digits            int // -1: all decimals are kept
 	saysDigits        bool
 	selection         [][2]string
+	related           string   // the path whose end it shows
+	depends           []string // what it is computed from
 	description       map[string]any
 }
 
@@ -108,12 +110,14 @@ func newField(name string, body json.RawMessage) (*field, error) {
 		Store                  *bool
 		Digits                 json.RawMessage // [16, 2], or 0 for all decimals
 		Selection              [][2]string
+		Related                string
+		Depends                []string
 	}{}
 	if err := json.Unmarshal(body, &d); err != nil {
 		return nil, err
 	}
 	f := &field{name: name, label: d.String, kind: d.Type, relation: d.Relation, inverse: d.RelationField,
-		required: d.Required, stored: d.Store == nil || *d.Store, digits: -1, selection: d.Selection}
+		required: d.Required, stored: d.Store == nil || *d.Store, digits: -1, selection: d.Selection, related: d.Related, depends: d.Depends}
 	var digits []int
 	if json.Unmarshal(d.Digits, &digits) == nil && len(digits) == 2 {
 		f.digits = digits[1]
@@ -132,6 +136,13 @@ func (f *field) describe() {
 		"name": f.name, "type": f.kind, "string": f.label, "required": f.required,
 		"store": f.stored, "readonly": slices.Contains(keptByOdoo, f.name), "company_dependent": false,
 		"searchable": true, "sortable": f.stored, "exportable": true, "manual": false,
+	}
+	f.description["depends"] = f.depends
+	if f.depends == nil {
+		f.description["depends"] = []string{}
+	}
+	if f.related != "" {
+		f.description["related"] = f.related
 	}
 	if f.relation != "" {
 		f.description["relation"] = f.relation
@@ -188,6 +199,7 @@ func setRules(models map[string]*model, version int) {
 	partnerRules(models["res.partner"])
 	userRules(models["res.users"])
 	settingRules(models)
+	catalogRules(models)
 	productRules(models["product.product"], models["product.template"], version)
 	orderRules(models["sale.order"], version)
 	lineRules(models["sale.order.line"])

@@ -46,19 +46,24 @@ RECORDS = {
     "account.fiscal.position": (["name", "auto_apply", "country_id", "company_id", "active", "sequence", "tax_map"], []),
     "account.payment.term": (["name", "active", "sequence", "company_id"], []),
     "product.pricelist": (["name", "currency_id", "company_id", "active", "sequence"], []),
-    "stock.warehouse": (["name", "code", "company_id", "active"], []),
+    "stock.location": (["name", "complete_name", "usage", "location_id", "parent_path", "company_id", "warehouse_id", "active"], []),
+    "stock.warehouse": (["name", "code", "company_id", "active", "lot_stock_id", "view_location_id"], []),
+    "product.category": (["name", "complete_name", "parent_id"], []),
     "crm.team": (["name", "active", "company_id", "user_id", "sequence"], []),
 }
 DESCRIBED = list(RECORDS) + ["product.product", "product.template", "sale.order", "sale.order.line",
-                             "ir.config_parameter", "ir.model.data", "res.partner.category"]
-ATTRIBUTES = ["type", "string", "required", "readonly", "relation", "relation_field", "selection", "digits", "store"]
+                             "ir.config_parameter", "ir.model.data", "res.partner.category", "stock.quant", "stock.move",
+                             "product.attribute", "product.attribute.value", "product.template.attribute.line",
+                             "product.template.attribute.value", "product.pricelist.item"]
+ATTRIBUTES = ["type", "string", "required", "readonly", "relation", "relation_field", "selection", "digits", "store",
+              "related", "depends"]
 
 
 def described(model):
     fields = call(model, "fields_get", [], ATTRIBUTES)
     for field in fields.values():
         field.pop("name", None)
-        for key in [k for k, v in field.items() if v is False and k not in ("store", "digits")]:
+        for key in [k for k, v in field.items() if v in (False, []) and k not in ("store", "digits")]:
             field.pop(key)
         if field.get("store"):
             field.pop("store")
