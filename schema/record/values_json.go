@@ -131,3 +131,17 @@ func fromJSON(plain any) (any, error) {
 	}
 	return plain, nil
 }
+
+// Scan reads values from a database's JSON.
+func (v *Values) Scan(from any) error {
+	switch raw := from.(type) {
+	case []byte:
+		return v.UnmarshalJSON(raw)
+	case string:
+		return v.UnmarshalJSON([]byte(raw))
+	case nil:
+		*v = nil
+		return nil
+	}
+	return fmt.Errorf("values are kept as JSON, not as %T", from)
+}

@@ -23,6 +23,8 @@ type Job struct {
 	Revision  int64           `db:"revision"`
 	Active    bool            `db:"active"`
 	Watermark sql.NullTime    `db:"watermark"` // source clock; null: never in step
+	// WatermarkBack is that of the way back of a bidirectional job: target clock.
+	WatermarkBack sql.NullTime `db:"watermark_back"`
 }
 
 // PutJob creates or changes a job and reports whether anything changed. The
@@ -36,7 +38,8 @@ WITH put AS (
     INSERT INTO job AS j (name, source, target, kind, spec, active) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (name) DO UPDATE SET source = excluded.source, target = excluded.target, kind = excluded.kind,
         spec = excluded.spec, active = excluded.active, revision = j.revision + 1, updated_at = now(),
-        watermark = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark END
+        watermark = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark END,
+        watermark_back = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark_back END
     WHERE (j.source, j.target, j.kind, j.spec, j.active) IS DISTINCT FROM (excluded.source, excluded.target, excluded.kind, excluded.spec, excluded.active)
     RETURNING 1
 ) SELECT EXISTS (SELECT 1 FROM put)`, j.Name, j.Source, j.Target, j.Kind, string(j.Spec), j.Active)
@@ -50,7 +53,7 @@ WITH put AS (
 // Job gives one job; a fault of kind NotFound if there is none.
 func (s *Store) Job(ctx context.Context, name string) (Job, error) {
 	var j Job
-	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, spec, revision, active, watermark FROM job WHERE name = $1`, name))
+	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job WHERE name = $1`, name))
 	if fault.Is(err, fault.NotFound) {
 		return j, fault.New(fault.NotFound, "job.unknown", "there is no job %q", name).WithResolution("add it to towpath.yaml and apply the file")
 	}
@@ -59,7 +62,7 @@ func (s *Store) Job(ctx context.Context, name string) (Job, error) {
 
 // Jobs gives all jobs by name.
 func (s *Store) Jobs(ctx context.Context) (all []Job, err error) {
-	err = s.db.SelectContext(ctx, &all, `SELECT name, source, target, kind, spec, revision, active, watermark FROM job ORDER BY name`)
+	err = s.db.SelectContext(ctx, &all, `SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job ORDER BY name`)
 	return all, translate(err)
 }
 

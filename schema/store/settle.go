@@ -149,7 +149,7 @@ func park(ctx context.Context, tx *sqlx.Tx, p *Pass, f fault.Fault) (id int64, e
 	err = tx.GetContext(ctx, &id, `
 INSERT INTO parked (connection, kind, external_id, code, message, resolution, field, fingerprint, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (connection, kind, external_id) WHERE state = 'open' DO UPDATE
+ON CONFLICT (connection, kind, external_id, job) WHERE state = 'open' DO UPDATE
 SET code = excluded.code, message = excluded.message, resolution = excluded.resolution, field = excluded.field,
     fingerprint = excluded.fingerprint, detail = excluded.detail, times = parked.times + 1, last_at = now()
 RETURNING id`, p.Connection, p.Kind, p.ExternalID, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), f.Detail)

@@ -1,0 +1,306 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/record"
+)
+
+// Change is what a run means to write to one record, is writing, or wrote.
+type Change struct {
+	Side       string        `json:"side" db:"side"` // target, source: the side that is written
+	ExternalID string        `json:"external_id" db:"external_id"`
+	Op         string        `json:"op" db:"op"` // create, update, archive
+	RecordID   string        `json:"record_id" db:"record_id"`
+	XID        string        `json:"xid" db:"xid"`
+	Label      string        `json:"label" db:"label"`
+	Before     record.Values `json:"before" db:"before"`
+	After      record.Values `json:"after" db:"after"`
+	Digest     string        `json:"digest" db:"digest"`
+	Cause      string        `json:"cause" db:"cause"`
+	State      string        `json:"state" db:"state"` // planned, intent; later done, refused, stale, left
+	Note       string        `json:"note" db:"note"`
+	Fence      int64         `json:"fence" db:"fence"`
+
+	At time.Time `json:"-" db:"at"`
+}
+
+// The states of changes.
+const (
+	ChangePlanned = "planned"
+	ChangeIntent  = "intent"
+	ChangeDone    = "done"
+	ChangeRefused = "refused"
+	ChangeStale   = "stale" // of a plan: the record is not any more what the plan was made for
+	ChangeLeft    = "left"  // of an undo: somebody changed it since
+)
+
+// FencedBetween is the connection under which records that flow between two
+// systems are fenced: a source's records may flow to several targets at once.
+func FencedBetween(source, target string) string { return source + ">" + target }
+
+// Plan stores what a run would write.
+func (s *Store) Plan(ctx context.Context, run string, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		j, err := jobOfRun(ctx, tx, run)
+		if err != nil {
+			return err
+		}
+		return putChanges(ctx, tx, run, j, changes)
+	})
+}
+
+// Intend commits what is about to be written, with what it overwrites, and
+// takes the records: their fences are raised, so that every earlier writer is a
+// zombie from now on (protocol P3.1). The fences are put into changes.
+func (s *Store) Intend(ctx context.Context, run string, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		j, err := jobOfRun(ctx, tx, run)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(changes))
+		for i, c := range changes {
+			ids[i] = c.ExternalID
+		}
+		slices.Sort(ids)
+		var rows []struct {
+			ExternalID string `db:"external_id"`
+			Fence      int64  `db:"fence"`
+		}
+		if err := tx.SelectContext(ctx, &rows, `
+INSERT INTO object AS o (connection, kind, external_id, fence, outcome, settled_at)
+SELECT DISTINCT $1, $2, e, 1, 'synced', now() FROM unnest($3::text[]) e ORDER BY e
+ON CONFLICT (connection, kind, external_id) DO UPDATE SET fence = o.fence + 1
+RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.Kind, pq.Array(ids)); err != nil {
+			return err
+		}
+		fences := make(map[string]int64, len(rows))
+		for _, r := range rows {
+			fences[r.ExternalID] = r.Fence
+		}
+		for i := range changes {
+			changes[i].Fence = fences[changes[i].ExternalID]
+		}
+		return putChanges(ctx, tx, run, j, changes)
+	})
+}
+
+func jobOfRun(ctx context.Context, tx *sqlx.Tx, run string) (j Job, err error) {
+	err = tx.GetContext(ctx, &j, `SELECT j.name, j.source, j.target, j.kind FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1`, run)
+	return j, err
+}
+
+func putChanges(ctx context.Context, tx *sqlx.Tx, run string, j Job, changes []Change) error {
+	rows, err := json.Marshal(changes)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO change (run, side, external_id, connection, kind, op, record_id, xid, label, before, after, digest, cause, state, note, fence)
+SELECT $1, r.side, r.external_id, $2, $3, r.op, r.record_id, r.xid, r.label, coalesce(r.before, '{}'), coalesce(r.after, '{}'), r.digest, r.cause, r.state, r.note, r.fence
+FROM jsonb_to_recordset($4::jsonb) AS r(side text, external_id text, op text, record_id text, xid text, label text, before jsonb, after jsonb,
+    digest text, cause text, state text, note text, fence bigint)
+ON CONFLICT (run, side, external_id) DO UPDATE SET op = excluded.op, record_id = excluded.record_id, xid = excluded.xid, label = excluded.label,
+    before = CASE WHEN change.state = 'planned' OR change.op <> excluded.op THEN excluded.before ELSE change.before END,
+    after = excluded.after, digest = excluded.digest, cause = excluded.cause, state = excluded.state, note = excluded.note, fence = excluded.fence, at = now()`,
+		run, j.Source, j.Kind, string(rows))
+	return err
+}
+
+// Known is what the book says of one of the source's records.
+type Known struct {
+	ExternalID     string          `db:"external_id"`
+	Synced         bool            `db:"synced"`
+	TargetID       string          `db:"target_id"` // of its binding; "" without one
+	XID            string          `db:"xid"`       // "" if it was adopted
+	NoExport       bool            `db:"no_export"`
+	Gone           bool            `db:"gone"` // a person deleted it in the target
+	SourceSeen     string          `db:"source_seen"`
+	TargetSeen     string          `db:"target_seen"`
+	Snapshot       json.RawMessage `db:"snapshot"`
+	MappingVersion int             `db:"mapping_version"`
+	Parked         bool            `db:"parked"`
+	// Made is the external id under which this run was making the record when
+	// its worker died.
+	Made string `db:"made"`
+	// Unheard is when something was last sent of which nothing was heard since,
+	// Sent the digest of it, "several" of different content.
+	Unheard sql.NullTime `db:"unheard"`
+	Sent    string       `db:"sent"`
+}
+
+// Known looks up records by their ids in the source, in one round trip. Writes
+// older than linger count as landed or lost.
+func (s *Store) Known(ctx context.Context, run string, side string, ids []string, linger time.Duration) (map[string]Known, error) {
+	known := make(map[string]Known, len(ids))
+	if len(ids) == 0 {
+		return known, nil
+	}
+	var rows []Known
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '') AS target_id, coalesce(b.xid, '') AS xid,
+       coalesce(b.no_export, false) AS no_export, coalesce(b.status = 'deleted_in_target', false) AS gone,
+       coalesce(s.source_seen, '') AS source_seen, coalesce(s.target_seen, '') AS target_seen,
+       coalesce(s.snapshot, '{}') AS snapshot, coalesce(s.mapping_version, 0) AS mapping_version,
+       EXISTS (SELECT FROM parked p WHERE (p.connection, p.kind, p.external_id, p.job) = (j.source, j.kind, u.id, j.name) AND p.state = 'open') AS parked,
+       coalesce(own.xid, '') AS made, lost.at AS unheard, coalesce(lost.digest, '') AS sent
+FROM run r JOIN job j ON j.name = r.job
+CROSS JOIN unnest($3::text[]) AS u(id)
+LEFT JOIN synced s ON s.job = j.name AND s.external_id = u.id
+LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = (j.source, j.kind, u.id, j.target)
+LEFT JOIN change own ON own.run = r.id AND own.side = $2 AND own.external_id = u.id AND own.op = 'create' AND own.state IN ('intent', 'done')
+LEFT JOIN LATERAL (
+    SELECT max(c.at) AS at, CASE WHEN count(DISTINCT c.digest) = 1 THEN min(c.digest) ELSE 'several' END AS digest FROM change c
+    WHERE (c.connection, c.kind, c.external_id, c.state, c.side) = (j.source, j.kind, u.id, 'intent', $2) AND c.at > now() - $4 * interval '1 millisecond'
+    HAVING count(*) > 0
+) lost ON true
+WHERE r.id = $1`, run, side, textArray(ids), linger.Milliseconds())
+	for _, r := range rows {
+		known[r.ExternalID] = r
+	}
+	return known, translate(err)
+}
+
+// ExternalIDs gives the source's records that some of the target's are bound to.
+func (s *Store) ExternalIDs(ctx context.Context, j Job, targetIDs []string) (map[string]string, error) {
+	var rows []struct {
+		TargetID   string `db:"target_id"`
+		ExternalID string `db:"external_id"`
+	}
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT DISTINCT ON (b.target_id) b.target_id, b.external_id FROM binding b
+LEFT JOIN synced s ON s.job = $4 AND s.external_id = b.external_id
+WHERE b.target = $2 AND b.kind = $3 AND b.target_id = ANY($5::text[]) AND b.connection = $1 AND b.status = 'active'
+ORDER BY b.target_id, s.job IS NULL, b.external_id`, j.Source, j.Target, j.Kind, j.Name, textArray(targetIDs))
+	ids := make(map[string]string, len(rows))
+	for _, r := range rows {
+		ids[r.TargetID] = r.ExternalID
+	}
+	return ids, translate(err)
+}
+
+// References gives what records of one connection, of a kind, are in another:
+// the way references between records are written.
+func (s *Store) References(ctx context.Context, from, to string, kind record.Kind, ids []string, back bool) (map[string]string, error) {
+	query := `SELECT external_id AS a, target_id AS b FROM binding WHERE connection = $1 AND target = $2 AND kind = $3 AND external_id = ANY($4::text[]) AND status = 'active'`
+	if back {
+		query = `SELECT target_id AS a, min(external_id) AS b FROM binding WHERE connection = $2 AND target = $1 AND kind = $3 AND target_id = ANY($4::text[]) AND status = 'active' GROUP BY 1`
+	}
+	var rows []struct {
+		A string `db:"a"`
+		B string `db:"b"`
+	}
+	err := s.db.SelectContext(ctx, &rows, query, from, to, kind, textArray(ids))
+	found := make(map[string]string, len(rows))
+	for _, r := range rows {
+		found[r.A] = r.B
+	}
+	return found, translate(err)
+}
+
+// Wanted is an identity that a record of the source needs in the target.
+type Wanted struct {
+	ExternalID string   `json:"external_id"`
+	XID        string   `json:"xid"`
+	Keys       []string `json:"keys"` // match keys, the record's own id first
+}
+
+// Claims agrees with all others who need the same identities, for a whole page
+// (protocol P2), and gives the claim of each match key.
+func (s *Store) Claims(ctx context.Context, target string, kind record.Kind, wanted []Wanted) (map[string]Claim, error) {
+	var keys, xids []string
+	for _, w := range wanted {
+		for _, k := range w.Keys {
+			keys, xids = append(keys, k), append(xids, w.XID)
+		}
+	}
+	claims := make(map[string]Claim, len(keys))
+	if len(keys) == 0 {
+		return claims, nil
+	}
+	var rows []struct {
+		Key string `db:"match_key"`
+		Claim
+	}
+	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
+		// The first of a page that asks for a key gets it; sorted, or two pages deadlock.
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO claim (target, kind, match_key, xid)
+SELECT $1, $2, k, x FROM (SELECT DISTINCT ON (k) k, x FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS u(k, x, n) ORDER BY k, n) first
+ON CONFLICT DO NOTHING`, target, kind, pq.Array(keys), pq.Array(xids)); err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &rows, `
+SELECT match_key, xid, coalesce(target_id, '') AS target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[])`,
+			target, kind, pq.Array(keys))
+	})
+	for _, r := range rows {
+		claims[r.Key] = r.Claim
+	}
+	return claims, translate(err)
+}
+
+// ParkedDue gives records of a job that are parked and may be tried again: each
+// time it waits twice as long, a day at most.
+func (s *Store) ParkedDue(ctx context.Context, j Job, after string, limit int) (ids []string, err error) {
+	err = s.db.SelectContext(ctx, &ids, `
+SELECT external_id FROM parked
+WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id > $4
+  AND last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
+ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit)
+	return ids, translate(err)
+}
+
+// ChangeIDs gives the records that a run planned or wrote, page by page.
+func (s *Store) ChangeIDs(ctx context.Context, run, side string, states []string, after string, limit int) (ids []string, err error) {
+	err = s.db.SelectContext(ctx, &ids, `
+SELECT external_id FROM change WHERE run = $1 AND side = $2 AND state = ANY($3::text[]) AND external_id > $4 ORDER BY external_id LIMIT $5`,
+		run, side, pq.Array(states), after, limit)
+	return ids, translate(err)
+}
+
+// Changes gives changes of a run: those of the records named, or the first ones
+// after a record where none is.
+func (s *Store) Changes(ctx context.Context, run string, ids []string, after string, limit int) (all []Change, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
+WHERE run = $1 AND ($2::text[] IS NULL OR external_id = ANY($2::text[])) AND external_id > $3 ORDER BY external_id, side LIMIT $4`,
+		run, pq.Array(ids), after, limit)
+	return all, translate(err)
+}
+
+// PageIDs gives the ids of the records that the lanes of a run held.
+func (s *Store) PageIDs(ctx context.Context, run string, first, last int, each func(id string)) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT ids FROM run_page WHERE run = $1 AND lane BETWEEN $2 AND $3`, run, first, last)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var ids string
+		if err := rows.Scan(&ids); err != nil {
+			return translate(err)
+		}
+		for id := range strings.SplitSeq(ids, "\n") {
+			if id != "" {
+				each(id)
+			}
+		}
+	}
+	return translate(rows.Err())
+}

@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+	"towpath/schema/record"
+)
+
+// Page is one page of a lane with all that became of its records.
+type Page struct {
+	Run    string
+	Lane   int
+	Number int
+	After  string // cursor that it was read from
+	Next   string // cursor behind it; "" ends the lane
+	Counts map[string]int64
+	IDs    []string // of the records it held, for the sweep
+
+	Synced    []Synced
+	Bindings  []NewBinding
+	Wrote     []Wrote
+	Parked    []ParkedRecord
+	Clear     []string // records that need nobody any more
+	Conflicts []Conflict
+	// Settled are records whose fields are in conflict no longer, "" field: all.
+	Settled []Conflict
+}
+
+// Synced is a record as it was when both sides were last in step.
+type Synced struct {
+	ExternalID     string          `db:"external_id" json:"external_id"`
+	TargetID       string          `db:"target_id" json:"target_id"`
+	SourceSeen     string          `db:"source_seen" json:"source_seen"` // digest of the mapped fields, as read from the source
+	TargetSeen     string          `db:"target_seen" json:"target_seen"` // the same, as read back from the target
+	Snapshot       json.RawMessage `db:"snapshot" json:"snapshot"`
+	MappingVersion int             `db:"mapping_version" json:"mapping_version"`
+}
+
+// Wrote says what became of a change.
+type Wrote struct {
+	Side       string        `json:"side"`
+	ExternalID string        `json:"external_id"`
+	Fence      int64         `json:"fence"`
+	State      string        `json:"state"` // done, refused
+	RecordID   string        `json:"record_id"`
+	After      record.Values `json:"after"` // as read back; nil keeps what was to be written
+	Note       string        `json:"note"`
+}
+
+// ParkedRecord needs a person, or another time.
+type ParkedRecord struct {
+	ExternalID string
+	Fault      *fault.Fault
+}
+
+// Conflict is a field that both sides changed.
+type Conflict struct {
+	Job        string          `db:"job" json:"-"`
+	ExternalID string          `db:"external_id" json:"external_id"`
+	Field      string          `db:"field" json:"field"`
+	RecordID   string          `db:"record_id" json:"record_id"`
+	Base       json.RawMessage `db:"base" json:"base"`
+	Source     json.RawMessage `db:"source" json:"source"`
+	Target     json.RawMessage `db:"target" json:"target"`
+	Decision   sql.NullString  `db:"decision" json:"-"`
+	DecidedBy  sql.NullString  `db:"decided_by" json:"-"`
+	Reason     sql.NullString  `db:"reason" json:"-"`
+	Since      sql.NullTime    `db:"since" json:"-"`
+}
+
+// SettlePage writes a page into the ledger together with what its records now
+// are, in one transaction. Done again it replaces itself, so that a page which
+// a dead worker had settled already counts once.
+//
+// Faults: run.over (Conflict) when the run has ended meanwhile,
+// object.superseded (Conflict) when somebody else has taken one of the records
+// over: then nothing of the page is counted.
+func (s *Store) SettlePage(ctx context.Context, p Page) error {
+	counts, err := json.Marshal(p.Counts)
+	if err != nil {
+		return err
+	}
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var j Job
+		err := tx.GetContext(ctx, &j, `
+SELECT j.name, j.source, j.target, j.kind FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1 AND r.status = 'running' FOR SHARE OF r`, p.Run)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted").
+				WithResolution("the next run reads it again")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO run_page (run, lane, page, after, next, counts, ids) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (run, lane, page) DO UPDATE SET after = excluded.after, next = excluded.next, counts = excluded.counts, ids = excluded.ids, at = now()`,
+			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n")); err != nil {
+			return err
+		}
+		for _, step := range []func(context.Context, *sqlx.Tx, Job, Page) error{
+			settleWrites, putBindings, putSynced, putParked, clearParked, putConflicts,
+		} {
+			if err := step(ctx, tx, j, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// settleWrites ends the intents of the page, if all of them are still current.
+func settleWrites(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	if len(p.Wrote) == 0 {
+		return nil
+	}
+	rows, err := json.Marshal(p.Wrote)
+	if err != nil {
+		return err
+	}
+	var current int
+	if err := tx.GetContext(ctx, &current, `
+WITH w AS (SELECT * FROM jsonb_to_recordset($4::jsonb) AS w(side text, external_id text, fence bigint, state text, record_id text, after jsonb, note text)),
+mine AS (
+    SELECT w.* FROM w JOIN object o ON (o.connection, o.kind, o.external_id, o.fence) = ($2, $3, w.external_id, w.fence)
+), ended AS (
+    UPDATE change c SET state = m.state, record_id = coalesce(nullif(m.record_id, ''), c.record_id),
+        after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE m.after END, note = m.note, at = now()
+    FROM mine m WHERE c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
+), known AS (
+    UPDATE claim l SET target_id = m.record_id FROM mine m JOIN change c ON c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
+    WHERE m.state = 'done' AND m.side = 'target' AND c.op = 'create' AND l.target = $5 AND l.kind = $3 AND l.xid = c.xid AND l.target_id IS NULL
+)
+SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.Kind, string(rows), j.Target); err != nil {
+		return err
+	}
+	if current != len(p.Wrote) {
+		return Superseded()
+	}
+	return nil
+}
+
+// putBindings ties records of the page to theirs in the target. Orders that
+// waited for one of the products go on.
+func putBindings(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	if len(p.Bindings) == 0 {
+		return nil
+	}
+	list := slices.Clone(p.Bindings)
+	slices.SortFunc(list, func(a, b NewBinding) int { return strings.Compare(a.ExternalID, b.ExternalID) })
+	var ids, targets, xids, needs []string
+	for _, b := range list {
+		ids, targets, xids = append(ids, b.ExternalID), append(targets, b.TargetID), append(xids, b.XID)
+		if j.Kind == BindProduct {
+			needs = append(needs, Need(j.Source, j.Kind, b.ExternalID))
+		}
+	}
+	if len(needs) > 0 {
+		if err := lockAll(ctx, tx, needs...); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `
+INSERT INTO binding (connection, kind, external_id, target, target_id, xid)
+SELECT DISTINCT ON (u.e) $1, $2, u.e, $3, u.t, nullif(u.x, '') FROM unnest($4::text[], $5::text[], $6::text[]) AS u(e, t, x)
+ON CONFLICT (connection, kind, external_id, target) DO UPDATE
+SET target_id = excluded.target_id, xid = excluded.xid, status = 'active', updated_at = now()
+WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (excluded.target_id, excluded.xid, 'active')`,
+		j.Source, j.Kind, j.Target, pq.Array(ids), pq.Array(targets), pq.Array(xids)); err != nil {
+		return err
+	}
+	if len(needs) == 0 {
+		return nil
+	}
+	_, err := wake(ctx, tx, needs...)
+	return err
+}
+
+func putSynced(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	if len(p.Synced) == 0 {
+		return nil
+	}
+	list := slices.Clone(p.Synced)
+	for i := range list {
+		list[i].Snapshot = orEmpty(list[i].Snapshot)
+	}
+	rows, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	// One record may stand twice in a page of a source that repeats itself: the later one holds.
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO synced (job, external_id, target_id, source_seen, target_seen, snapshot, mapping_version, run)
+SELECT DISTINCT ON (r.external_id) $1, r.external_id, r.target_id, r.source_seen, r.target_seen, r.snapshot, r.mapping_version, $2
+FROM ROWS FROM (jsonb_to_recordset($3::jsonb) AS (external_id text, target_id text, source_seen text, target_seen text, snapshot jsonb, mapping_version int))
+    WITH ORDINALITY AS r(external_id, target_id, source_seen, target_seen, snapshot, mapping_version, n)
+ORDER BY r.external_id, r.n DESC
+ON CONFLICT (job, external_id) DO UPDATE SET target_id = excluded.target_id, source_seen = excluded.source_seen,
+    target_seen = excluded.target_seen, snapshot = excluded.snapshot, mapping_version = excluded.mapping_version, run = excluded.run, at = now()`,
+		j.Name, p.Run, string(rows))
+	return err
+}
+
+func putParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	for _, r := range p.Parked { // few: a run with many stops
+		f := r.Fault
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO parked (connection, kind, external_id, job, code, message, resolution, field, fingerprint, detail)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (connection, kind, external_id, job) WHERE state = 'open' DO UPDATE
+SET code = excluded.code, message = excluded.message, resolution = excluded.resolution, field = excluded.field,
+    fingerprint = excluded.fingerprint, detail = excluded.detail, times = parked.times + 1, last_at = now()`,
+			j.Source, j.Kind, r.ExternalID, j.Name, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), f.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func clearParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	if len(p.Clear) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
+WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id = ANY($4::text[])`, j.Source, j.Kind, j.Name, textArray(p.Clear))
+	return err
+}
+
+func putConflicts(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
+	if len(p.Settled) > 0 {
+		gone, err := json.Marshal(p.Settled)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+DELETE FROM conflict c USING jsonb_to_recordset($2::jsonb) AS r(external_id text, field text)
+WHERE c.job = $1 AND c.external_id = r.external_id AND r.field IN ('', c.field)`, j.Name, string(gone)); err != nil {
+			return err
+		}
+	}
+	if len(p.Conflicts) == 0 {
+		return nil
+	}
+	rows, err := json.Marshal(p.Conflicts)
+	if err != nil {
+		return err
+	}
+	// A decision about other values is none about these.
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO conflict AS c (job, external_id, field, record_id, base, source, target)
+SELECT $1, r.external_id, r.field, r.record_id, coalesce(r.base, 'null'), coalesce(r.source, 'null'), coalesce(r.target, 'null')
+FROM jsonb_to_recordset($2::jsonb) AS r(external_id text, field text, record_id text, base jsonb, source jsonb, target jsonb)
+ON CONFLICT (job, external_id, field) DO UPDATE SET base = excluded.base, source = excluded.source, target = excluded.target, record_id = excluded.record_id,
+    decision = NULL, decided_by = NULL, reason = NULL, decided_at = NULL, since = now()
+WHERE (c.source, c.target) IS DISTINCT FROM (excluded.source, excluded.target)`, j.Name, string(rows))
+	return err
+}
