@@ -41,7 +41,9 @@ func (c *Connector) Check(ctx context.Context) connectors.Report {
 	return report
 }
 
-// files lists the files that the connection is for, in the folder itself.
+// files lists the files that the connection is for, in the folder itself. As in
+// a shell, a pattern means hidden files only if it begins with a dot: exports
+// that are not finished are hidden.
 func (c *Connector) files() ([]string, error) {
 	root, err := c.root()
 	if err != nil {

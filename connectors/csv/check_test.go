@@ -38,6 +38,18 @@ func TestCheckTellsHowFilesAreWritten(t *testing.T) {
 	require.Len(t, all, 5)
 }
 
+func TestPatternsMeanHiddenFilesWhereTheySaySo(t *testing.T) {
+	for files, want := range map[string][]string{"*": {"a.csv"}, "*.csv *.part": {"a.csv"}, ".*.csv": {".b.csv"}} {
+		c := connect(t, settings{"files": files})
+		for _, name := range []string{"a.csv", ".b.csv", ".a.csv.AAAAAAAAAAAAAAAAAAAAAAAAAA.part"} {
+			c.put(t, name, "id\n1\n")
+		}
+		got, err := c.files()
+		require.NoError(t, err)
+		require.Equal(t, want, got, files)
+	}
+}
+
 func TestCheckTellsWhatIsWrong(t *testing.T) {
 	c := connect(t, nil)
 	all := probes(c.Check(t.Context()))

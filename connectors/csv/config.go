@@ -131,6 +131,6 @@ func (c *Config) patterns() []string { return strings.Fields(c.Files) }
 func (c *Config) matches(name string) bool {
 	return slices.ContainsFunc(c.patterns(), func(p string) bool {
 		ok, err := path.Match(p, name)
-		return ok && err == nil
+		return ok && err == nil && strings.HasPrefix(p, ".") == strings.HasPrefix(name, ".")
 	})
 }

@@ -24,14 +24,17 @@ var Definition = connectors.Definition{
 var (
 	_ connectors.Connector    = (*Connector)(nil)
 	_ connectors.RecordSource = (*Connector)(nil)
+	_ connectors.RecordIDs    = (*Connector)(nil)
 	_ connectors.ModelClock   = (*Connector)(nil)
+	_ connectors.RecordSink   = (*Connector)(nil)
 )
 
 // Connector is an open connection to one folder. It is safe for concurrent use.
 type Connector struct {
 	config Config
 	now    func() time.Time
-	scan   int64 // maxScan; less in tests
+	scan   int64             // maxScan; less in tests
+	at     func(step string) // where a test lets the process die
 
 	mu      sync.Mutex
 	layouts map[string]layout // by model, as last seen

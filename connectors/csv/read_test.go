@@ -13,6 +13,7 @@ import (
 
 	"towpath/connectors"
 	"towpath/schema/fault"
+	"towpath/schema/mapping"
 	"towpath/schema/record"
 )
 
@@ -336,4 +337,77 @@ func TestClocks(t *testing.T) {
 	now, err = c.ModelNow(t.Context(), "a.csv")
 	require.NoError(t, err)
 	require.Equal(t, written, now, "a file tells of changes until it was written")
+}
+
+func TestIDsAreReadWithoutTheirRecords(t *testing.T) {
+	c := connect(t, settings{"changed_column": "at"})
+	c.put(t, "a.csv", "id,at\n1,2026-01-01\nbad\n2,2026-01-02\n3,2026-01-03\n4,\n")
+	q := connectors.RecordQuery{Model: "a.csv", Since: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}
+	want := readAll(t, c, q, 2)
+	for _, limit := range []int{0, 1, 2, 3, connectors.MaxIDs + 1} {
+		var all []string
+		for after := ""; ; {
+			got, next, err := c.ReadIDs(t.Context(), q, after, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(got), max(limit, 1))
+			if all = append(all, got...); next == "" {
+				break
+			}
+			page, err := c.ReadRecords(t.Context(), q, next, 1)
+			require.NoError(t, err, "cursors are the same")
+			require.NotContains(t, all, ids(page))
+			after = next
+		}
+		require.Equal(t, ids(want), strings.Join(all, " "), limit)
+	}
+	c.config.IDColumn = ""
+	_, _, err := c.ReadIDs(t.Context(), q, "", 1)
+	requireFault(t, err, fault.Invalid, "csv.no_id_column")
+}
+
+// A column's name may look like a path: it is found by its whole name, and by
+// an expression that follows the path.
+func TestColumnsWithDotsInTheirNames(t *testing.T) {
+	c := connect(t, nil)
+	c.put(t, "a.csv", "id,maker.name,maker.land.code,maker.land,v..1,id.old\n1,Ann,AT,Austria,x,7\n2,,,,,\n")
+	fields, err := c.RecordFields(t.Context(), "a.csv")
+	require.NoError(t, err)
+	require.Equal(t, "maker.name", fields[1].Name)
+	all := readAll(t, c, connectors.RecordQuery{Model: "a.csv"}, 5)
+	require.Equal(t, record.Values{
+		"id": "1", "maker.name": "Ann", "maker.land.code": "AT", "maker.land": "Austria", "v..1": "x", "id.old": num("7"),
+		"maker": record.Values{"name": "Ann", "land": record.Values{"code": "AT"}},
+	}, all.Records[0].Values)
+	require.Equal(t, record.Values{"name": nil, "land": record.Values{"code": nil}}, all.Records[1].Values["maker"])
+
+	some := readAll(t, c, connectors.RecordQuery{Model: "a.csv", Fields: []string{"maker.name"}}, 5)
+	require.Equal(t, record.Values{"maker.name": "Ann", "maker": record.Values{"name": "Ann"}}, some.Records[0].Values)
+}
+
+func TestEveryRecordHasAnID(t *testing.T) {
+	c := connect(t, settings{"id_column": "sku"})
+	c.put(t, "a.csv", "sku,name\nA,x\n")
+	all := readAll(t, c, connectors.RecordQuery{Model: "a.csv", Fields: []string{"id", "name"}}, 5)
+	require.Equal(t, "A", ids(all))
+	require.Equal(t, record.Values{"name": "x"}, all.Records[0].Values)
+}
+
+func TestFilesAreReadInOneLane(t *testing.T) {
+	c := connect(t, nil)
+	c.put(t, "a.csv", "id\n1\n")
+	for _, q := range []connectors.RecordQuery{{Model: "a.csv", From: "x"}, {Model: "a.csv", To: "x"}} {
+		_, err := c.ReadRecords(t.Context(), q, "", 1)
+		requireFault(t, err, fault.Unsupported, "csv.bounds")
+	}
+}
+
+func TestExpressionsFollowColumnsWithDots(t *testing.T) {
+	c := connect(t, nil)
+	c.put(t, "a.csv", "id,maker.name\n1,Ann\n")
+	compiled, err := mapping.Compile(mapping.Mapping{Name: "m", Source: "a.csv", Target: "product", Match: mapping.ByBinding, Fields: []mapping.Field{
+		{Source: "maker.name", Target: "plain"}, {Expr: "record.maker.name", Target: "followed"},
+	}}.WithDefaults(), mapping.Import)
+	require.NoError(t, err)
+	all := readAll(t, c, connectors.RecordQuery{Model: "a.csv", Fields: compiled.SourceFields()}, 5)
+	require.Equal(t, record.Values{"plain": "Ann", "followed": "Ann"}, compiled.Apply(all.Records[0]).Values)
 }

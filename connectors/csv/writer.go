@@ -3,7 +3,6 @@ package csv
 import (
 	"bufio"
 	"crypto/rand"
-	stdcsv "encoding/csv"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shopspring/decimal"
-
 	"towpath/schema/fault"
 	"towpath/schema/record"
 )
@@ -22,19 +19,13 @@ import (
 // Writer writes records as a file that appears whole or not at all: it fills a
 // hidden file beside it, which Commit renames. It is for one goroutine.
 type Writer struct {
-	config  Config
-	codec   codec
-	mark    byte
-	columns []string
-	model   string
+	sheet *sheet
+	model string
 
 	root    *os.Root
 	temp    string
 	file    *os.File
 	buffer  *bufio.Writer
-	encode  io.WriteCloser // text into the codec
-	rows    *stdcsv.Writer
-	cells   []string
 	written Written
 }
 
@@ -52,25 +43,14 @@ type Written struct {
 // spreadsheets read, too.
 //
 // Call Commit, and Close in any case. A process that dies leaves a hidden file
-// ".NAME.….part" behind, which nothing reads.
+// ".NAME.….part" behind, which nothing reads and an export of that name removes
+// when nobody has written to it for a day.
 func (c *Connector) Create(model string, columns []string) (*Writer, error) {
-	w := &Writer{config: c.config, columns: columns, model: model, mark: c.config.mark, cells: make([]string, len(columns))}
-	if c.config.quote != '"' {
-		return nil, fault.New(fault.Unsupported, "csv.export_quote", "files are written with double quotes only").WithField("quote").
-			WithResolution("export through a connection whose quote is the double quote")
-	}
-	if len(columns) == 0 {
-		return nil, fault.New(fault.Invalid, "csv.no_columns", "the export names no columns").WithField("columns").
-			WithResolution("name at least one column")
-	}
-	if f := checkNames(columns); f != nil {
-		return nil, f.WithField("columns").WithResolution("give each column of the export a name of its own")
-	}
-	var ok bool
-	if w.codec, ok = codecNamed(c.config.Encoding); !ok {
-		if w.codec = utf8Codec; plainName(c.config.Encoding) == utf16Name {
-			w.codec = utf16LE
-		}
+	w := &Writer{model: model}
+	w.buffer = bufio.NewWriterSize(nil, 64<<10)
+	var err error
+	if w.sheet, err = c.newSheet(columns, w.buffer); err != nil {
+		return nil, err
 	}
 	if err := w.open(c); err != nil {
 		_ = w.Close() // what went wrong first says more
@@ -85,34 +65,34 @@ func (w *Writer) open(c *Connector) error {
 	if w.root, err = c.root(); err != nil {
 		return err
 	}
-	if _, err := statIn(w.root, w.model); err != nil && !fault.Is(err, fault.NotFound) {
+	if err := maybeModel(w.root, w.model); err != nil {
 		return err
 	}
+	c.removeAbandoned(w.root, w.model)
 	dir, name := path.Split(filepath.ToSlash(w.model))
-	temp := path.Join(dir, "."+name+"."+rand.Text()+".part")
+	temp := path.Join(dir, partPrefix(name)+rand.Text()+partSuffix)
 	// Records may be personal: nobody but the owner and the group reads them.
 	if w.file, err = w.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640); err != nil {
 		return writeFault(err)
 	}
 	w.temp = temp
-	w.buffer = bufio.NewWriterSize(w.file, 64<<10)
-	w.encode = w.codec.encoder().Writer(w.buffer).(io.WriteCloser)
-	w.rows = stdcsv.NewWriter(w.encode)
-	if w.config.separator != 0 {
-		w.rows.Comma = w.config.separator
-	}
-	if _, err := w.buffer.WriteString(w.codec.bom); err != nil {
+	w.buffer.Reset(w.file)
+	if _, err := w.buffer.WriteString(w.sheet.codec.bom); err != nil {
 		return writeFault(err)
 	}
-	if !w.config.Header {
-		return nil
+	return w.sheet.header()
+}
+
+// maybeModel makes sure that a file of this name can be written: it need not be
+// there, but is nothing else than a file, and none of the exports' own.
+func maybeModel(root *os.Root, model string) error {
+	if first, _, _ := strings.Cut(path.Clean(filepath.ToSlash(model)), "/"); first == hiddenFolder {
+		return outside(nil)
 	}
-	for i, name := range w.columns {
-		if w.cells[i] = w.guard(name); !w.codec.holds(name) || strings.ContainsRune(name, 0) {
-			return w.cannotHold(name)
-		}
+	if _, err := statIn(root, model); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
 	}
-	return w.put()
+	return nil
 }
 
 func writeFault(err error) *fault.Fault {
@@ -130,101 +110,26 @@ func writeFault(err error) *fault.Fault {
 // connection's decimal mark, times ISO 8601 in UTC, references their id, lists
 // their members separated by commas.
 func (w *Writer) Write(values record.Values) error {
-	for i, name := range w.columns {
-		cell, isText := w.cell(lookUp(values, name))
-		if !w.codec.holds(cell) || strings.IndexByte(cell, 0) >= 0 {
-			w.written.Refused++
-			return w.cannotHold(name)
-		}
-		if isText {
-			cell = w.guard(cell)
-		}
-		w.cells[i] = cell
+	err := w.sheet.record(values)
+	switch {
+	case fault.Is(err, fault.Invalid):
+		w.written.Refused++
+	case err == nil:
+		w.written.Records++
 	}
-	if err := w.put(); err != nil {
+	return err
+}
+
+// join adds records that a sheet of the same settings has written.
+func (w *Writer) join(lines io.Reader, records int64) error {
+	if err := w.sheet.flush(); err != nil {
 		return err
 	}
-	w.written.Records++
-	return nil
-}
-
-func (w *Writer) cannotHold(column string) *fault.Fault {
-	return fault.New(fault.Invalid, "csv.not_encodable", "the text has characters that %s does not", w.codec.name).WithField(column).
-		WithResolution("export as utf-8, or correct the text")
-}
-
-func (w *Writer) put() error {
-	if err := w.rows.Write(w.cells); err != nil {
+	if _, err := w.buffer.ReadFrom(lines); err != nil {
 		return writeFault(err)
 	}
+	w.written.Records += records
 	return nil
-}
-
-// lookUp finds a value by its name, else by its dot path.
-func lookUp(values record.Values, name string) any {
-	if v, ok := values[name]; ok {
-		return v
-	}
-	head, rest, ok := strings.Cut(name, ".")
-	if !ok {
-		return nil
-	}
-	inner, ok := values[head].(record.Values)
-	if !ok {
-		return nil
-	}
-	return lookUp(inner, rest)
-}
-
-// cell is a value as it is written, and whether it is free text.
-func (w *Writer) cell(v any) (text string, isText bool) {
-	switch v := v.(type) {
-	case nil:
-		return "", false
-	case string:
-		return v, true
-	case bool:
-		if v {
-			return "true", false
-		}
-		return "false", false
-	case decimal.Decimal:
-		if w.mark == ',' {
-			return strings.Replace(v.String(), ".", ",", 1), false
-		}
-		return v.String(), false
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano), false
-	case record.Date:
-		return string(v), true
-	case record.Values:
-		return w.cell(v["id"])
-	case []any:
-		members := make([]string, len(v))
-		for i, m := range v {
-			members[i], _ = w.cell(m)
-		}
-		return strings.Join(members, ","), true
-	}
-	return "", false
-}
-
-// guard takes the danger out of a text that a spreadsheet would run as a
-// formula, if the connection asks for it: by an apostrophe before it, as OWASP
-// advises ("CSV Injection"). What is a plain number has no danger.
-func (w *Writer) guard(text string) string {
-	if !w.config.Safe || text == "" {
-		return text
-	}
-	if _, _, number := numberShape(text); number {
-		return text
-	}
-	for _, begin := range []string{"=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"} {
-		if strings.HasPrefix(text, begin) {
-			return "'" + text
-		}
-	}
-	return text
 }
 
 // Commit makes the file appear under its name, durably.
@@ -232,8 +137,7 @@ func (w *Writer) Commit() (Written, error) {
 	if w.file == nil {
 		return Written{}, fault.New(fault.Conflict, "csv.export_closed", "the export is closed").WithResolution("begin the export again")
 	}
-	w.rows.Flush()
-	err := errors.Join(w.rows.Error(), w.encode.Close(), w.buffer.Flush(), w.file.Sync())
+	err := errors.Join(w.sheet.finish(), w.buffer.Flush(), w.file.Sync())
 	if info, statErr := w.file.Stat(); statErr == nil {
 		w.written.Bytes = info.Size()
 	}
@@ -245,12 +149,17 @@ func (w *Writer) Commit() (Written, error) {
 		return Written{}, writeFault(err)
 	}
 	w.temp = ""
-	// The name is durable when its folder is; some file systems cannot be told.
-	if dir, err := w.root.Open(path.Dir(filepath.ToSlash(w.model))); err == nil {
+	syncFolder(w.root, path.Dir(filepath.ToSlash(w.model)))
+	return w.written, nil
+}
+
+// syncFolder makes the names in a folder durable; some file systems cannot be
+// told to.
+func syncFolder(root *os.Root, folder string) {
+	if dir, err := root.Open(folder); err == nil {
 		_ = dir.Sync()
 		dir.Close()
 	}
-	return w.written, nil
 }
 
 // Close gives an export up that was not committed: its hidden file is removed.
@@ -273,4 +182,38 @@ func (w *Writer) Close() error {
 		return writeFault(err)
 	}
 	return nil
+}
+
+// abandonedAfter is when a hidden file that nobody writes to is one of a
+// process that died: a file under way is written to all the time.
+const abandonedAfter = 24 * time.Hour
+
+const partSuffix = ".part"
+
+func partPrefix(name string) string { return "." + name + "." }
+
+// removeAbandoned removes hidden files of dead exports of this model. It is a
+// courtesy: where it fails, the export goes on.
+func (c *Connector) removeAbandoned(root *os.Root, model string) {
+	dir, name := path.Split(filepath.ToSlash(model))
+	dir = path.Clean(dir)
+	entries, err := fs.ReadDir(root.FS(), dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		middle, ours := strings.CutPrefix(e.Name(), partPrefix(name))
+		middle, ended := strings.CutSuffix(middle, partSuffix)
+		if !ours || !ended || !isRandom(middle) || !e.Type().IsRegular() {
+			continue
+		}
+		if info, err := e.Info(); err == nil && c.now().Sub(info.ModTime()) > abandonedAfter {
+			_ = root.Remove(path.Join(dir, e.Name()))
+		}
+	}
+}
+
+// isRandom tells a text of rand.Text, so that nobody else's file is removed.
+func isRandom(s string) bool {
+	return len(s) == 26 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }

@@ -93,7 +93,7 @@ func TestAnExportAppearsWholeOrNotAtAll(t *testing.T) {
 	w, err := c.Create("out.csv", []string{"id"})
 	require.NoError(t, err)
 	require.NoError(t, w.Write(record.Values{"id": "1"}))
-	w.rows.Flush()
+	w.sheet.rows.Flush()
 	content := func() string {
 		raw, err := os.ReadFile(filepath.Join(c.config.Folder, "out.csv"))
 		require.NoError(t, err)
