@@ -20,6 +20,9 @@ type Connector interface {
 type Definition struct {
 	Kind  string // "odoo", "shopify"
 	Proto Connector
+	// Home is true of the kind that everything is kept in step with (Odoo):
+	// imports go there, exports come from there.
+	Home bool
 	// NewConfig gives a pointer to the kind's configuration struct, tagged
 	// `json`, `doc`, `default`, `required:"true"`, `secret:"true"`.
 	NewConfig func() any

@@ -79,6 +79,7 @@ func Run(ctx context.Context, d Deps) error {
 			if err := createSchedules(ctx, d); err != nil && ctx.Err() == nil {
 				d.Log.Warn().Err(err).Msg("schedules cannot be looked at")
 			}
+			p.scheduleJobs(ctx)
 		case <-tick.C:
 			if err := p.follow(ctx); err != nil && ctx.Err() == nil {
 				d.Log.Warn().Err(err).Msg("connections cannot be listed; going on with those known")
@@ -110,6 +111,7 @@ type process struct {
 	running map[string]sdk.Worker // by task queue
 	orders  *activities.Orders
 	keeper  *activities.Maintenance
+	jobs    syncSchedules
 }
 
 func (p *process) options() sdk.Options {
@@ -126,7 +128,20 @@ func (p *process) options() sdk.Options {
 	}
 }
 
-func (p *process) schedule(ctx context.Context) error { return ensureSchedules(ctx, p.Deps) }
+func (p *process) schedule(ctx context.Context) error {
+	if err := ensureSchedules(ctx, p.Deps); err != nil {
+		return err
+	}
+	p.scheduleJobs(ctx)
+	return nil
+}
+
+// scheduleJobs is done again each minute: one bad job is no reason not to work.
+func (p *process) scheduleJobs(ctx context.Context) {
+	if err := p.jobs.follow(ctx, p.Deps); err != nil && ctx.Err() == nil {
+		p.Log.Warn().Err(err).Msg("not every job has its schedule yet; trying again in a minute")
+	}
+}
 
 func (p *process) startMain(context.Context) error {
 	opt := p.options()

@@ -76,6 +76,7 @@ var (
 var Definition = connectors.Definition{
 	Kind:      Kind,
 	Proto:     (*Connector)(nil),
+	Home:      true,
 	NewConfig: func() any { return newConfig() },
 	Open: func(s connectors.Settings) (connectors.Connector, error) {
 		c, err := Open(s)
