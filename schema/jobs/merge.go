@@ -57,14 +57,14 @@ func Merge(
 		b, s, t := base[field], source[field], target[field]
 		side := winner
 		switch {
-		case equal(s, t):
+		case record.Equal(s, t):
 			m.Base[field] = s
 			continue
 		case owners[field] != "":
 			side = owners[field]
-		case equal(t, b):
+		case record.Equal(t, b):
 			side = SourceSide
-		case equal(s, b):
+		case record.Equal(s, b):
 			side = TargetSide
 		}
 		switch side {

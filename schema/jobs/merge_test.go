@@ -101,7 +101,7 @@ func TestOneWayKeepsTheTargetsOwnChanges(t *testing.T) {
 		maps.Copy(target, m.ToTarget)
 		base = m.Base
 		require.Equal(t, "mine", target["name"])
-		require.True(t, equal(target["price"], dec("2")))
+		require.True(t, record.Equal(target["price"], dec("2")))
 	}
 	source["name"] = "B"
 	m := Merge(base, source, target, fields, SourceWins, nil, time.Time{}, time.Time{}).OneWay(base)
@@ -142,8 +142,8 @@ func TestEqual(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.want, equal(tt.a, tt.b))
-			assert.Equal(t, tt.want, equal(tt.b, tt.a), "either way")
+			assert.Equal(t, tt.want, record.Equal(tt.a, tt.b))
+			assert.Equal(t, tt.want, record.Equal(tt.b, tt.a), "either way")
 		})
 	}
 }
@@ -227,7 +227,7 @@ func TestMergeSettles(t *testing.T) {
 		maps.Copy(after.source, m.ToSource)
 		maps.Copy(after.target, m.ToTarget)
 		for _, field := range mergeFields {
-			require.NotEqual(t, open[field], equal(after.source[field], after.target[field]), "%s is agreed or in conflict", field)
+			require.NotEqual(t, open[field], record.Equal(after.source[field], after.target[field]), "%s is agreed or in conflict", field)
 			_, out := m.ToTarget[field]
 			_, back := m.ToSource[field]
 			require.False(t, out && back, "%s goes both ways", field)
@@ -250,9 +250,9 @@ func TestMergeWritesOnlyChanges(t *testing.T) {
 		require.NotContains(t, m.ToTarget, "other")
 		require.NotContains(t, m.ToSource, "other")
 		for field, value := range m.ToTarget {
-			require.False(t, equal(value, c.target[field]), "%s has it already", field)
-			require.True(t, equal(value, c.source[field]))
-			require.True(t, c.owners[field] == SourceSide || !equal(value, c.base[field]), "%s was not changed by the source", field)
+			require.False(t, record.Equal(value, c.target[field]), "%s has it already", field)
+			require.True(t, record.Equal(value, c.source[field]))
+			require.True(t, c.owners[field] == SourceSide || !record.Equal(value, c.base[field]), "%s was not changed by the source", field)
 		}
 	})
 }

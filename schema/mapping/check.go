@@ -29,6 +29,11 @@ func (c *Compiled) For(source, target []record.FieldInfo) (*Compiled, error) {
 			w.that(false, s.at+".target", fmt.Sprintf("%q is no field of %s", s.target, c.target), "name one of its fields"+likely(target, s.target))
 			continue
 		}
+		isReference := s.info.Type == record.TypeReference || s.info.Type == record.TypeMany
+		w.that(s.lookup == "" && s.refers == "" || isReference, s.at, fmt.Sprintf("has lookup or refers, but %q is no reference", s.target), "remove them")
+		if s.lookup != "" && isReference {
+			gives = "" // what it finds by may be any text
+		}
 		w.targetOf(s, gives)
 	}
 	for _, field := range target {

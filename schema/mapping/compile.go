@@ -33,6 +33,8 @@ type step struct {
 	fallback  string
 	key       bool
 	sequence  int
+	lookup    string            // of a reference: field of the related model
+	refers    string            // of a reference without lookup: kind of bound record
 	info      *record.FieldInfo // of the target; nil before For
 }
 
@@ -58,6 +60,9 @@ func Compile(m Mapping, direction Direction) (*Compiled, error) {
 		if direction == Export && f.Direction == Both {
 			w.turnable(s.at, f)
 			s.source, s.target = f.Target, f.Source
+			if f.Lookup != "" { // the way back reads what the way there looks up
+				s.source, s.lookup = f.Target+"."+f.Lookup, ""
+			}
 		}
 		c.steps = append(c.steps, s)
 	}
@@ -74,7 +79,9 @@ func newStep(w *wrongs, i int, f Field) (step, bool) {
 	s := step{
 		at: fmt.Sprintf("fields[%d]", i), source: f.Source, target: f.Target, transform: f.Transform,
 		required: f.Required, fallback: f.Default, key: f.Key, sequence: f.Sequence,
+		lookup: f.Lookup, refers: f.Refers,
 	}
+	w.that(f.Lookup == "" || f.Refers == "", s.at, "has both lookup and refers", "keep one: lookup finds by a field, refers by what is bound")
 	w.that(f.Target != "", s.at+".target", "is missing", "name the field that is written")
 	w.that(!strings.Contains(f.Target, "."), s.at+".target", "leads into another record",
 		"name a field of the target itself; related records have mappings of their own")
@@ -132,6 +139,42 @@ func (c *Compiled) TargetFields() []string {
 		names[i] = s.target
 	}
 	return names
+}
+
+// Reference is a field of the target that points to another record there.
+type Reference struct {
+	Field  string // of the target
+	Model  string // related model
+	Lookup string // field of Model; "" of a bound record
+	Refers string // kind of bound record; "" is the job's own
+	Many   bool
+}
+
+// References are the fields that point to other records, known after For. Apply
+// gives ids of the source's records for them, or what Lookup finds by; whoever
+// writes the row puts in the ids of the target's.
+func (c *Compiled) References() []Reference {
+	var all []Reference
+	for _, s := range c.steps {
+		if s.info != nil && (s.info.Type == record.TypeReference || s.info.Type == record.TypeMany) {
+			all = append(all, Reference{s.target, s.info.Relation, s.lookup, s.refers, s.info.Type == record.TypeMany})
+		}
+	}
+	return all
+}
+
+// Reads gives the dot paths that a field of the target is made from.
+func (c *Compiled) Reads(target string) []string {
+	for _, s := range c.steps {
+		switch {
+		case s.target != target:
+		case s.expr != nil:
+			return s.expr.paths
+		default:
+			return []string{s.source}
+		}
+	}
+	return nil
 }
 
 // KeyFields are the target fields that existing records are matched by.

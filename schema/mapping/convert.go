@@ -181,6 +181,12 @@ func toReference(value any) (any, *problem) {
 }
 
 func toMany(value any) (any, *problem) {
+	if text, isText := value.(string); isText { // one to look up
+		if strings.TrimSpace(text) == "" {
+			return []any{}, nil
+		}
+		return []any{text}, nil
+	}
 	list, isList := value.([]any)
 	if !isList {
 		return nil, mismatch(value, "a list of records")

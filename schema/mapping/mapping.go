@@ -60,6 +60,14 @@ type Field struct {
 	// floats. It is not transformed.
 	Default string `yaml:"default,omitempty" json:"default,omitempty"`
 	Key     bool   `yaml:"key,omitempty" json:"key,omitempty"` // existing records are matched by it
+	// Lookup finds the record that a reference is to point to by this field of
+	// the related model: source gives "AT", lookup is "code". Without it, source
+	// gives a record of its own system, and the reference points to the record
+	// that it is bound to.
+	Lookup string `yaml:"lookup,omitempty" json:"lookup,omitempty"`
+	// Refers is the kind of bound record that a reference without Lookup points
+	// to: product, customer. Empty is the kind of the job itself.
+	Refers string `yaml:"refers,omitempty" json:"refers,omitempty"`
 	// Sequence orders the fields, then their position does. 0 stands for 10.
 	Sequence int `yaml:"sequence,omitempty" json:"sequence,omitempty"`
 	// Direction is Both unless it is set.

@@ -1,4 +1,4 @@
-package jobs
+package record
 
 import (
 	"reflect"
@@ -6,14 +6,12 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
-
-	"towpath/schema/record"
 )
 
-// equal compares two values of a record by what they say: 1.50 is 1.5, an
+// Equal compares two values of a record by what they say: 1.50 is 1.5, an
 // instant is the same in every zone, and a nil field is one that is absent.
 // Values of unlike types differ.
-func equal(a, b any) bool {
+func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case decimal.Decimal:
 		b, ok := b.(decimal.Decimal)
@@ -21,20 +19,20 @@ func equal(a, b any) bool {
 	case time.Time:
 		b, ok := b.(time.Time)
 		return ok && a.Equal(b)
-	case record.Values:
-		b, ok := b.(record.Values)
+	case Values:
+		b, ok := b.(Values)
 		return ok && equalFields(a, b)
 	case []any:
 		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equal)
+		return ok && slices.EqualFunc(a, b, Equal)
 	default:
 		return reflect.DeepEqual(a, b)
 	}
 }
 
-func equalFields(a, b record.Values) bool {
+func equalFields(a, b Values) bool {
 	for field, value := range a {
-		if !equal(value, b[field]) {
+		if !Equal(value, b[field]) {
 			return false
 		}
 	}
