@@ -202,9 +202,9 @@ func TestMergeIsSymmetric(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyMerge.Draw(t, "case")
 		m, n := c.merge(), c.exchanged().merge()
-		require.True(t, equalFields(m.ToTarget, n.ToSource), "%v %v", m.ToTarget, n.ToSource)
-		require.True(t, equalFields(m.ToSource, n.ToTarget), "%v %v", m.ToSource, n.ToTarget)
-		require.True(t, equalFields(m.Base, n.Base), "%v %v", m.Base, n.Base)
+		require.True(t, record.Equal(m.ToTarget, n.ToSource), "%v %v", m.ToTarget, n.ToSource)
+		require.True(t, record.Equal(m.ToSource, n.ToTarget), "%v %v", m.ToSource, n.ToTarget)
+		require.True(t, record.Equal(m.Base, n.Base), "%v %v", m.Base, n.Base)
 		require.Len(t, n.Conflicts, len(m.Conflicts))
 		for i, conflict := range m.Conflicts {
 			require.Equal(t, conflict, Conflict{n.Conflicts[i].Field, n.Conflicts[i].Base, n.Conflicts[i].Target, n.Conflicts[i].Source})
