@@ -4,6 +4,7 @@ package catalog
 
 import (
 	"towpath/connectors"
+	"towpath/connectors/csv"
 	"towpath/connectors/odoo"
 	"towpath/connectors/shopify"
 )
@@ -11,6 +12,7 @@ import (
 // All gives every kind.
 func All() []connectors.Definition {
 	return []connectors.Definition{
+		csv.Definition,
 		odoo.Definition,
 		shopify.Definition,
 	}

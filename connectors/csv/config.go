@@ -125,6 +125,16 @@ func (c *Config) wrongColumns() (wrong []string) {
 	return wrong
 }
 
+// text tells settings from others.
+func (c Config) text() (string, error) {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "csv.config", "the connection's settings are not readable").
+			WithResolution("correct the connection's settings").WithCause(err)
+	}
+	return string(raw), nil
+}
+
 func (c *Config) patterns() []string { return strings.Fields(c.Files) }
 
 // matches reports whether a file is one of the connection's.

@@ -64,4 +64,15 @@
 // What is in a file was changed before the file was written, so the clock of a
 // model is its file's time (ModelNow): a watermark by the time of reading would
 // lose what changes between an export and its reading.
+//
+// # Exports of runs
+//
+// A file is written from its beginning to its end, but the pages of a run come
+// in any order, from several workers, and some twice. Each page rests in a file
+// of its own below ".towpath" (with its count, a checksum, and a stamp of the
+// settings it was written under), synced before the run's ledger counts it.
+// Ending the run joins the pages beside the model and renames the result. What
+// it came to is noted in the run's folder, so that ending it again changes
+// nothing, also when a later run has written the file meanwhile; only a process
+// that dies between renaming and noting writes the same content twice.
 package csv

@@ -3,7 +3,6 @@ package csv
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -119,9 +118,9 @@ func (c *Connector) identityOf(f *file) (string, error) {
 	if err != nil {
 		return "", fileFault(err)
 	}
-	settings, err := json.Marshal(c.config)
+	settings, err := c.config.text()
 	if err != nil {
-		return "", fault.New(fault.Invalid, "csv.config", "the connection's settings are not readable").WithCause(err)
+		return "", err
 	}
 	f.size, f.written = info.Size(), info.ModTime()
 	sum := sha256.New()

@@ -56,16 +56,16 @@ type runFolder struct {
 
 // runFolder finds what a run has written. Shut its root.
 func (c *Connector) runFolder(run, model string, columns []string) (runFolder, error) {
-	settings, err := json.Marshal([]any{c.config, columns})
+	settings, err := c.config.text()
 	if err != nil {
-		return runFolder{}, fault.New(fault.Invalid, "csv.config", "the connection's settings are not readable").WithCause(err)
+		return runFolder{}, err
 	}
 	root, err := c.root()
 	if err != nil {
 		return runFolder{}, err
 	}
 	return runFolder{
-		root: root, stamp: digest(string(settings)), step: c.step,
+		root: root, stamp: digest(settings + strings.Join(columns, "\x00")), step: c.step,
 		// Ids of runs may hold anything, a folder's name may not.
 		folder: path.Join(hiddenFolder, digest(run+"\x00"+model)),
 	}, nil
