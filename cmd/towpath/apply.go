@@ -17,15 +17,18 @@ import (
 	"towpath/connectors"
 	"towpath/connectors/catalog"
 	"towpath/schema/fault"
+	"towpath/schema/mapping"
 	"towpath/schema/orders"
 	"towpath/schema/record"
 	"towpath/schema/store"
 )
 
-// file is towpath.yaml: connections and the flows between them.
+// file is towpath.yaml: connections, and what flows between them.
 type file struct {
-	Connections []fileConnection `yaml:"connections"`
-	Orders      []fileFlow       `yaml:"orders"`
+	Connections []fileConnection  `yaml:"connections"`
+	Orders      []fileFlow        `yaml:"orders"`
+	Mappings    []mapping.Mapping `yaml:"mappings"`
+	Jobs        []fileJob         `yaml:"jobs"`
 }
 
 type fileConnection struct {
@@ -44,38 +47,73 @@ type fileFlow struct {
 
 func newApply() *cobra.Command {
 	var path string
-	var check bool
+	var check, offline bool
 	cmd := &cobra.Command{
 		Use:   "apply -f towpath.yaml",
-		Short: "Create or change connections and flows from a file",
-		Long: `Create or change connections and flows. ${NAME} in a value is replaced by the
-environment variable NAME, so that secrets stay out of the file. Applying the
-same file twice changes nothing. Objects parked under changed rules are tried
-again. Nothing is ever deleted by apply; set active: false instead.`,
-		Args: cobra.NoArgs,
+		Short: "Create or change connections, flows, mappings and sync jobs from a file",
+		Long: `Create or change connections, flows of orders, mappings and sync jobs. ${NAME} in
+a connection's value is replaced by the environment variable NAME, so that
+secrets stay out of the file. Applying the same file twice changes nothing.
+Objects parked under changed rules are tried again. Nothing is ever deleted by
+apply; set active: false instead.
+
+The whole file is checked before anything is changed, each mapping of an active
+job also against the fields that both systems say they have. A system that does
+not answer is told, and the file is applied all the same.`,
+		Example: "  towpath apply -f towpath.yaml --check\n  towpath apply -f towpath.yaml",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			raw, err := readInput(cmd.InOrStdin(), path)
 			if err != nil {
 				return err
 			}
-			f, err := parseFile(raw, os.LookupEnv)
-			if err != nil || check {
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), "the file is good; nothing was changed")
+			if check {
+				if _, err := parseFile(raw, os.LookupEnv); err != nil {
+					return err
 				}
-				return err
+				fmt.Fprintln(cmd.OutOrStdout(), "the file is good; nothing was changed")
+				return nil
 			}
-			p, err := open(cmd.Context(), "apply")
-			if err != nil {
-				return err
-			}
-			defer p.close()
-			return p.apply(cmd.Context(), f, cmd.OutOrStdout())
+			return applyFile(cmd.Context(), raw, offline, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVarP(&path, "file", "f", "towpath.yaml", "the file; - reads standard input")
-	cmd.Flags().BoolVar(&check, "check", false, "only say whether the file is good")
+	cmd.Flags().BoolVar(&check, "check", false, "only say whether the file is good; looks at nothing but the file")
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not compare mappings with the fields of the systems")
 	return cmd
+}
+
+// applyFile checks the file with all that is known, and only then changes
+// anything.
+func applyFile(ctx context.Context, raw []byte, offline bool, out io.Writer) error {
+	f, wrong, err := readFile(raw, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	p, err := open(ctx, "apply")
+	if err != nil {
+		if bad := refusal(append(wrong, f.checkJobs(nil)...)); bad != nil {
+			return bad // told without PostgreSQL, too
+		}
+		return err
+	}
+	defer p.close()
+	known, err := p.knownBeside(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := refusal(append(wrong, f.checkJobs(known)...)); err != nil {
+		return err
+	}
+	if offline && len(f.Jobs)+len(f.Mappings) > 0 {
+		fmt.Fprintln(out, "warning: mappings were not compared with the fields of the systems (--offline)")
+	}
+	if !offline {
+		if err := p.checkFit(ctx, f, known, out); err != nil {
+			return err
+		}
+	}
+	return p.apply(ctx, f, out)
 }
 
 func readInput(stdin io.Reader, path string) ([]byte, error) {
@@ -90,15 +128,22 @@ func readInput(stdin io.Reader, path string) ([]byte, error) {
 	return raw, nil
 }
 
-// parseFile reads and checks the whole file before anything is changed, and
-// reports everything that is wrong with it.
+// parseFile reads the file and reports everything that is wrong with it, as far
+// as the file alone tells.
 func parseFile(raw []byte, lookup func(string) (string, bool)) (file, error) {
-	var f file
+	f, wrong, err := readFile(raw, lookup)
+	if err != nil {
+		return f, err
+	}
+	return f, refusal(append(wrong, f.checkJobs(nil)...))
+}
+
+// readFile reads the file and checks connections and orders.
+func readFile(raw []byte, lookup func(string) (string, bool)) (f file, wrong []string, err error) {
 	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return f, fault.New(fault.Invalid, "apply.yaml", "the file is not good:\n%s", yaml.FormatError(err, false, true)).
+		return f, nil, fault.New(fault.Invalid, "apply.yaml", "the file is not good:\n%s", yaml.FormatError(err, false, true)).
 			WithResolution("correct the line shown; docs/connect.md describes the file")
 	}
-	var wrong []string
 	for i := range f.Connections {
 		wrong = append(wrong, f.Connections[i].check(fmt.Sprintf("connections[%d]", i), lookup)...)
 	}
@@ -111,14 +156,18 @@ func parseFile(raw []byte, lookup func(string) (string, bool)) (file, error) {
 			wrong = append(wrong, fmt.Sprintf("%s.rules.%s: %s; %s", where, w.Field, w.Message, w.Resolution))
 		}
 	}
-	if len(f.Connections)+len(f.Orders) == 0 {
-		wrong = append(wrong, "it holds neither connections nor orders")
+	if len(f.Connections)+len(f.Orders)+len(f.Mappings)+len(f.Jobs) == 0 {
+		wrong = append(wrong, "it holds no connections, orders, mappings or jobs")
 	}
-	if len(wrong) > 0 {
-		return f, fault.New(fault.Invalid, "apply.invalid", "the file is not good:\n  %s", strings.Join(wrong, "\n  ")).
-			WithResolution("correct these; nothing was changed")
+	return f, wrong, nil
+}
+
+func refusal(wrong []string) error {
+	if len(wrong) == 0 {
+		return nil
 	}
-	return f, nil
+	return fault.New(fault.Invalid, "apply.invalid", "the file is not good:\n  %s", strings.Join(wrong, "\n  ")).
+		WithResolution("correct these; nothing was changed")
 }
 
 var slug = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
@@ -222,7 +271,7 @@ func (p *process) apply(ctx context.Context, f file, out io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return p.applyJobs(ctx, f, out)
 }
 
 func (p *process) applyFlow(ctx context.Context, o fileFlow, out io.Writer) error {
