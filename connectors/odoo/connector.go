@@ -51,7 +51,7 @@ type Connector struct {
 	cancels      *batch.Op[action, record.OrderState]
 
 	pages   *batch.Op[recordAsk, connectors.RecordPage]
-	idPages *batch.Op[recordAsk, []string]
+	idPages *batch.Op[recordAsk, idPage]
 	splits  *batch.Op[recordAsk, []string]
 	counts  *batch.Op[recordAsk, int64]
 	finds   *batch.Op[recordFind, map[string][]string]

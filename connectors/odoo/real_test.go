@@ -39,7 +39,22 @@ func TestRealOdoo(t *testing.T) {
 }
 
 func realBench(t *testing.T, config map[string]any) *bench {
-	return &bench{settings: settings(t, config), post: postInvoice, deliver: deliverByHand}
+	b := &bench{settings: settings(t, config), post: postInvoice, deliver: deliverByHand}
+	// The bot may count stock, but makes no locations.
+	admin, err := rpc.New(rpc.Config{URL: config["url"].(string), Database: config["database"].(string), Login: "admin", Password: "admin", Transport: rpc.JSONRPC, Private: true})
+	require.NoError(t, err)
+	b.shelf = func(t *testing.T, name string, below int64) int64 {
+		made, err := admin.Create(t.Context(), "stock.location", map[string]any{"name": name, "location_id": below, "usage": "internal"})
+		require.NoError(t, err)
+		return made[0]
+	}
+	b.stock = func(t *testing.T, product, location int64, quantity string) {
+		ctx := rpc.WithContext(t.Context(), rpc.Context{"inventory_mode": true})
+		quants, err := admin.Create(ctx, "stock.quant", map[string]any{"product_id": product, "location_id": location, "inventory_quantity": json.Number(quantity)})
+		require.NoError(t, err)
+		require.NoError(t, admin.Call(ctx, "stock.quant", "action_apply_inventory", quants, nil, nil, nil))
+	}
+	return b
 }
 
 func postInvoice(t *testing.T, c *Connector, order int64) {

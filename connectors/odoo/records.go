@@ -35,6 +35,9 @@ func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.Fi
 	if _, err := c.known.get(ctx, false); err != nil { // the company, whose defaults are asked for
 		return nil, err
 	}
+	if model == StockLevel {
+		return stockFieldInfos(), c.needStock(ctx)
+	}
 	ctx = c.scope(ctx)
 	fields, err := c.rpc.FieldsGet(ctx, model)
 	if err != nil {
@@ -149,10 +152,16 @@ func archivedToo(ctx context.Context, q connectors.RecordQuery) context.Context 
 // recordAsk is what somebody wants of the records that a query selects.
 type recordAsk struct {
 	query connectors.RecordQuery
-	after int64
+	after string
 	limit int
-	ids   []int64 // these, instead of a page of the query
+	ids   []string // these, instead of a page of the query
 	lanes int
+}
+
+// idPage is a page of ids only.
+type idPage struct {
+	ids  []string
+	next string // "" ends the reading
 }
 
 // addRecords makes the operations that read records in bulk: each is a call of
@@ -191,6 +200,9 @@ func (c *Connector) CountRecords(ctx context.Context, q connectors.RecordQuery) 
 }
 
 func (c *Connector) countRecords(ctx context.Context, a recordAsk) (int64, error) {
+	if a.query.Model == StockLevel {
+		return c.countLevels(ctx, a)
+	}
 	d, err := domain(a.query)
 	if err != nil {
 		return 0, err
@@ -206,28 +218,36 @@ func (c *Connector) SplitRecords(ctx context.Context, q connectors.RecordQuery, 
 	return ask(ctx, c, c.splits, recordAsk{query: q, lanes: lanes})
 }
 
-func (c *Connector) splitRecords(ctx context.Context, a recordAsk) (bounds []string, err error) {
+func (c *Connector) splitRecords(ctx context.Context, a recordAsk) ([]string, error) {
+	if a.query.Model == StockLevel {
+		return c.splitLevels(ctx, a)
+	}
 	d, err := domain(a.query)
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.rpc.SearchCount(ctx, a.query.Model, d)
+	bounds, err := c.splitIDs(ctx, a.query.Model, d, a.lanes)
+	return texts(bounds), err
+}
+
+func (c *Connector) splitIDs(ctx context.Context, model string, d []any, lanes int) (bounds []int64, err error) {
+	n, err := c.rpc.SearchCount(ctx, model, d)
 	if err != nil {
 		return nil, err
 	}
 	var last int64
-	for lane := 1; lane < a.lanes; lane++ {
-		offset := int(n)*lane/a.lanes - 1
+	for lane := 1; lane < lanes; lane++ {
+		offset := int(n)*lane/lanes - 1
 		if offset < 0 {
 			continue
 		}
-		ids, err := c.rpc.Search(ctx, a.query.Model, d, rpc.Query{Order: "id", Offset: offset, Limit: 1})
+		ids, err := c.rpc.Search(ctx, model, d, rpc.Query{Order: "id", Offset: offset, Limit: 1})
 		if err != nil {
 			return nil, err
 		}
 		if len(ids) == 1 && ids[0] > last { // not where records were deleted in between
 			last = ids[0]
-			bounds = append(bounds, id(last))
+			bounds = append(bounds, last)
 		}
 	}
 	return bounds, nil
@@ -236,40 +256,41 @@ func (c *Connector) splitRecords(ctx context.Context, a recordAsk) (bounds []str
 // ReadRecords gives a page in the order of ids, which never change: a record
 // that changes while others are read is neither skipped nor read twice.
 func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, after string, limit int) (connectors.RecordPage, error) {
-	n, err := cursor("after", after)
-	if err != nil {
-		return connectors.RecordPage{}, err
-	}
-	return ask(ctx, c, c.pages, recordAsk{query: q, after: n, limit: min(max(limit, 1), maxPage)})
+	return ask(ctx, c, c.pages, recordAsk{query: q, after: after, limit: min(max(limit, 1), maxPage)})
 }
 
 // ReadIDs gives a page of ids only, in the order of ReadRecords.
 func (c *Connector) ReadIDs(ctx context.Context, q connectors.RecordQuery, after string, limit int) (ids []string, next string, err error) {
-	n, err := cursor("after", after)
-	if err != nil {
-		return nil, "", err
-	}
-	limit = min(max(limit, 1), connectors.MaxIDs)
-	if ids, err = ask(ctx, c, c.idPages, recordAsk{query: q, after: n, limit: limit}); err != nil {
-		return nil, "", err
-	}
-	if len(ids) == limit {
-		next = ids[limit-1]
-	}
-	return ids, next, nil
+	page, err := ask(ctx, c, c.idPages, recordAsk{query: q, after: after, limit: min(max(limit, 1), connectors.MaxIDs)})
+	return page.ids, page.next, err
 }
 
-func (c *Connector) readIDs(ctx context.Context, a recordAsk) ([]string, error) {
+func (c *Connector) readIDs(ctx context.Context, a recordAsk) (page idPage, err error) {
+	if a.query.Model == StockLevel {
+		return c.levelIDs(ctx, a)
+	}
 	d, err := domain(a.query)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
-	found, err := c.rpc.Search(ctx, a.query.Model, append(d, is("id", ">", a.after)), rpc.Query{Order: "id", Limit: a.limit})
-	all := make([]string, len(found))
-	for i, n := range found {
+	after, err := cursor("after", a.after)
+	if err != nil {
+		return page, err
+	}
+	found, err := c.rpc.Search(ctx, a.query.Model, append(d, is("id", ">", after)), rpc.Query{Order: "id", Limit: a.limit})
+	page.ids = texts(found)
+	if len(found) == a.limit {
+		page.next = page.ids[a.limit-1]
+	}
+	return page, err
+}
+
+func texts(ids []int64) []string {
+	all := make([]string, len(ids))
+	for i, n := range ids {
 		all[i] = id(n)
 	}
-	return all, err
+	return all
 }
 
 // RecordsByID reads records as they are, archived ones included; those that
@@ -278,27 +299,38 @@ func (c *Connector) RecordsByID(ctx context.Context, model string, ids, fields [
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	wanted := recordAsk{query: connectors.RecordQuery{Model: model, Fields: fields, Archived: true}, limit: len(ids)}
-	for _, one := range ids {
-		n, err := dbID("id", one)
-		if err != nil {
-			return nil, err
-		}
-		wanted.ids = append(wanted.ids, n)
-	}
+	wanted := recordAsk{query: connectors.RecordQuery{Model: model, Fields: fields, Archived: true}, limit: len(ids), ids: ids}
 	page, err := ask(ctx, c, c.pages, wanted)
 	return page.Records, err
 }
 
 func (c *Connector) readPage(ctx context.Context, a recordAsk) (page connectors.RecordPage, err error) {
+	switch {
+	case a.query.Model == StockLevel && a.ids != nil:
+		return c.levelsByID(ctx, a)
+	case a.query.Model == StockLevel:
+		return c.readLevels(ctx, a)
+	}
 	d, err := domain(a.query)
 	if err != nil {
 		return page, err
 	}
-	if a.ids != nil {
-		d = append(d, is("id", "in", a.ids))
+	after, err := cursor("after", a.after)
+	if err != nil {
+		return page, err
+	}
+	if a.ids == nil {
+		d = append(d, is("id", ">", after))
 	} else {
-		d = append(d, is("id", ">", a.after))
+		var wanted []int64
+		for _, one := range a.ids {
+			n, err := dbID("id", one)
+			if err != nil {
+				return page, err
+			}
+			wanted = append(wanted, n)
+		}
+		d = append(d, is("id", "in", wanted))
 	}
 	paths := a.query.Fields
 	if len(paths) == 0 {

@@ -12,6 +12,7 @@ import (
 
 	"towpath/connectors/batch"
 	"towpath/connectors/odoo/rpc"
+	"towpath/schema/fault"
 	"towpath/schema/record"
 )
 
@@ -22,6 +23,10 @@ import (
 func (c *Connector) WriteRecord(ctx context.Context, row record.Row) (string, error) {
 	if _, err := c.known.get(ctx, false); err != nil {
 		return "", err
+	}
+	if row.Model == StockLevel {
+		return "", fault.New(fault.Unsupported, "odoo.read_only_model", "stock levels of Odoo are only read").
+			WithResolution("change stock in Odoo by its own documents: receipts, deliveries, inventory adjustments")
 	}
 	known, err := c.rpc.FieldsGet(ctx, row.Model)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"towpath/connectors"
 	"towpath/connectors/odoo/simulator"
 	"towpath/schema/fault"
 	"towpath/schema/record"
@@ -21,9 +22,20 @@ func TestSimulatedOdoo(t *testing.T) {
 		"url": server.URL(), "database": server.Database(), "login": "towpath", "password": "towpath", "calls": 2,
 	}
 	run := func(t *testing.T) {
-		Suite(t, &bench{settings: settings(t, config), deliver: func(t *testing.T, _ *Connector, line int64) {
-			require.NoError(t, server.SetDelivered(line, decimal.NewFromInt(1)))
-		}})
+		Suite(t, &bench{
+			settings: settings(t, config),
+			deliver: func(t *testing.T, _ *Connector, line int64) {
+				require.NoError(t, server.SetDelivered(line, decimal.NewFromInt(1)))
+			},
+			shelf: func(t *testing.T, name string, below int64) int64 {
+				made, err := server.AddLocation(name, below)
+				require.NoError(t, err)
+				return made
+			},
+			stock: func(t *testing.T, product, location int64, quantity string) {
+				require.NoError(t, server.SetStock(product, location, dec(quantity), decimal.Zero))
+			},
+		})
 	}
 	t.Run("JSON-RPC", run)
 	config["api_key"] = simulator.BotKey
@@ -64,4 +76,21 @@ func TestSimulatedOdoo14(t *testing.T) {
 	}
 	report := c.Check(t.Context())
 	require.True(t, report.OK(), "%+v", report.Probes)
+}
+
+func TestNoStock(t *testing.T) {
+	server, err := simulator.Start(simulator.Options{WithoutStock: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	b := &bench{settings: settings(t, map[string]any{
+		"url": server.URL(), "database": server.Database(), "login": "towpath", "password": "towpath",
+	})}
+	c := b.open(t, nil)
+	_, err = c.RecordFields(t.Context(), StockLevel)
+	wantCode(t, err, fault.Unsupported, "odoo.no_stock")
+	_, err = c.ReadRecords(t.Context(), connectors.RecordQuery{Model: StockLevel}, "", 10)
+	wantCode(t, err, fault.Unsupported, "odoo.no_stock")
+	require.NotEmpty(t, fault.Of(err).Resolution)
+	_, err = c.RecordsByID(t.Context(), StockLevel, []string{"1@2"}, nil)
+	wantCode(t, err, fault.Unsupported, "odoo.no_stock")
 }

@@ -27,8 +27,12 @@ type bench struct {
 	post func(t *testing.T, c *Connector, order int64)
 	// deliver says that one of a line was delivered.
 	deliver func(t *testing.T, c *Connector, line int64)
-	run     string // part of every external id, so that one database serves many runs
-	serial  atomic.Int64
+	// shelf makes a location below the warehouse's stock; stock says how much of a
+	// product is at a location.
+	shelf  func(t *testing.T, name string, below int64) int64
+	stock  func(t *testing.T, product, location int64, quantity string)
+	run    string // part of every external id, so that one database serves many runs
+	serial atomic.Int64
 }
 
 // open gives a connector of its own: another process, as far as Odoo can tell.
@@ -81,6 +85,7 @@ func Suite(t *testing.T, b *bench) {
 		"records refused":               testRecordsRefused,
 		"records in lanes":              testRecordLanes,
 		"records: required fields":      testRequiredFields,
+		"records: stock levels":         testStockLevels,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}

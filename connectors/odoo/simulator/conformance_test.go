@@ -127,7 +127,7 @@ var owners = map[string]string{
 }
 
 // volatile fields differ from run to run.
-var volatile = []string{"write_date", "create_date"}
+var volatile = []string{"write_date", "create_date", "__domain"}
 
 var (
 	orderName   = regexp.MustCompile(`\bS\d{5}\b`)

@@ -235,8 +235,12 @@ func (t *tx) relationCondition(f *field, op string, value any) predicate {
 }
 
 func (t *tx) isBelow(modelName string, id int64, roots []int64) bool {
-	for m := t.model(modelName); id != 0 && m.rows[id] != nil && m.fields["parent_id"] != nil; {
-		if id, _ = m.rows[id].values["parent_id"].(int64); slices.Contains(roots, id) {
+	parent := "parent_id"
+	if modelName == "stock.location" {
+		parent = "location_id"
+	}
+	for m := t.model(modelName); id != 0 && m.rows[id] != nil && m.fields[parent] != nil; {
+		if id, _ = m.rows[id].values[parent].(int64); slices.Contains(roots, id) {
 			return true
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/shopspring/decimal"
 )
 
 // fill puts the template database's records in, with their ids: those read
@@ -83,7 +85,7 @@ func taxMap(v any) map[string][]int64 {
 }
 
 // products are four services and 200 goods at 50.00, the first hundred not
-// stocked.
+// stocked, of the others 10,000 each.
 func (t *tx) products() {
 	m := t.model("product.product")
 	for _, s := range [][2]string{{"DISCOUNT", "Discount"}, {"SHIPPING", "Shipping"}, {"TIP", "Tip"}, {"ROUNDING", "Rounding"}} {
@@ -97,7 +99,10 @@ func (t *tx) products() {
 		case n > 100:
 			values["type"] = "product"
 		}
-		t.create(m, values)
+		made := t.create(m, values)
+		if n > 100 {
+			t.setStock(made.id, 5, dec(10000), decimal.Zero)
+		}
 	}
 }
 

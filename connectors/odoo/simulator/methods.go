@@ -65,6 +65,7 @@ func init() {
 		"search":              {[]string{"domain", "offset", "limit", "order"}, 1, true, callSearch},
 		"search_count":        {[]string{"domain", "limit"}, 1, true, callSearchCount},
 		"search_read":         {[]string{"domain", "fields", "offset", "limit", "order", "load"}, 0, true, callSearchRead},
+		"read_group":          {[]string{"domain", "fields", "groupby", "offset", "limit", "orderby", "lazy"}, 3, true, callReadGroup},
 		"read":                {[]string{"fields", "load"}, 0, false, callRead},
 		"create":              {[]string{"vals_list"}, 1, true, callCreate},
 		"write":               {[]string{"vals"}, 1, false, callWrite},

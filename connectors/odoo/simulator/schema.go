@@ -180,6 +180,8 @@ var orders = map[string]string{
 	"account.fiscal.position": "sequence",
 	"account.payment.term":    "sequence, id",
 	"stock.warehouse":         "sequence, id",
+	"stock.location":          "complete_name, id",
+	"stock.move":              "sequence, id",
 	"crm.team":                "sequence, create_date desc, id desc",
 	"sale.order":              "date_order desc, id desc",
 	"sale.order.line":         "order_id, sequence, id",
@@ -201,6 +203,7 @@ func setRules(models map[string]*model, version int) {
 	settingRules(models)
 	catalogRules(models)
 	productRules(models["product.product"], models["product.template"], version)
+	stockRules(models)
 	orderRules(models["sale.order"], version)
 	lineRules(models["sale.order.line"])
 }

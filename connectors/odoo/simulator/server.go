@@ -26,6 +26,9 @@ type Options struct {
 	// default, Odoo 14 per line.
 	RoundPerLine  bool
 	RoundGlobally bool
+	// WithoutStock is an Odoo whose Inventory app is not installed, as far as
+	// stock itself goes.
+	WithoutStock bool
 	// Workers bounds calls that are handled at once, as Odoo's HTTP workers
 	// do; the rest wait. 0 is no bound.
 	Workers int
@@ -113,6 +116,10 @@ func New(opts Options) (*Server, error) {
 	db.users = usersOf(opts)
 	if err := db.fill(opts); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
+	}
+	if opts.WithoutStock {
+		delete(db.models, "stock.quant")
+		delete(db.models, "stock.move")
 	}
 	s := &Server{Faults: &Faults{}, Stats: newStats(), opts: opts, db: db, addr: opts.Addr, conns: map[net.Conn]bool{}}
 	if opts.Workers > 0 {
