@@ -20,7 +20,7 @@ func newBench() *cobra.Command {
 		Short: "The performance targets on this machine, measured",
 		Long: `Measure what Towpath promises about performance, each as a ratio to something that
 anybody can run here: PostgreSQL's pgbench, a hand-written Odoo client, a batch
-inside Odoo's own process. Orders and latency need a real Odoo 19 (root on Debian
+inside Odoo's own process. Orders, latency and sync need a real Odoo 19 (root on Debian
 or Ubuntu). A quiet machine is needed: what differs too much from round to round
 is reported as noisy. It exits 0 if no target was missed.`,
 		Example: "  towpath bench --only acceptance,memory\n  towpath bench --only orders --orders 1000 --rounds 3 --json bench.json",
@@ -31,9 +31,10 @@ is reported as noisy. It exits 0 if no target was missed.`,
 			return runBench(cmd.Context(), cmd.OutOrStdout(), o, file)
 		},
 	}
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders")
-	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders take at most 2")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync")
+	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders and sync take at most 2")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
+	cmd.Flags().IntVar(&o.Records, "records", 10_000, "records of each kind in a sync round; its largest run has ten times as many")
 	cmd.Flags().StringVar(&o.Stock, "stock", "", "orders of goods with or without stock on hand: with, without; both if empty")
 	cmd.Flags().IntVar(&o.Calls, "calls", 0, "calls in flight to Odoo; 0 is the connector's default")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 19, "equal seeds are equal work")

@@ -16,13 +16,14 @@ import (
 )
 
 // All are the benchmarks, in the order in which they run.
-var All = []string{"acceptance", "latency", "memory", "orders"}
+var All = []string{"acceptance", "latency", "memory", "orders", "sync"}
 
 // Options say what to measure, and how.
 type Options struct {
 	Only    []string // of All; empty: all
-	Rounds  int      // default 5; orders take at most 2, each being minutes
+	Rounds  int      // default 5; orders and sync take at most 2, each being minutes
 	Orders  int      // of a throughput round, default 400
+	Records int      // of each kind in a sync round, default 10,000; its largest run has ten times as many
 	Stock   string   // of the orders: "with" or "without"; empty: both
 	Calls   int      // calls in flight to Odoo; 0 is the connector's default
 	Seed    uint64   // of the orders; equal seeds are equal work
@@ -57,6 +58,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Orders <= 0 {
 		o.Orders = 400
 	}
+	if o.Records <= 0 {
+		o.Records = 10_000
+	}
 	if len(o.Only) == 0 {
 		o.Only = All
 	}
@@ -69,7 +73,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	b := &bench{Options: o, report: newReport(o.Seed)}
 	parts := map[string]func(context.Context) error{
-		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders,
+		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync,
 	}
 	for _, name := range o.Only {
 		if parts[name] == nil {
