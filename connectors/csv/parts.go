@@ -253,14 +253,20 @@ func (x runFolder) settle(done outcome) error {
 		return err
 	}
 	x.step("noted")
+	x.removePages()
+	return nil
+}
+
+// removePages clears the pages away of a run that has ended. What stays, where
+// it fails, is removed when it is old.
+func (x runFolder) removePages() {
 	entries, err := fs.ReadDir(x.root.FS(), x.folder)
 	if err != nil {
-		return nil // the run has ended; its parts are removed when they are old
+		return
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), partSuffix) {
 			_ = x.root.Remove(x.path(e.Name()))
 		}
 	}
-	return nil
 }

@@ -128,7 +128,7 @@ func (c *Connector) joinParts(ctx context.Context, x runFolder, run connectors.S
 	if err != nil {
 		return err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // after Commit there is nothing to lose
 	for _, at := range pages {
 		if err := ctx.Err(); err != nil {
 			return err
