@@ -62,8 +62,7 @@ func (c *Connector) SinkPage(_ context.Context, page connectors.SinkPage) ([]con
 	if _, over, err := x.outcome(); err != nil {
 		return nil, err
 	} else if over {
-		return nil, fault.New(fault.Conflict, "csv.export_over", "the export has ended; the page was not kept").
-			WithResolution("the next run exports the record again")
+		return nil, exportOver()
 	}
 	p, refused, err := c.newPart(page)
 	if err != nil {
@@ -142,10 +141,18 @@ func (c *Connector) joinParts(ctx context.Context, x runFolder, run connectors.S
 			WithResolution("start the run again; if it happens again, report it")
 	}
 	c.step("joined")
+	if _, over, _ := x.outcome(); over {
+		return exportOver() // a later run's file may stand there by now
+	}
 	if _, err = w.Commit(); err == nil {
 		c.step("renamed")
 	}
 	return err
+}
+
+func exportOver() *fault.Fault {
+	return fault.New(fault.Conflict, "csv.export_over", "the export has ended; the page was not kept").
+		WithResolution("the next run exports the record again")
 }
 
 // removeOldExports clears away what runs have left that never ended, and what

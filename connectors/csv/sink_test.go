@@ -258,6 +258,23 @@ func TestTwoRunsAtOnceToOneFile(t *testing.T) {
 	require.Equal(t, []string{outcomeName, outcomeName}, left(t, c))
 }
 
+// One who ends a run that somebody else has ended meanwhile does not put its
+// file over a later run's.
+func TestWhoComesLateChangesNothing(t *testing.T) {
+	r, late := newRun(connect(t, nil), "1"), false
+	r.page(t, 0, 0, person("1", "a"))
+	r.c.at = func(step string) {
+		if step != "joined" || late {
+			return
+		}
+		late = true
+		require.Equal(t, "id,name\n1,a\n", r.done(t))
+		r.c.put(t, "out.csv", "a later run's")
+	}
+	require.Equal(t, "a later run's", r.done(t))
+	require.Equal(t, []string{outcomeName}, left(t, r.c))
+}
+
 // TestWorkerThatDies is the process that the next test kills.
 func TestWorkerThatDies(t *testing.T) {
 	step, folder := os.Getenv("CSV_DIE_AT"), os.Getenv("CSV_DIE_IN")
