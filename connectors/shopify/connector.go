@@ -1,6 +1,8 @@
 package shopify
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	"towpath/connectors"
@@ -38,6 +40,13 @@ type Connector struct {
 
 	sizes  *pageSizes
 	scopes scopeCache
+
+	recordWriter
+	locations struct {
+		mu     sync.Mutex
+		all    []location
+		readAt time.Time
+	}
 }
 
 func open(s connectors.Settings) (connectors.Connector, error) {
@@ -55,12 +64,17 @@ func open(s connectors.Settings) (connectors.Connector, error) {
 		Private: config.APIURL != "",
 		Base:    s.Runtime.Transport,
 	})
-	return &Connector{
+	c := &Connector{
 		name:   s.Name,
 		config: config,
 		docs:   documentsFor(config.Money),
 		api:    newClient(web, config, now),
 		now:    now,
 		sizes:  defaultSizes(),
-	}, nil
+	}
+	c.addRecordWriters(s.Runtime)
+	return c, nil
 }
+
+// Close stops admission of writes and lets those in flight end.
+func (c *Connector) Close(ctx context.Context) error { return c.scheduler.Close(ctx) }

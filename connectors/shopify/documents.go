@@ -13,10 +13,12 @@ type operation struct {
 type documents struct {
 	order, orderLines, orderRefunds, refundLines, orders operation
 	shop, scopes, hooks, createHook, updateHook          operation
+
+	records recordDocuments
 }
 
 func (d documents) all() []operation {
-	return []operation{d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.shop, d.scopes, d.hooks, d.createHook, d.updateHook}
+	return append(d.records.all(), d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.shop, d.scopes, d.hooks, d.createHook, d.updateHook)
 }
 
 // documentsFor builds the documents for one kind of money: asking for both
@@ -40,6 +42,8 @@ func documentsFor(money string) documents {
 		hooks:        op("Hooks", hooksQuery),
 		createHook:   op("CreateHook", createHookMutation),
 		updateHook:   op("UpdateHook", updateHookMutation),
+
+		records: recordsDocuments(),
 	}
 }
 

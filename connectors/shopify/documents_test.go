@@ -54,5 +54,11 @@ func TestEveryDocumentIsListed(t *testing.T) {
 		names = append(names, op.name)
 	}
 	slices.Sort(names)
-	assert.Equal(t, []string{"CreateHook", "Hooks", "Order", "OrderLines", "OrderRefunds", "Orders", "RefundLines", "Scopes", "Shop", "UpdateHook"}, names)
+	assert.Equal(t, []string{
+		"ActivateStock", "CreateHook", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
+		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderLines", "OrderRefunds", "Orders",
+		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop",
+		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateProduct", "UpdateVariants",
+		"VariantByXID", "VariantCount", "VariantKeys", "VariantRecords", "VariantsByID",
+	}, names)
 }

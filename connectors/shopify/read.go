@@ -206,10 +206,15 @@ func (s pageSize) key() string { return strconv.Itoa(s.orders) + "x" + strconv.I
 type pageSizes struct {
 	mu            sync.Mutex
 	order, orders pageSize
+	// Of records; only the number of records is used.
+	products, variants, customers, levels, keys pageSize
 }
 
 func defaultSizes() *pageSizes {
-	return &pageSizes{order: pageSize{1, 50}, orders: pageSize{20, 10}}
+	return &pageSizes{
+		order: pageSize{1, 50}, orders: pageSize{20, 10},
+		products: pageSize{maxPage, 1}, variants: pageSize{120, 1}, customers: pageSize{200, 1}, levels: pageSize{120, 1}, keys: pageSize{maxPage, 1},
+	}
 }
 
 // paged runs a query with a size that shrinks, for good, while the query is too

@@ -35,15 +35,17 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if t.config.AccessToken != "" {
 		return t.config.AccessToken, nil
 	}
-	t.mu.Lock()
-	token, until := t.token, t.until
-	t.mu.Unlock()
-	if token != "" && t.now().Before(until.Add(-tokenMargin)) {
+	if token, fresh := t.kept(); fresh {
 		return token, nil
 	}
 	// The fetch outlives a caller who leaves: the others wait for it too.
 	shared := context.WithoutCancel(ctx)
-	done := t.flight.DoChan("token", func() (any, error) { return t.fetch(shared) })
+	done := t.flight.DoChan("token", func() (any, error) {
+		if token, fresh := t.kept(); fresh { // by a flight that has just ended
+			return token, nil
+		}
+		return t.fetch(shared)
+	})
 	select {
 	case r := <-done:
 		if r.Err != nil {
@@ -53,6 +55,13 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// kept is the token that was fetched, and whether it is good for a while.
+func (t *tokens) kept() (token string, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.token, t.token != "" && t.now().Before(t.until.Add(-tokenMargin))
 }
 
 // drop forgets a token that Shopify refused, and says whether another one can

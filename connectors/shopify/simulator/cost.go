@@ -117,6 +117,12 @@ func (c costing) field(f *ast.Field) float64 {
 			}
 		}
 	}
+	if arg := f.Arguments.ForName("ids"); arg != nil { // nodes
+		if v, err := arg.Value.Value(c.vars); err == nil {
+			ids, _ := v.([]any)
+			return float64(len(ids)) * (1 + below)
+		}
+	}
 	if isPart(f.Name) {
 		return below
 	}
@@ -127,7 +133,7 @@ func isPart(field string) bool {
 	switch field {
 	case "shopMoney", "presentmentMoney", "edges", "nodes", "node", "pageInfo", "userErrors",
 		// lists of small values
-		"taxLines", "discountAllocations", "customAttributes":
+		"taxLines", "discountAllocations", "customAttributes", "selectedOptions":
 		return true
 	}
 	return strings.HasSuffix(field, "Set")

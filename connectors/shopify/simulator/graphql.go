@@ -89,7 +89,9 @@ func (s *Shop) execute(w http.ResponseWriter, doc *ast.QueryDocument, op *ast.Op
 		s.answerThrottled(w, cost)
 		return
 	}
+	release := s.goods.hold(op)
 	data, errs := graph.Execute(doc, op, vars, s.roots())
+	release()
 	actual := min(cost, actualCost(doc, op, data))
 	s.bucket.refund(cost - actual)
 	body := fields{"data": data, "extensions": fields{"cost": fields{
@@ -149,7 +151,7 @@ func (v *versions) add(version string) {
 }
 
 func (s *Shop) roots() graph.Roots {
-	return graph.Roots{
+	roots := graph.Roots{
 		Query: &graph.Object{Type: "QueryRoot", Fields: fields{
 			"shop":                   s.shopObject(),
 			"currentAppInstallation": s.installationObject(),
@@ -167,6 +169,8 @@ func (s *Shop) roots() graph.Roots {
 			"webhookSubscriptionDelete": graph.Resolver(s.deleteSubscription),
 		}},
 	}
+	s.goodsRoots(roots)
+	return roots
 }
 
 func (s *Shop) shopObject() *graph.Object {

@@ -24,6 +24,9 @@ type Options struct {
 	// Versions are the supported API versions, oldest first; default 2026-01,
 	// -04, -07 and -10. Older and unknown ones are served by the oldest.
 	Versions []string
+	// CountLimit is how far products, variants and customers are counted; default
+	// 25,001.
+	CountLimit int
 	// Scopes that the app was granted; default read_orders, read_all_orders,
 	// read_products and read_customers. Without read_all_orders only the last
 	// 60 days of orders are shown.
@@ -77,6 +80,9 @@ func (o Options) withDefaults() Options {
 	if len(o.Scopes) == 0 {
 		o.Scopes = []string{"read_orders", "read_all_orders", "read_products", "read_customers"}
 	}
+	if o.CountLimit <= 0 {
+		o.CountLimit = 25_001
+	}
 	if o.Parallel <= 0 {
 		o.Parallel = 8
 	}
@@ -105,6 +111,8 @@ type Shop struct {
 	server  *http.Server
 	url     string
 
+	goods *goods
+
 	mu            sync.RWMutex
 	orders        map[int64]*Order
 	subscriptions []*Subscription
@@ -122,6 +130,7 @@ func New(opts Options) *Shop {
 		opts:    opts,
 		bucket:  newBucket(opts.BucketSize, opts.RestoreRate, opts.Now),
 		tokens:  newTokens(opts),
+		goods:   newGoods(opts.Now),
 		orders:  map[int64]*Order{},
 		hookURL: opts.HookURL,
 	}

@@ -184,8 +184,22 @@ func (e *execution) args(f *ast.Field) (Args, error) {
 		}
 		args[a.Name] = v
 	}
+	if d := f.Directives.ForName("idempotent"); d != nil {
+		if key := d.Arguments.ForName("key"); key != nil {
+			v, err := key.Value.Value(e.vars)
+			if err != nil {
+				return nil, fmt.Errorf("argument key: %w", err)
+			}
+			args[IdempotencyKey] = v
+		}
+	}
 	return args, nil
 }
+
+// IdempotencyKey is the argument under which a resolver finds the key of the
+// directive @idempotent.
+const IdempotencyKey = "@idempotent"
+
 
 // complete gives a field's value its selected shape.
 func (e *execution) complete(value any, below ast.SelectionSet, path ast.Path) any {

@@ -143,7 +143,7 @@ func (c *checker) value(t *ast.Type, set ast.SelectionSet, value any, path strin
 
 // formats are what Shopify's scalars look like when they travel as strings.
 var formats = map[string]*regexp.Regexp{
-	"ID":              regexp.MustCompile(`^gid://shopify/\w+/\d+$`),
+	"ID":              regexp.MustCompile(`^gid://shopify/\w+/\d+(\?\w+=\d+)?$`),
 	"DateTime":        regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`),
 	"Decimal":         regexp.MustCompile(`^-?\d+(\.\d+)?$`),
 	"Money":           regexp.MustCompile(`^-?\d+(\.\d+)?$`),
