@@ -42,8 +42,8 @@ type Deps struct {
 // Orders are the activities of the Order workflow.
 type Orders struct {
 	Deps
-	rules      sync.Map // "source revision" -> orders.Rules
-	identities sync.Map // target -> time of the last check
+	rules sync.Map // "source revision" -> orders.Rules
+	guard identityGuard
 }
 
 // NewOrders wires the order activities.
@@ -143,7 +143,7 @@ func (o *Orders) begin(ctx context.Context, in contract.ApplyInput) (*pass, erro
 			WithResolution("let the flow go to an Odoo connection")
 	}
 	p.target = target
-	return p, o.guardIdentity(ctx, row.Target, door)
+	return p, o.guardIdentity(ctx, &o.guard, row.Target, door)
 }
 
 // run is the story of a pass.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"towpath/connectors"
 	"towpath/schema/failpoint"
 	"towpath/schema/fault"
 	"towpath/schema/store"
@@ -51,7 +50,7 @@ func (p *pass) fail(ctx context.Context, err error) (contract.ApplyResult, error
 		now := p.Now() // dispatched again when a person lets the target write
 		return p.settleOr(ctx, err, store.Settlement{Outcome: string(contract.Waiting), Code: f.Code, WakeAt: &now})
 	case fault.Retryable(f):
-		p.identities.Delete(p.Target)  // it may come back as another one
+		p.guard.doubt(p.Target)        // it may come back as another one
 		if p.intended && !p.underway { // unheard of, the next pass would have to wait for it
 			err = errors.Join(err, p.Store.Answered(ctx, p.Pass))
 		}
@@ -129,30 +128,4 @@ func slowRetry(now time.Time, tries int) *time.Time {
 	}
 	t := now.Add(gap)
 	return &t
-}
-
-// guardIdentity stops all writing to a target that is not the one that was
-// connected: a restored or cloned database would get every order twice.
-func (o *Orders) guardIdentity(ctx context.Context, target string, door connectors.Connector) error {
-	identified, ok := door.(connectors.Identified)
-	if !ok {
-		return nil
-	}
-	if last, ok := o.identities.Load(target); ok && o.Now().Sub(last.(time.Time)) < time.Minute {
-		return nil
-	}
-	identity, err := identified.Identity(ctx)
-	if err != nil {
-		return err
-	}
-	stopped, err := o.Store.Pin(ctx, target, identity)
-	if err != nil {
-		return err
-	}
-	if stopped != "" {
-		return fault.New(fault.Conflict, "target.stopped", "writing to %q is stopped: %s", target, stopped).
-			WithResolution("if it is the right one: towpath connection accept %s", target)
-	}
-	o.identities.Store(target, o.Now())
-	return nil
 }

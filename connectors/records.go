@@ -88,3 +88,11 @@ type RecordTarget interface {
 	// RecordsByID reads records as they are; those that are gone are missing.
 	RecordsByID(ctx context.Context, model string, ids, fields []string) ([]record.Sourced, error)
 }
+
+// RecordArchiver is a RecordTarget whose records can be set aside instead of
+// deleted, and taken back.
+type RecordArchiver interface {
+	// ArchiveField gives the field that says so with the values that archive a
+	// record and take it back; "" where the model has none.
+	ArchiveField(model string) (field string, archived, active any)
+}

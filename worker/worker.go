@@ -2,12 +2,15 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/worker"
@@ -48,7 +51,8 @@ func Run(ctx context.Context, d Deps) error {
 	}
 	fatal := make(chan error, 1)
 	p := &process{Deps: d, fatal: fatal, running: map[string]sdk.Worker{},
-		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities)}
+		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities), syncs: activities.NewSyncs(d.Activities)}
+	p.syncs.Alive = p.alive
 	defer p.stop()
 	for _, step := range []func(context.Context) error{p.schedule, p.startMain, p.follow} {
 		if err := patiently(ctx, d.Log, step); err != nil {
@@ -111,6 +115,7 @@ type process struct {
 	running map[string]sdk.Worker // by task queue
 	orders  *activities.Orders
 	keeper  *activities.Maintenance
+	syncs   *activities.Syncs
 	jobs    syncSchedules
 }
 
@@ -151,13 +156,17 @@ func (p *process) startMain(context.Context) error {
 	w := sdk.New(p.Temporal, contract.QueueMain, opt)
 	w.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
+	w.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})
 	register(w, contract.ActivityPostpone, p.orders.Postpone)
 	register(w, contract.ActivityRetain, p.keeper.Retain)
 	register(w, contract.ActivitySources, p.keeper.Sources)
+	register(w, contract.ActivityOpenSync, p.syncs.OpenSync)
+	register(w, contract.ActivityAskSync, p.syncs.AskSync)
 	return p.start(contract.QueueMain, w)
 }
 
-// follow starts a worker for every queue that a flow needs and that has none.
+// follow starts a worker for every queue that a flow or a job needs and that
+// has none.
 func (p *process) follow(ctx context.Context) error {
 	flows, err := p.Store.Flows(ctx)
 	if err != nil {
@@ -168,6 +177,15 @@ func (p *process) follow(ctx context.Context) error {
 			return err
 		}
 		if err := p.serve(contract.QueueSource(f.Source), p.sourceWorker); err != nil {
+			return err
+		}
+	}
+	jobs, err := p.Store.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if err := p.serve(contract.QueueTarget(j.Target), p.targetWorker); err != nil {
 			return err
 		}
 	}
@@ -196,6 +214,8 @@ func (p *process) targetWorker(queue string) sdk.Worker {
 	opt.MaxConcurrentActivityTaskPollers = 4
 	w := sdk.New(p.Temporal, queue, opt)
 	register(w, contract.ActivityApplyOrder, p.orders.ApplyOrder)
+	register(w, contract.ActivitySyncPages, p.syncs.SyncPages)
+	register(w, contract.ActivityProveSync, p.syncs.ProveSync)
 	return w
 }
 
@@ -209,6 +229,20 @@ func (p *process) sourceWorker(queue string) sdk.Worker {
 	register(w, contract.ActivityCatchUp, p.keeper.CatchUp)
 	register(w, contract.ActivityCheckHooks, p.keeper.CheckHooks)
 	return w
+}
+
+// alive tells whether a workflow still runs; one that Temporal does not know
+// does not.
+func (p *process) alive(ctx context.Context, workflowID string) (bool, error) {
+	d, err := p.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	var unknown *serviceerror.NotFound
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unreachable(p.Options, err)
+	}
+	return d.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }
 
 func register(w sdk.Worker, name string, f any) {

@@ -67,3 +67,29 @@ func long(ctx workflow.Context, queue, summary string) workflow.Context {
 // openFor is how long an Order workflow stays open for a person or a short
 // wait. Longer waits are rows in PostgreSQL; opening again is free.
 const openFor = 15 * time.Minute
+
+// opening is the profile of fixing what a run reads: it counts in the source.
+func opening(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 5 * time.Minute,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute, MaximumAttempts: 12,
+		},
+	})
+}
+
+// working is the profile of a stretch of pages. A stretch ends itself after a
+// minute and the page under way, which may wait for what a dead worker sent.
+func working(ctx workflow.Context, queue, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           queue,
+		StartToCloseTimeout: 15 * time.Minute,
+		HeartbeatTimeout:    Heartbeat,
+		WaitForCancellation: true,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 8,
+		},
+	})
+}

@@ -261,7 +261,8 @@ func (s *Store) ParkedDue(ctx context.Context, j Job, after string, limit int) (
 	err = s.db.SelectContext(ctx, &ids, `
 SELECT external_id FROM parked
 WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id > $4
-  AND last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
+  AND (last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
+       OR times = 1 AND code = 'sync.unknown_reference') -- what it refers to may have come since
 ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit)
 	return ids, translate(err)
 }
@@ -303,4 +304,18 @@ func (s *Store) PageIDs(ctx context.Context, run string, first, last int, each f
 		}
 	}
 	return translate(rows.Err())
+}
+
+// ConflictsOf gives the conflicts of some records of a job.
+func (s *Store) ConflictsOf(ctx context.Context, job string, ids []string) (all []Conflict, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT job, external_id, field, record_id, base, source, target, decision, decided_by, reason, since FROM conflict
+WHERE job = $1 AND external_id = ANY($2::text[]) ORDER BY external_id, field`, job, textArray(ids))
+	return all, translate(err)
+}
+
+// SyncedIDs gives the records of a job that are in step by the book.
+func (s *Store) SyncedIDs(ctx context.Context, job, after string, limit int) (ids []string, err error) {
+	err = s.db.SelectContext(ctx, &ids, `SELECT external_id FROM synced WHERE job = $1 AND external_id > $2 ORDER BY external_id LIMIT $3`, job, after, limit)
+	return ids, translate(err)
 }

@@ -264,3 +264,27 @@ ON CONFLICT (job, external_id, field) DO UPDATE SET base = excluded.base, source
 WHERE (c.source, c.target) IS DISTINCT FROM (excluded.source, excluded.target)`, j.Name, string(rows))
 	return err
 }
+
+// PageCount is how many records of a page had some outcome.
+type PageCount struct {
+	Lane int   `db:"lane"`
+	Page int   `db:"page"`
+	N    int64 `db:"n"`
+}
+
+// PageCounts gives one count of all pages of a run.
+func (s *Store) PageCounts(ctx context.Context, run, name string) (all []PageCount, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT lane, page, coalesce((counts->>$2)::bigint, 0) AS n FROM run_page WHERE run = $1 ORDER BY lane, page`, run, name)
+	return all, translate(err)
+}
+
+// ClearUnreadable closes the parked lines of a source that a complete reading,
+// begun with the run, did not meet any more.
+func (s *Store) ClearUnreadable(ctx context.Context, j Job, run string) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
+FROM run r WHERE r.id = $4 AND parked.connection = $1 AND parked.kind = $2 AND parked.job = $3 AND parked.state = 'open'
+  AND parked.code = 'sync.unreadable' AND parked.last_at < r.started_at`, j.Source, j.Kind, j.Name, run)
+	return translate(err)
+}

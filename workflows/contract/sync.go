@@ -98,6 +98,8 @@ type SyncAsk struct {
 	What   string `json:"what,omitempty"` // pause, resume, abort; an update's name says it
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`
+	// Beyond lets a run that was stopped by a limit go on without limits.
+	Beyond bool `json:"beyond,omitempty"`
 }
 
 // SyncEnding ends a run.

@@ -1,0 +1,280 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/workflows/contract"
+)
+
+// stretch is how long the pages run before the workflow hears of them: it costs
+// six events of history, and tells people how far the run is.
+const stretch = time.Minute
+
+// Words by which pages stop before their end.
+const (
+	askedPause = "pause"
+	askedAbort = "abort"
+	askedLimit = "limit"
+)
+
+// errEnough ends a stretch.
+var errEnough = errors.New("the stretch is over")
+
+// stopped says that pages end because somebody asked, or a limit did.
+type stopped struct{ asked, reason string }
+
+func (s *stopped) Error() string { return "stopped: " + s.asked }
+
+// SyncPages works through the lanes of a run until they end, a person says a
+// word, a limit is reached, or a minute is over. A page that was not settled is
+// done again.
+func (s *Syncs) SyncPages(ctx context.Context, ref contract.SyncRef) (contract.SyncProgress, error) {
+	began := s.Now()
+	p, err := s.pages(ctx, ref)
+	e := s.Log.Info()
+	if err != nil {
+		e = s.Log.Warn().Str("fault", fault.Of(err).Code).Str("detail", fault.Of(err).Detail)
+	}
+	e.Str("job", ref.Job).Str("run", ref.Run).Int64("done", p.Done).Int64("total", p.Total).Bool("finished", p.Finished).
+		Str("asked", p.Asked).Float64("per_second", p.Rate).Dur("took", s.Now().Sub(began)).Msg("sync pages")
+	return p, toTemporal(err)
+}
+
+func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef) (contract.SyncProgress, error) {
+	run, err := s.Store.Run(ctx, ref.Run)
+	if err != nil {
+		return contract.SyncProgress{}, err
+	}
+	r, err := s.load(ctx, run)
+	if err != nil {
+		return contract.SyncProgress{}, err
+	}
+	w := &laneWork{syncRun: r, began: s.Now()}
+	before, err := w.recount(ctx)
+	if err != nil {
+		return contract.SyncProgress{}, err
+	}
+	working, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	until, done := untilStop(working)
+	defer done()
+	watched := make(chan struct{})
+	go func() { w.watch(working, end); close(watched) }()
+	err = w.all(until)
+	if cause := context.Cause(working); cause != nil && ctx.Err() == nil {
+		err = cause
+	}
+	end(nil)
+	<-watched
+
+	progress, failed := w.progress(context.WithoutCancel(ctx))
+	if failed != nil {
+		return progress, failed
+	}
+	if took := s.Now().Sub(w.began).Seconds(); took > 0 {
+		progress.Rate = float64(progress.Done-before) / took
+	}
+	var stop *stopped
+	switch {
+	case err == nil:
+		progress.Finished = true
+	case errors.As(err, &stop):
+		progress.Asked, progress.Reason = stop.asked, stop.reason
+	case errors.Is(err, errEnough):
+	case fault.Of(err).Code == "object.superseded", fault.Of(err).Code == "batch.superseded":
+		// Somebody else writes the same records: read them again.
+		return progress, fault.New(fault.Transient, "sync.superseded", "another writer took records of a page over; it is read again").WithCause(err)
+	default:
+		return progress, err
+	}
+	return progress, nil
+}
+
+// laneWork is a stretch of pages of all lanes.
+type laneWork struct {
+	*syncRun
+	began time.Time
+
+	mu       sync.Mutex
+	counts   jobs.Counts // settled, and about to be written
+	settled  jobs.Counts
+	limits   jobs.Limits
+	lifted   bool // a person let the run go on beyond its limits
+	doneFrom int64
+}
+
+// recount reads what the ledger says, for limits and progress.
+func (w *laneWork) recount(ctx context.Context) (done int64, err error) {
+	named, err := w.Store.Totals(ctx, w.run.ID, 0, lastLane)
+	if err != nil {
+		return 0, err
+	}
+	w.settled = jobs.CountsOf(named)
+	w.counts, w.limits, w.lifted = w.settled, w.job.Limits, w.run.Unlimited
+	return w.settled.Processed(), nil
+}
+
+func (w *laneWork) progress(ctx context.Context) (contract.SyncProgress, error) {
+	named, err := w.Store.Totals(ctx, w.run.ID, 0, lastLane)
+	c := jobs.CountsOf(named)
+	return contract.SyncProgress{Done: c.Processed(), Total: w.run.CountedBefore, Counts: named}, err
+}
+
+// watch looks each second what persons want of the run, and tells Temporal that
+// it lives and how far it is.
+func (w *laneWork) watch(ctx context.Context, stop func(error)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.mu.Lock()
+		done := w.settled.Processed()
+		w.mu.Unlock()
+		if activity.IsActivity(ctx) {
+			activity.RecordHeartbeat(ctx, contract.SyncProgress{Done: done, Total: w.run.CountedBefore})
+		}
+		st, err := w.Store.Steering(ctx, w.run.ID)
+		if err != nil {
+			continue // PostgreSQL is away: the pages will find out
+		}
+		if st.Status != string(jobs.Running) {
+			stop(&stopped{asked: askedAbort, reason: "the run was ended"})
+			return
+		}
+		if st.Asked != "" {
+			stop(&stopped{asked: st.Asked})
+			return
+		}
+		w.steer(st.Spec, st.Unlimited)
+	}
+}
+
+// all works through the lanes, flow by flow: records of the way back are read
+// after those of the way there were written.
+func (w *laneWork) all(ctx context.Context) error {
+	for _, f := range w.flows {
+		g, gctx := errgroup.WithContext(ctx)
+		var later []lanePlan
+		for _, lane := range w.plan.Lanes {
+			switch {
+			case lane.flow() != f.n:
+			case lane.kind() >= extraLanes:
+				later = append(later, lane)
+			default:
+				g.Go(func() error { return w.lane(gctx, f, lane) })
+			}
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for _, lane := range later {
+			if err := w.lane(ctx, f, lane); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lane works through one lane: while a page is written, the next is read and
+// prepared.
+func (w *laneWork) lane(ctx context.Context, f *syncFlow, lane lanePlan) error {
+	number, after, done, err := w.Store.Resume(ctx, w.run.ID, lane.Lane)
+	if err != nil || done {
+		return err
+	}
+	if number == 0 {
+		after = ""
+	}
+	size := w.job.BatchSize
+	ahead := w.ahead(ctx, f, lane, number, after, size)
+	for {
+		var page prepared
+		select {
+		case page = <-ahead:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if page.err != nil {
+			return page.err
+		}
+		last := page.next == ""
+		if !last {
+			ahead = w.ahead(ctx, f, lane, page.number+1, page.next, size)
+		}
+		began := w.Now()
+		if err := w.carry(ctx, page.syncPage); err != nil {
+			return err
+		}
+		switch took := w.Now().Sub(began) + page.took; {
+		case took < fastPage:
+			size = min(size*2, maxPageRecords)
+		case took > slowPage:
+			size = max(size/2, minPageRecords)
+		}
+		if last {
+			return nil
+		}
+		if w.Now().Sub(w.began) > stretch {
+			return errEnough
+		}
+	}
+}
+
+// prepared is a page that was read ahead.
+type prepared struct {
+	*syncPage
+	took time.Duration
+	err  error
+}
+
+func (w *laneWork) ahead(ctx context.Context, f *syncFlow, lane lanePlan, number int, after string, size int) <-chan prepared {
+	ready := make(chan prepared, 1)
+	go func() {
+		began := w.Now()
+		p := &syncPage{syncRun: w.syncRun, flow: f, lane: lane, number: number, after: after}
+		err := p.read(ctx, size)
+		if err == nil {
+			err = p.prepare(ctx)
+		}
+		ready <- prepared{p, w.Now().Sub(began), err}
+	}()
+	return ready
+}
+
+// carry writes a page, or stores it as a plan, if the limits allow it.
+func (w *laneWork) carry(ctx context.Context, p *syncPage) error {
+	planned := p.counts()
+	if reason, stop := w.reserve(planned); stop {
+		return &stopped{asked: askedLimit, reason: reason}
+	}
+	var err error
+	switch {
+	case p.dry():
+		err = p.storePlan(ctx)
+	case p.flow.to.target == nil:
+		err = p.intoSink(ctx)
+	default:
+		err = p.carryOut(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		now := p.counts()
+		w.settled = w.settled.Add(now)
+		w.counts = w.counts.Add(minus(now, planned))
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath/connectors"
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/record"
+	"towpath/schema/store"
+)
+
+// Pages grow while they are fast and shrink while they are slow: a page is what
+// a kill repeats, and what a pause waits for.
+const (
+	minPageRecords = 20
+	maxPageRecords = 500
+	fastPage       = 1500 * time.Millisecond
+	slowPage       = 5 * time.Second
+)
+
+// syncPage is one page of a lane.
+type syncPage struct {
+	*syncRun
+	flow   *syncFlow
+	lane   lanePlan
+	number int
+	after  string
+	next   string
+	items  []*syncItem
+	bad    []record.BadRecord
+	// vanished are parked records that the source does not have any more.
+	vanished []string
+}
+
+// prepare finds out what is to be written, and writes nothing.
+func (p *syncPage) prepare(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		p.recall, p.mapRecords, p.passUnchanged, p.match, p.refer, p.lookThere, p.decide,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes what was read into the page.
+func (p *syncPage) add(page connectors.RecordPage) {
+	p.next, p.bad = page.Next, page.Bad
+	for _, rec := range page.Records {
+		p.items = append(p.items, &syncItem{rec: rec, ext: rec.ID})
+	}
+}
+
+// recall looks up what the book knows of the page's records.
+func (p *syncPage) recall(ctx context.Context) error {
+	if p.flow.back {
+		ids := make([]string, len(p.items))
+		for i, item := range p.items {
+			ids[i] = item.rec.ID
+		}
+		bound, err := p.Store.ExternalIDs(ctx, p.row, ids)
+		if err != nil {
+			return err
+		}
+		for _, item := range p.items {
+			if item.ext = bound[item.rec.ID]; item.ext == "" {
+				item.ext = newKey(item.rec.ID)
+			}
+		}
+	}
+	ids := make([]string, len(p.items))
+	for i, item := range p.items {
+		ids[i] = item.ext
+	}
+	known, err := p.Store.Known(ctx, p.run.ID, p.writtenSide(), ids, p.linger())
+	if err != nil {
+		return err
+	}
+	for _, item := range p.items {
+		item.known = known[item.ext]
+		if len(item.known.Snapshot) > 0 {
+			if err := json.Unmarshal(item.known.Snapshot, &item.snapshot); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *syncPage) writtenSide() string {
+	if p.flow.back {
+		return jobs.SourceSide
+	}
+	return jobs.TargetSide
+}
+
+// linger is how long a request whose sender died may still run.
+func (p *syncPage) linger() time.Duration {
+	if l, ok := p.flow.to.door.(connectors.Lingering); ok {
+		return l.Lingers()
+	}
+	return p.Uncertainty
+}
+
+func (p *syncPage) mapRecords(context.Context) error {
+	for _, item := range p.items {
+		result := p.flow.mapping.Apply(item.rec)
+		item.keys, item.read = result.Keys, result.Values
+		if p.flow.back {
+			item.seen = digestOf(plain(item.rec.Values, p.flow.from.fields, p.seenFields()))
+		} else {
+			item.seen = digestOf(result.Values)
+		}
+		if len(result.Faults) > 0 && !item.rec.Archived {
+			item.park(together(result.Faults))
+		}
+	}
+	return nil
+}
+
+// together makes one fault of several: the first, which names the others.
+func together(faults []*fault.Fault) *fault.Fault {
+	f := *faults[0]
+	if len(faults) > 1 {
+		var others []string
+		for _, o := range faults[1:] {
+			others = append(others, o.Field)
+		}
+		f.Message += fmt.Sprintf("; so it is with: %s", strings.Join(others, ", "))
+	}
+	return &f
+}
+
+// passUnchanged lets go of the records that are as they were last seen. They
+// cost no call to the other side.
+func (p *syncPage) passUnchanged(ctx context.Context) error {
+	decided, err := p.decisions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, item := range open(p.items) {
+		k := item.known
+		was := k.SourceSeen
+		if p.flow.back {
+			was = k.TargetSeen
+		}
+		switch {
+		case k.NoExport:
+			item.skip("no_export")
+		case k.Gone:
+			item.park(deletedInTarget(p.row, item.ext))
+		case item.rec.Archived && k.TargetID == "" && !item.fromBack():
+			item.skip("archived")
+		case p.run.Mode == string(jobs.Reconcile) || k.Parked || decided[item.ext]:
+		case k.Synced && k.TargetID != "" && was == item.seen && item.rec.Archived == item.snapshot.Archived:
+			item.done = unchanged
+		}
+	}
+	return nil
+}
+
+func (i *syncItem) fromBack() bool { return strings.HasPrefix(i.ext, newKey("")) }
+
+// decisions names the records of the page that a person decided about.
+func (p *syncPage) decisions(ctx context.Context) (map[string]bool, error) {
+	decided := map[string]bool{}
+	if p.job.Conflict != jobs.Manual && p.job.Conflict != jobs.NewestWins {
+		return decided, nil
+	}
+	var ids []string
+	for _, item := range p.items {
+		if item.known.Synced {
+			ids = append(ids, item.ext)
+		}
+	}
+	list, err := p.Store.ConflictsOf(ctx, p.job.Name, ids)
+	for _, c := range list {
+		for _, item := range p.items {
+			if item.ext == c.ExternalID {
+				item.settled = append(item.settled, c)
+			}
+		}
+		decided[c.ExternalID] = decided[c.ExternalID] || c.Decision.Valid
+	}
+	return decided, err
+}
+
+func deletedInTarget(j store.Job, ext string) *fault.Fault {
+	return fault.New(fault.Conflict, "sync.deleted_in_target", "the record was deleted in the target").WithField("id").
+		WithResolution("if that was meant, leave it out (no_export); if not, let it be made again: towpath sync untie %s %s", j.Name, ext)
+}
+
+// lookThere reads the records of the page as they are on the other side: one
+// call for all.
+func (p *syncPage) lookThere(ctx context.Context) error {
+	var ids []string
+	for _, item := range open(p.items) {
+		if id := item.there(p.flow); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 || p.flow.to.target == nil {
+		return nil
+	}
+	slices.Sort(ids)
+	list, err := p.flow.to.byID(ctx, slices.Compact(ids), p.readFields(p.flow.to))
+	if err != nil {
+		return err
+	}
+	found := make(map[string]*record.Sourced, len(list))
+	for i := range list {
+		found[list[i].ID] = &list[i]
+	}
+	for _, item := range open(p.items) {
+		id := item.there(p.flow)
+		if id == "" {
+			continue
+		}
+		if item.other = found[id]; item.other == nil {
+			item.park(deletedInTarget(p.row, item.ext))
+		}
+	}
+	return nil
+}
+
+// there is the item's id on the side that the flow writes to; "" if it has none.
+func (i *syncItem) there(f *syncFlow) string {
+	switch {
+	case !f.back:
+		return i.known.TargetID
+	case i.fromBack():
+		return ""
+	}
+	return i.ext
+}
+
+// over is the base's values with what came since.
+func over(base, more record.Values) record.Values {
+	out := maps.Clone(base)
+	if out == nil {
+		out = record.Values{}
+	}
+	maps.Copy(out, more)
+	return out
+}

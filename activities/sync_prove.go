@@ -1,0 +1,229 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"towpath/connectors"
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// ProveSync ends a run: it compares what was done with what the source says it
+// has, and only then says success and moves the watermark (promise 5,
+// TestPromise5). Asked again, it tells how the run ended.
+func (s *Syncs) ProveSync(ctx context.Context, in contract.SyncEnding) (contract.SyncResult, error) {
+	ctx, done := untilStop(ctx)
+	defer done()
+	defer beat(ctx)()
+	result, err := s.prove(ctx, in)
+	e := s.Log.Info()
+	if err != nil {
+		e = s.Log.Warn().Str("fault", fault.Of(err).Code)
+	}
+	e.Str("job", in.Job).Str("run", in.Run).Str("status", result.Status).Str("sentence", result.Sentence).Msg("sync run ended")
+	return result, toTemporal(err)
+}
+
+func (s *Syncs) prove(ctx context.Context, in contract.SyncEnding) (contract.SyncResult, error) {
+	run, err := s.Store.Run(ctx, in.Run)
+	if fault.Is(err, fault.NotFound) { // it was never opened
+		return contract.SyncResult{Status: string(jobs.Failed), Sentence: in.Message}, nil
+	}
+	if err != nil {
+		return contract.SyncResult{}, err
+	}
+	if run.Status != string(jobs.Running) {
+		result := contract.SyncResult{Status: run.Status, Sentence: run.Sentence}
+		return result, json.Unmarshal(run.Counts, &result.Counts)
+	}
+	var e store.Ending
+	if in.Aborted || in.Fault != "" {
+		e, err = s.giveUp(ctx, run, in)
+	} else {
+		e, err = s.conclude(ctx, run)
+	}
+	if err != nil {
+		return contract.SyncResult{}, err
+	}
+	if err := s.Store.EndRun(ctx, run.ID, e); err != nil {
+		return contract.SyncResult{}, err
+	}
+	return contract.SyncResult{Status: e.Status, Sentence: e.Sentence, Counts: e.Counts}, nil
+}
+
+// giveUp ends a run that a person or a fault ended. What it settled stays.
+func (s *Syncs) giveUp(ctx context.Context, run store.Run, in contract.SyncEnding) (store.Ending, error) {
+	counts, err := s.Store.Totals(ctx, run.ID, 0, lastLane)
+	if err != nil {
+		return store.Ending{}, err
+	}
+	e := store.Ending{Status: string(jobs.Failed), Code: in.Fault, Counts: counts, Sentence: in.Message}
+	if in.Aborted {
+		e.Status, e.Sentence = string(jobs.Stopped), "stopped by "+or(run.AskedBy.String, "a limit")
+		if why := run.AskedWhy.String; why != "" {
+			e.Sentence += ": " + why
+		}
+	}
+	if r, err := s.load(ctx, run); err == nil {
+		_ = r.sinkDrop(ctx) // else it is swept away with time
+	}
+	return e, nil
+}
+
+// conclude proves a run that was read to its end.
+func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, error) {
+	r, err := s.load(ctx, run)
+	if err != nil {
+		return store.Ending{}, err
+	}
+	var after int64
+	proof := jobs.Proof{Complete: true}
+	var sentences []string
+	for _, f := range r.flows {
+		p, counted, err := r.proveFlow(ctx, f)
+		if err != nil {
+			return store.Ending{}, err
+		}
+		after += counted
+		proof.Complete = proof.Complete && p.Complete
+		if p.Sentence != "" {
+			sentences = append(sentences, p.Sentence)
+		}
+	}
+	named, err := s.Store.Totals(ctx, run.ID, 0, lastLane)
+	if err != nil {
+		return store.Ending{}, err
+	}
+	counts := jobs.CountsOf(named)
+	status := jobs.Conclude(counts, proof, false, nil)
+	where, err := r.sinkDone(ctx)
+	if err != nil {
+		return store.Ending{}, err
+	}
+	if where != "" {
+		sentences = append(sentences, "written to "+where)
+	}
+	if r.dry() {
+		sentences = append(sentences, "nothing was written: this is a plan")
+	}
+	if proof.Complete && !run.Since.Valid && run.Purpose == contract.PurposeSync {
+		if err := s.Store.ClearUnreadable(ctx, r.row, run.ID); err != nil {
+			return store.Ending{}, err
+		}
+	}
+	moved := jobs.NextWatermark(jobs.Mode(run.Mode), status, counts, r.row.Watermark.Time, run.SourceNow)
+	return store.Ending{
+		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: named,
+		Proved: run.Purpose == contract.PurposeSync && !moved.IsZero() && moved.Equal(run.SourceNow),
+	}, nil
+}
+
+// proveFlow compares a flow's counts with themselves and with its source.
+func (r *syncRun) proveFlow(ctx context.Context, f *syncFlow) (p jobs.Proof, after int64, err error) {
+	counts, err := r.flowCounts(ctx, f)
+	if err != nil {
+		return p, 0, err
+	}
+	if r.run.Purpose == contract.PurposeApprove || r.run.Purpose == contract.PurposeUndo {
+		return jobs.Prove(counts, counts.Fetched, counts.Fetched, jobs.NoSweep), counts.Fetched, nil
+	}
+	q := r.query(f)
+	if after, err = f.from.source.CountRecords(ctx, q); err != nil {
+		return p, 0, err
+	}
+	before := r.plan.Flows[f.n].Counted
+	if p = jobs.Prove(counts, before, after, jobs.NoSweep); !p.NeedsSweep {
+		return p, after, nil
+	}
+	lister, ok := f.from.door.(connectors.RecordIDs)
+	if !ok {
+		p.Sentence += fmt.Sprintf(", which %q cannot give", f.from.name)
+		return p, after, nil
+	}
+	expected, err := r.sweep(ctx, f, lister, q)
+	if err != nil {
+		return p, after, err
+	}
+	if counts, err = r.flowCounts(ctx, f); err != nil {
+		return p, after, err
+	}
+	return jobs.Prove(counts, before, after, expected), after, nil
+}
+
+// flowCounts are those of the lanes that part the window, and of the sweep.
+func (r *syncRun) flowCounts(ctx context.Context, f *syncFlow) (sum jobs.Counts, err error) {
+	base := f.n * lanesPerFlow
+	for _, lanes := range [][2]int{{base, base + extraLanes - 1}, {base + sweptLane, base + plannedLane}} {
+		named, err := r.Store.Totals(ctx, r.run.ID, lanes[0], lanes[1])
+		if err != nil {
+			return sum, err
+		}
+		sum = sum.Add(jobs.CountsOf(named))
+	}
+	return sum, nil
+}
+
+// sweep compares the ids of the window with those that were read, and reads
+// what was missed. It gives the number of records that should have been read.
+func (r *syncRun) sweep(ctx context.Context, f *syncFlow, lister connectors.RecordIDs, q connectors.RecordQuery) (expected int64, err error) {
+	base := f.n * lanesPerFlow
+	read := idSet{}
+	for _, lanes := range [][2]int{{base, base + extraLanes - 1}, {base + sweptLane, base + sweptLane}} {
+		if err := r.Store.PageIDs(ctx, r.run.ID, lanes[0], lanes[1], read.add); err != nil {
+			return 0, err
+		}
+	}
+	read.sort()
+	w := &laneWork{syncRun: r, began: r.Now(), lifted: true}
+	number, _, _, err := r.Store.Resume(ctx, r.run.ID, base+sweptLane)
+	if err != nil {
+		return 0, err
+	}
+	missed := int64(0)
+	for after := ""; ; {
+		ids, next, err := lister.ReadIDs(ctx, q, after, connectors.MaxIDs)
+		if err != nil {
+			return 0, err
+		}
+		var missing []string
+		for _, id := range ids {
+			if !read.has(id) {
+				missing = append(missing, id)
+			}
+		}
+		for len(missing) > 0 && f.from.target != nil {
+			n := min(len(missing), maxPageRecords)
+			found, err := w.catchUp(ctx, f, lanePlan{Lane: base + sweptLane}, number, missing[:n])
+			if err != nil {
+				return 0, err
+			}
+			number++
+			missed += found // the others are gone by now
+			missing = missing[n:]
+		}
+		missed += int64(len(missing))
+		if next == "" {
+			return read.size() + missed, nil
+		}
+		after = next
+	}
+}
+
+// catchUp does a page of records that the lanes did not meet.
+func (w *laneWork) catchUp(ctx context.Context, f *syncFlow, lane lanePlan, number int, ids []string) (found int64, err error) {
+	p := &syncPage{syncRun: w.syncRun, flow: f, lane: lane, number: number}
+	records, err := f.from.byID(ctx, ids, w.readFields(f.from))
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	p.add(connectors.RecordPage{Records: records})
+	if err := p.prepare(ctx); err != nil {
+		return 0, err
+	}
+	return int64(len(records)), w.carry(ctx, p)
+}

@@ -1,0 +1,132 @@
+package activities
+
+import (
+	"context"
+	"strings"
+
+	"towpath/connectors"
+	"towpath/schema/jobs"
+	"towpath/schema/record"
+	"towpath/schema/store"
+)
+
+// read fills the page from its lane.
+func (p *syncPage) read(ctx context.Context, size int) error {
+	switch p.lane.kind() {
+	case parkedLane:
+		return p.readIDs(ctx, size, func(after string) ([]string, error) { return p.Store.ParkedDue(ctx, p.row, after, size) })
+	case plannedLane:
+		return p.readIDs(ctx, size, func(after string) ([]string, error) {
+			return p.Store.ChangeIDs(ctx, p.run.BaseRun.String, jobs.TargetSide, []string{store.ChangePlanned}, after, size)
+		})
+	case goneLane:
+		return p.readGone(ctx, size)
+	}
+	q := p.query(p.flow)
+	q.From, q.To = p.lane.From, p.lane.To
+	page, err := p.flow.from.source.ReadRecords(ctx, q, or(p.after, ""), size)
+	if err != nil {
+		return err
+	}
+	p.add(page)
+	return nil
+}
+
+// readIDs reads records that are named by the book.
+func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string) ([]string, error)) error {
+	ids, err := list(p.after)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if len(ids) == size {
+		p.next = ids[len(ids)-1]
+	}
+	var mine []string
+	for _, id := range ids {
+		if own, isNew := strings.CutPrefix(id, newKey("")); isNew == p.flow.back && !strings.HasPrefix(id, "line ") {
+			mine = append(mine, own)
+		}
+	}
+	if len(mine) == 0 || p.flow.from.target == nil { // a file is read as a whole
+		return nil
+	}
+	records, err := p.flow.from.byID(ctx, mine, p.readFields(p.flow.from))
+	if err != nil {
+		return err
+	}
+	there := make(map[string]bool, len(records))
+	for _, r := range records {
+		there[r.ID] = true
+	}
+	for _, id := range mine {
+		switch {
+		case there[id]:
+		case p.lane.kind() == plannedLane: // planned to be set aside, since it is gone
+			records = append(records, record.Sourced{ID: id, Archived: true})
+		case p.flow.back:
+			p.vanished = append(p.vanished, newKey(id))
+		default:
+			p.vanished = append(p.vanished, id)
+		}
+	}
+	next := p.next
+	p.add(connectors.RecordPage{Records: records})
+	p.next = next
+	return nil
+}
+
+// readGone finds records that are in step by the book and were not among those
+// that the run has read.
+func (p *syncPage) readGone(ctx context.Context, size int) error {
+	read := idSet{}
+	if err := p.Store.PageIDs(ctx, p.run.ID, p.flow.n*lanesPerFlow, p.flow.n*lanesPerFlow+extraLanes-1, read.add); err != nil {
+		return err
+	}
+	read.sort()
+	for {
+		ids, err := p.Store.SyncedIDs(ctx, p.job.Name, p.after, maxPageRecords)
+		if err != nil {
+			return err
+		}
+		var gone []string
+		for _, id := range ids {
+			if !read.has(id) {
+				gone = append(gone, id)
+			}
+		}
+		if len(ids) == maxPageRecords {
+			p.next = ids[len(ids)-1]
+		} else {
+			p.next = ""
+		}
+		if len(gone) == 0 && p.next != "" {
+			p.after = p.next
+			continue
+		}
+		return p.confirmGone(ctx, gone)
+	}
+}
+
+// confirmGone asks the source once more: what has left the filter is not gone.
+func (p *syncPage) confirmGone(ctx context.Context, ids []string) error {
+	still := map[string]bool{}
+	if p.flow.from.target != nil && len(ids) > 0 {
+		records, err := p.flow.from.byID(ctx, ids, []string{"id"})
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			still[r.ID] = true
+		}
+	}
+	next := p.next
+	var page connectors.RecordPage
+	for _, id := range ids {
+		if !still[id] {
+			page.Records = append(page.Records, record.Sourced{ID: id, Archived: true})
+		}
+	}
+	p.add(page)
+	p.next = next
+	return nil
+}

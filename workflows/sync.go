@@ -1,0 +1,232 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"towpath/workflows/contract"
+)
+
+// Sync is the story of one run of one job: open it, work through its pages as
+// long as there are any and nobody says stop, then prove that it is complete.
+// The pages themselves, their cursors and counts rest in PostgreSQL.
+func Sync(ctx workflow.Context, in contract.SyncInput) (contract.SyncResult, error) {
+	s := &syncRun{in: in, ref: contract.SyncRef{Job: in.Job, Run: workflow.GetInfo(ctx).WorkflowExecution.ID}}
+	if err := s.setup(ctx); err != nil {
+		return contract.SyncResult{}, err
+	}
+	return s.run(ctx)
+}
+
+type syncRun struct {
+	in       contract.SyncInput
+	ref      contract.SyncRef
+	queue    string
+	progress contract.SyncProgress
+	asked    string // pause or abort; resume clears it
+	troubles int    // stretches in a row that ended in an error
+}
+
+func (s *syncRun) setup(ctx workflow.Context) error {
+	if s.in.Job == "" {
+		return temporal.NewNonRetryableApplicationError("a Sync workflow needs job", "sync.bad_input", nil)
+	}
+	if err := workflow.SetQueryHandler(ctx, contract.QueryProgress, func() (contract.SyncProgress, error) { return s.progress, nil }); err != nil {
+		return err
+	}
+	for _, u := range []struct{ name, what string }{
+		{contract.UpdatePause, "stop after the page that is being written, and wait"},
+		{contract.UpdateResume, "go on; with beyond: whatever the limits say"},
+		{contract.UpdateAbort, "end the run; what was written stays"},
+	} {
+		if err := s.handle(ctx, u.name, u.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handle lets operators steer: the update returns as soon as the pages can see
+// what was asked, which they look for each second.
+func (s *syncRun) handle(ctx workflow.Context, update, what string) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, update,
+		func(ctx workflow.Context, ask contract.SyncAsk) (contract.SyncProgress, error) {
+			ask.SyncRef, ask.What = s.ref, update
+			if err := workflow.ExecuteActivity(keeping(ctx, update+" the run"), contract.ActivityAskSync, ask).Get(ctx, nil); err != nil {
+				return s.progress, err
+			}
+			if s.asked = update; update == contract.UpdateResume {
+				s.asked = ""
+			}
+			return s.progress, nil
+		},
+		workflow.UpdateHandlerOptions{
+			Description: what,
+			Validator: func(ask contract.SyncAsk) error {
+				if ask.By == "" {
+					return errors.New(`say who asks: {"by": "name", "reason": "why"}`)
+				}
+				return nil
+			},
+		})
+}
+
+func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
+	var opened contract.SyncOpened
+	if err := workflow.ExecuteActivity(opening(ctx, "fix what is read, and take the job's lease"), contract.ActivityOpenSync,
+		contract.SyncOpen{SyncInput: s.in, Run: s.ref.Run}).Get(ctx, &opened); err != nil {
+		return contract.SyncResult{}, err
+	}
+	s.queue, s.progress.Total = contract.QueueTarget(opened.Target), opened.Counted
+	workflow.SetCurrentDetails(ctx, s.details("reading"))
+	ending := s.pages(ctx)
+	// However it ended, cancellation included: the lease is given back.
+	end, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	var result contract.SyncResult
+	if err := workflow.ExecuteActivity(long(end, s.queue, "compare with what the source has"), contract.ActivityProveSync, ending).Get(end, &result); err != nil {
+		return result, err
+	}
+	if err := workflow.Await(end, func() bool { return workflow.AllHandlersFinished(end) }); err != nil {
+		return result, err
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s", result.Status, result.Sentence))
+	if result.Status != "success" {
+		s.attention(end, true)
+	}
+	if result.Status == "failed" {
+		return result, temporal.NewNonRetryableApplicationError(cutText(result.Sentence), or(ending.Fault, "sync.failed"), nil)
+	}
+	return result, nil
+}
+
+// pages works through the run, and says how it is to be ended.
+func (s *syncRun) pages(ctx workflow.Context) contract.SyncEnding {
+	ending := contract.SyncEnding{SyncRef: s.ref}
+	for {
+		if s.asked == contract.UpdateAbort {
+			ending.Aborted = true
+			return ending
+		}
+		var p contract.SyncProgress
+		err := workflow.ExecuteActivity(working(ctx, s.queue, "read, map, match, write, settle"), contract.ActivitySyncPages, s.ref).Get(ctx, &p)
+		switch {
+		case temporal.IsCanceledError(err):
+			ending.Aborted = true
+			return ending
+		case err != nil:
+			if s.troubles++; !s.getsOver(ctx, err) {
+				ending.Fault, ending.Message = whatFailed(err)
+				return ending
+			}
+			continue
+		}
+		s.troubles, s.progress = 0, p
+		switch {
+		case p.Finished:
+			return ending
+		case p.Asked == contract.UpdateAbort:
+			ending.Aborted = true
+			return ending
+		case p.Asked != "":
+			if err := s.wait(ctx); err != nil {
+				ending.Aborted = true
+				return ending
+			}
+		}
+		workflow.SetCurrentDetails(ctx, s.details("reading"))
+	}
+}
+
+// wait holds a run that a person paused or a limit stopped, until somebody says
+// how it goes on.
+func (s *syncRun) wait(ctx workflow.Context) error {
+	limit := s.progress.Asked == "limit"
+	if limit {
+		s.asked = s.progress.Asked
+		s.attention(ctx, true)
+		workflow.SetCurrentDetails(ctx, s.details("**stopped by a limit**: "+s.progress.Reason+
+			". Raise it (apply) and resume, resume with beyond, or abort"))
+	} else {
+		workflow.SetCurrentDetails(ctx, s.details("**paused**; resume or abort it"))
+	}
+	if err := workflow.Await(ctx, func() bool { return s.asked == "" || s.asked == contract.UpdateAbort }); err != nil {
+		return err
+	}
+	if limit {
+		s.attention(ctx, false)
+	}
+	return nil
+}
+
+// patience are the waits after stretches that ended in an error which their own
+// retries did not get over: an outage of hours is sat out.
+var patience = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute}
+
+const mostTroubles = 24
+
+// getsOver waits after a failed stretch, unless waiting cannot help.
+func (s *syncRun) getsOver(ctx workflow.Context, err error) bool {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.NonRetryable() || s.troubles > mostTroubles {
+		return false
+	}
+	_, message := whatFailed(err)
+	wait := patience[min(s.troubles, len(patience))-1]
+	workflow.SetCurrentDetails(ctx, s.details(fmt.Sprintf("**waiting %s**: %s", wait, message)))
+	_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return s.asked == contract.UpdateAbort })
+	return ctx.Err() == nil
+}
+
+func whatFailed(err error) (code, message string) {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Type(), app.Message()
+	}
+	return "sync.unfinished", "the pages did not come to an end in time"
+}
+
+func (s *syncRun) attention(ctx workflow.Context, needed bool) {
+	_ = workflow.UpsertTypedSearchAttributes(ctx, contract.AttrNeedsAttention.ValueSet(needed))
+}
+
+// details is what the Temporal UI shows of a run.
+func (s *syncRun) details(doing string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", doing)
+	p := s.progress
+	fmt.Fprintf(&b, "| done | of | records/s | time left |\n|---|---|---|---|\n| %d | %d | %.0f | %s |\n", p.Done, p.Total, p.Rate, left(p))
+	if len(p.Counts) > 0 {
+		b.WriteString("\n")
+		for _, name := range workflow.DeterministicKeys(p.Counts) {
+			fmt.Fprintf(&b, "%s %d · ", name, p.Counts[name])
+		}
+	}
+	return strings.TrimSuffix(b.String(), " · ")
+}
+
+func left(p contract.SyncProgress) string {
+	if p.Rate <= 0 || p.Total <= p.Done {
+		return "–"
+	}
+	return (time.Duration(float64(p.Total-p.Done)/p.Rate) * time.Second).Round(time.Second).String()
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func cutText(s string) string {
+	if len(s) > 500 {
+		s = strings.ToValidUTF8(s[:500], "")
+	}
+	return s
+}
