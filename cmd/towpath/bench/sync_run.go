@@ -18,6 +18,10 @@ import (
 	"towpath/schema/mapping"
 )
 
+// openWithin is how soon a run must have a row of its own: what it counts first
+// takes seconds.
+const openWithin = 2 * time.Minute
+
 const filesName = "files" // the connection to the folder of CSV files
 
 // syncWork is an installation with a folder of CSV files and a job for each.
@@ -137,8 +141,12 @@ func (w *syncWork) awaitEnd(ctx context.Context, job, before string, began time.
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return r, err
 		}
-		if err == nil && r.id != before && status != "running" {
+		opened := err == nil && r.id != before
+		if opened && status != "running" {
 			break
+		}
+		if !opened && time.Since(began) > openWithin {
+			return r, fmt.Errorf("the run of %s was not opened within %s; the worker said:\n%s", job, openWithin, w.in.Worker[0].Tail())
 		}
 		if err := sleep(ctx, 10*time.Millisecond); err != nil {
 			return r, fmt.Errorf("the run of %s does not end: %w", job, err)
