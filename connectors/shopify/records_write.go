@@ -271,3 +271,13 @@ func (c *Connector) mutate(ctx context.Context, m *recordModel, op operation, va
 	}
 	return out, nil
 }
+
+// ArchiveField is the field that sets a product aside. Variants have none of
+// their own: it is their product's, which other variants share. Customers and
+// levels of stock cannot be archived.
+func (c *Connector) ArchiveField(model string) (field string, archived, active any) {
+	if model == modelProduct {
+		return "status", "ARCHIVED", "ACTIVE"
+	}
+	return "", nil, nil
+}
