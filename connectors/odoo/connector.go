@@ -25,6 +25,7 @@ const (
 // for use by any number of goroutines.
 type Connector struct {
 	cfg       Config
+	system    string // the connection's slug
 	rpc       *rpc.Client
 	web       *http.Client // for what is no RPC: the server's clock
 	now       func() time.Time
@@ -55,6 +56,13 @@ type Connector struct {
 	splits  *batch.Op[recordAsk, []string]
 	counts  *batch.Op[recordAsk, int64]
 	finds   *batch.Op[recordFind, map[string][]string]
+
+	book           attributeBook
+	attributes     *batch.Op[attribute, knownAttribute]
+	attributeLines *batch.Op[int64, []attributeLine]
+	lineRemovals   *batch.Op[[]int64, struct{}]
+	variants       *batch.Op[variantAsk, int64]
+
 	loadsMu sync.Mutex
 	loads   map[string]*batch.Op[loadRow, int64] // by model, of those without one above
 }
@@ -103,7 +111,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	}
 	c := &Connector{
 		loads: map[string]*batch.Op[loadRow, int64]{},
-		cfg:   cfg, rpc: client, now: s.Runtime.Now,
+		cfg:   cfg, system: s.Name, rpc: client, now: s.Runtime.Now,
 		web: httpx.NewClient(httpx.Options{
 			Room: Kind, Timeout: readTimeout, Private: cfg.Private, Base: s.Runtime.Transport,
 		}),
@@ -123,6 +131,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.addActions()
 	c.addRecords()
 	c.addRecordFinder()
+	c.addAttributes()
 	return c, nil
 }
 

@@ -19,6 +19,34 @@
 // order with company_id again makes Odoo 19 replace the lines' taxes by their
 // products' own, even when the company is the same (tried).
 //
+// # Products with attributes
+//
+// A template's attributes are written and read as its field "attributes", a list
+// of Values{"name": "Color", "values": []any{"Red", Values{"name": "Blue",
+// "extra": 2.5}}}. They are the template's attributes from then on: others are
+// removed; an extra price that is not given stays. Attributes and values are
+// found by name, those that make variants at once; missing ones are made under
+// external ids of their own, since Odoo lets two have one name (tried on 19).
+//
+// A variant is a record of product.product that is named by its template and
+// combination: Values{"product_tmpl_id": id, "combination": "Color=Red; Size=M"}
+// finds it, and the other fields (default_code, barcode, standard_price …) are
+// written to it. The combination is read in the order of names, as are attributes.
+//
+// What Odoo 19 does, all tried: load takes the lines of a template in one call
+// with it (attribute_line_ids/id, …/attribute_id/.id, …/value_ids/.id) and makes
+// the variants at once; the same again changes nothing. Lines that exist are
+// addressed by database id; id and .id in one call are refused as ambiguous. A
+// value that is left out takes its variants along: deleted where nothing refers
+// to them, else archived, with the same id again when the value comes back. A
+// template's own SKU and barcode reach its variant only while it has one. A line
+// more or less for a template in use replaces its variants, since a combination
+// is all of its values: variants that nothing refers to get new ids. A second
+// line of the same attribute is accepted and multiplies, so lines are looked up
+// before. product_variant_ids cannot be loaded along with the lines
+// (product_product_combination_unique). Extra prices belong to the template's
+// values (product.template.attribute.value), which are loaded once they exist.
+//
 // # When an answer is lost
 //
 // A load of the same content is idempotent, so a write whose answer was lost is

@@ -55,6 +55,10 @@ func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.Fi
 		info.Defaulted = f.Required && (defaults[name] || name == parent || info.Type == record.TypeMany || f.Computed && f.Related == "")
 		all = append(all, info)
 	}
+	if made, ok := virtualFields[model]; ok {
+		all = append(all, made)
+		slices.SortFunc(all, func(a, b record.FieldInfo) int { return strings.Compare(a.Name, b.Name) })
+	}
 	return all, nil
 }
 
@@ -338,7 +342,15 @@ func (c *Connector) readPage(ctx context.Context, a recordAsk) (page connectors.
 			return page, err
 		}
 	}
+	made := virtualFields[a.query.Model].Name
+	wantsMade := slices.Contains(paths, made)
+	if wantsMade {
+		paths = slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return path == made })
+	}
 	page.Records, err = c.readTree(ctx, a.query.Model, d, a.limit, paths, maxDepth)
+	if err == nil && wantsMade {
+		err = c.fillVirtual(ctx, a.query.Model, page.Records)
+	}
 	if err != nil {
 		return page, err
 	}
@@ -355,6 +367,9 @@ func (c *Connector) mappable(ctx context.Context, model string) (names []string,
 		if _, ok := fieldTypes[f.Type]; ok && f.Store {
 			names = append(names, name)
 		}
+	}
+	if made, ok := virtualFields[model]; ok {
+		names = append(names, made.Name)
 	}
 	slices.Sort(names)
 	return names, err

@@ -32,6 +32,16 @@ func (c *Connector) WriteRecord(ctx context.Context, row record.Row) (string, er
 	if err != nil {
 		return "", err
 	}
+	_, attributes := row.Values[fieldAttributes]
+	_, combined := row.Values[fieldCombination]
+	switch {
+	case attributes && row.Model == modelTemplate:
+		return c.writeTemplate(ctx, known, row)
+	case combined && row.Model == modelVariant:
+		if row, err = c.locateVariant(ctx, row); err != nil {
+			return "", err
+		}
+	}
 	s, err := recordSheet(known, row)
 	if err != nil {
 		return "", err

@@ -86,6 +86,7 @@ func Suite(t *testing.T, b *bench) {
 		"records in lanes":              testRecordLanes,
 		"records: required fields":      testRequiredFields,
 		"records: stock levels":         testStockLevels,
+		"records: variants":             testVariants,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}

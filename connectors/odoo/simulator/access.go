@@ -23,7 +23,9 @@ var settingsOnly = map[string]bool{"ir.model.data": true, "ir.config_parameter":
 var salesRights = map[string]string{
 	"res.partner": "cw", "res.partner.category": "cw",
 	"sale.order": "cw", "sale.order.line": "cwu",
-	"product.product": "cwu", "product.template": "cwu", "product.pricelist": "cwu",
+	"product.product": "cwu", "product.template": "cwu", "product.pricelist": "cwu", "product.pricelist.item": "cwu",
+	"product.attribute": "cwu", "product.attribute.value": "cwu",
+	"product.template.attribute.line": "cwu", "product.template.attribute.value": "cwu",
 }
 
 var officeRights = map[string]string{

@@ -123,6 +123,8 @@ func (s *side) resolve(v any) any {
 var owners = map[string]string{
 	"order_line": "sale.order.line", "order_id": "sale.order", "partner_id": "res.partner", "partner_invoice_id": "res.partner",
 	"partner_shipping_id": "res.partner", "parent_id": "res.partner", "child_ids": "res.partner", "commercial_partner_id": "res.partner",
+	"product_template_attribute_value_ids": "product.template.attribute.value", "attribute_line_ids": "product.template.attribute.line",
+	"attribute_line_id": "product.template.attribute.line", "attribute_id": "product.attribute", "value_ids": "product.attribute.value",
 	"product_tmpl_id": "product.template", "product_variant_id": "product.product", "product_variant_ids": "product.product",
 }
 

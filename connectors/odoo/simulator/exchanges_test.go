@@ -206,6 +206,48 @@ func exchanges() []exchange {
 		load("order an archived product", "sale.order", orderColumns, row("7", colProduct, "#x.1")),
 	)
 
+	// Attributes and variants.
+	attributes := load("attributes", "product.attribute", l{"id", "name"}, l{"@color", "@Color"}, l{"@size", "@Size"})
+	attributes.save = "at"
+	values := load("values of attributes", "product.attribute.value", l{"id", "name", "attribute_id/id"},
+		l{"@red", "Red", "@color"}, l{"@blue", "Blue", "@color"}, l{"@m", "M", "@size"}, l{"@l", "L", "@size"})
+	values.save = "av"
+	shirtColumns := l{"id", "name", "list_price", "attribute_line_ids/id", "attribute_line_ids/attribute_id/id", "attribute_line_ids/value_ids/id"}
+	shirt := func(name string, sizes string) exchange {
+		e := load(name, "product.template", shirtColumns, l{"@shirt", "Shirt", "20", "@lc", "@color", "@red,@blue"}, l{"", "", "", "@ls", "@size", sizes})
+		e.save = "shirt"
+		return e
+	}
+	readVariants := func(name string) exchange {
+		return exchange{name: name, model: "product.product", method: "search_read", args: l{l{l{"product_tmpl_id", "in", "$shirt"}},
+			l{"default_code", "lst_price", "price_extra", "active", "product_template_attribute_value_ids"}},
+			kwargs: d{"order": "id", "context": d{"active_test": false}}}
+	}
+	readLines := func(name string) exchange {
+		return exchange{name: name, model: "product.template.attribute.line", method: "search_read", args: l{l{l{"product_tmpl_id", "in", "$shirt"}},
+			l{"attribute_id", "value_ids", "active"}}, kwargs: d{"order": "id"}}
+	}
+	readValues := func(name string) exchange {
+		return exchange{name: name, model: "product.template.attribute.value", method: "search_read", args: l{l{l{"product_tmpl_id", "in", "$shirt"}},
+			l{"name", "price_extra", "ptav_active", "attribute_line_id", "attribute_id"}}, kwargs: d{"order": "id", "load": nil}}
+	}
+	findValues := call1("values of the template", "product.template.attribute.value", "search", l{l{"product_tmpl_id", "in", "$shirt"}}, 0, nil, "id")
+	findValues.save = "ptav"
+	findVariants := call1("variants of the template", "product.product", "search", l{l{"product_tmpl_id", "in", "$shirt"}}, 0, nil, "id")
+	findVariants.save = "variants"
+	findLines := call1("lines of the template", "product.template.attribute.line", "search", l{l{"product_tmpl_id", "in", "$shirt"}}, 0, nil, "id")
+	findLines.save = "lines"
+	add(attributes, values, shirt("template with attributes", "@m,@l"), readVariants("its variants"), readLines("its lines"), findValues, findVariants,
+		shirt("the same template again", "@m,@l"), readVariants("no variant changed"),
+		load("extra price", "product.template.attribute.value", l{".id", "price_extra"}, l{"#ptav.1", "2.5"}),
+		load("SKU of a variant", "product.product", l{".id", "default_code"}, l{"#variants.0", "@V1"}),
+		readVariants("variants with extra price"),
+		loadOrders("order a variant", "", row("11", colProduct, "#variants.1")),
+		shirt("a value vanishes", "@m"), readVariants("variants archived or deleted"), readValues("values archived or deleted"),
+		shirt("the value comes back", "@m,@l"), readVariants("variants back"), findLines,
+		call1("remove a line", "product.template.attribute.line", "unlink", l{"$lines.1"}), readLines("lines left"),
+	)
+
 	// Settings, rights, errors.
 	add(
 		call1("taxes", "account.tax", "search_read", l{l{"type_tax_use", "=", "sale"}, l{"name", "ilike", "towpath"}}, l{"name", "amount", "price_include", "price_include_override", "amount_type", "active", "country_id", "company_id"}),

@@ -102,7 +102,7 @@ func templateWritten(t *tx, r *record, given map[string]bool, created bool) {
 		if len(values) > 0 {
 			t.write(variant, values)
 		}
-	} else if created && !t.variantFollows {
+	} else if created && !t.variantFollows && !t.reshaped[r] {
 		values["product_tmpl_id"] = r.id
 		t.create(t.model("product.product"), values)
 	}

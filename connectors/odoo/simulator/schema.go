@@ -180,6 +180,8 @@ var orders = map[string]string{
 	"account.fiscal.position": "sequence",
 	"account.payment.term":    "sequence, id",
 	"stock.warehouse":         "sequence, id",
+	"product.attribute":       "sequence, id",
+	"product.attribute.value": "attribute_id, sequence, id",
 	"stock.location":          "complete_name, id",
 	"stock.move":              "sequence, id",
 	"crm.team":                "sequence, create_date desc, id desc",
@@ -204,6 +206,7 @@ func setRules(models map[string]*model, version int) {
 	catalogRules(models)
 	productRules(models["product.product"], models["product.template"], version)
 	stockRules(models)
+	variantRules(models)
 	orderRules(models["sale.order"], version)
 	lineRules(models["sale.order.line"])
 }

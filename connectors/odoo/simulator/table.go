@@ -48,12 +48,14 @@ type tx struct {
 	now     time.Time
 	undo    []func()
 	dirty   map[*record]bool // orders whose totals are out of date
+	// reshaped are templates whose attributes changed.
+	reshaped map[*record]bool
 	// variantFollows: a template is being made for a variant that exists.
 	variantFollows bool
 }
 
 func (db *database) begin(u *user, context map[string]any, began uint64) *tx {
-	return &tx{db: db, user: u, context: context, began: began, version: db.clock + 1, now: db.now().UTC(), dirty: map[*record]bool{}}
+	return &tx{db: db, user: u, context: context, began: began, version: db.clock + 1, now: db.now().UTC(), dirty: map[*record]bool{}, reshaped: map[*record]bool{}}
 }
 
 func (t *tx) model(name string) *model { return t.db.models[name] }

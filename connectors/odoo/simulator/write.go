@@ -256,6 +256,12 @@ func (t *tx) changed(order *record) {
 }
 
 func (t *tx) recompute() {
+	for _, id := range slices.Sorted(maps.Keys(t.model("product.template").rows)) {
+		if r := t.model("product.template").rows[id]; t.reshaped[r] {
+			t.reshape(r)
+		}
+	}
+	clear(t.reshaped)
 	for order := range t.dirty {
 		if order.model.rows[order.id] == order {
 			t.computeOrder(order)

@@ -1,0 +1,175 @@
+package odoo
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/connectors"
+	"towpath/schema/fault"
+	"towpath/schema/record"
+)
+
+func attributesOf(names [2]string, colors, sizes []any) []any {
+	list := []any{record.Values{"name": names[0], "values": colors}}
+	if sizes != nil {
+		list = append(list, record.Values{"name": names[1], "values": sizes})
+	}
+	return list
+}
+
+// testVariants writes products with attributes in bulk, their variants with
+// SKU and price, and changes which attributes they have.
+func testVariants(t *testing.T, b *bench, c *Connector) {
+	ctx := t.Context()
+	names := [2]string{b.next("Color"), b.next("Size")}
+	red, blue, m, l := "Red", record.Values{"name": "Blue", "extra": dec("2.5")}, "M", "L"
+	const many = 8
+	row := func(n int, attributes []any) record.Row {
+		return record.Row{Model: "product.template", Write: record.Write{XID: record.XID(b.run, "template", names[0], fmt.Sprint(n))},
+			Values: record.Values{"name": fmt.Sprintf("Shirt %d", n), "list_price": dec("20"), "attributes": attributes}}
+	}
+	full := attributesOf(names, []any{red, blue}, []any{m, l})
+	ids := make([]string, many)
+	together(many, func(n int) {
+		var err error
+		ids[n], err = c.WriteRecord(ctx, row(n, full))
+		assert.NoError(t, err)
+	})
+	combos := []string{}
+	for _, color := range []string{"Blue", "Red"} {
+		for _, size := range []string{"L", "M"} {
+			combos = append(combos, fmt.Sprintf("%s=%s; %s=%s", names[0], color, names[1], size))
+		}
+	}
+	before := variantsOf(t, c, ids[0])
+	require.ElementsMatch(t, combos, before.active)
+	found, err := c.FindRecords(ctx, "product.attribute", "name", []string{names[0]})
+	require.NoError(t, err)
+	require.Len(t, found[names[0]], 1, "one attribute, however many asked for it at once")
+
+	// The same again, by external id and by id, changes nothing.
+	again, err := c.WriteRecord(ctx, row(0, full))
+	require.NoError(t, err)
+	require.Equal(t, ids[0], again)
+	byID := row(0, full)
+	byID.ID = ids[0]
+	_, err = c.WriteRecord(ctx, byID)
+	require.NoError(t, err)
+	require.Equal(t, before, variantsOf(t, c, ids[0]))
+
+	// What was written is read.
+	back, err := c.RecordsByID(ctx, "product.template", ids[:1], []string{"name", "attributes"})
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint([]any{
+		record.Values{"name": names[0], "values": []any{record.Values{"name": "Blue", "extra": dec("2.5")}, record.Values{"name": "Red", "extra": dec("0")}}},
+		record.Values{"name": names[1], "values": []any{record.Values{"name": "L", "extra": dec("0")}, record.Values{"name": "M", "extra": dec("0")}}},
+	}), fmt.Sprint(back[0].Values["attributes"]), "sorted by name")
+
+	// Variants are found by their values, in any order and spelling of a combination.
+	write := func(combination any, values record.Values) (string, error) {
+		values["product_tmpl_id"], values["combination"] = record.Values{"id": ids[0]}, combination
+		return c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "variant", b.next("v"))}, Values: values})
+	}
+	skus := make([]string, len(combos))
+	variants := make([]string, len(combos))
+	together(len(combos), func(n int) {
+		skus[n] = b.next("SKU")
+		var err error
+		variants[n], err = write(combos[n], record.Values{"default_code": skus[n], "barcode": skus[n] + "B"})
+		assert.NoError(t, err)
+	})
+	same, err := write(record.Values{names[1]: "M", names[0]: "Red"}, record.Values{"default_code": skus[3]})
+	require.NoError(t, err)
+	require.Equal(t, variants[3], same)
+	same, err = write(names[1]+"=M;"+names[0]+"= Red", record.Values{})
+	require.NoError(t, err)
+	require.Equal(t, variants[3], same)
+	read, err := c.RecordsByID(ctx, "product.product", variants, []string{"default_code", "barcode", "combination", "lst_price", "product_tmpl_id"})
+	require.NoError(t, err)
+	for _, v := range read {
+		n := indexOf(variants, v.ID)
+		require.Equal(t, skus[n], v.Values["default_code"])
+		require.Equal(t, skus[n]+"B", v.Values["barcode"])
+		require.Equal(t, combos[n], v.Values["combination"])
+		require.Equal(t, []string{"22.5", "22.5", "20", "20"}[n], v.Values["lst_price"].(decimal.Decimal).String())
+	}
+	_, err = write(names[0]+"=Green; "+names[1]+"=M", record.Values{"default_code": "x"})
+	wantCode(t, err, fault.NotFound, "odoo.no_such_variant")
+	plain, err := c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{ID: variants[0]},
+		Values: record.Values{"product_tmpl_id": ids[0], "combination": combos[0], "default_code": skus[0]}})
+	require.NoError(t, err)
+	require.Equal(t, variants[0], plain)
+
+	// A vanished value takes its variants along: archived where they were used, else
+	// deleted. The others stay as they are; one that comes back is found again.
+	order := b.order(t, c, 1)
+	order.Lines[0].ProductID = variants[0] // Blue, L
+	upsert(t, c, order)
+	byID.Values = row(0, attributesOf(names, []any{red, blue}, []any{m})).Values
+	_, err = c.WriteRecord(ctx, byID)
+	require.NoError(t, err)
+	after := variantsOf(t, c, ids[0])
+	require.ElementsMatch(t, []string{combos[1], combos[3]}, after.active)
+	require.Equal(t, []string{variants[0]}, after.archived)
+	byID.Values = row(0, full).Values
+	_, err = c.WriteRecord(ctx, byID)
+	require.NoError(t, err)
+	after = variantsOf(t, c, ids[0])
+	require.ElementsMatch(t, combos, after.active)
+	require.Contains(t, after.ids, variants[0])
+	require.Contains(t, after.ids, variants[3])
+
+	// A vanished attribute, and one more.
+	third := b.next("Cut")
+	byID.Values = record.Values{"attributes": []any{record.Values{"name": names[0], "values": []any{red, "Green"}}, record.Values{"name": third, "values": []any{"Slim"}}}}
+	_, err = c.WriteRecord(ctx, byID)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{
+		fmt.Sprintf("%s=Red; %s=Slim", names[0], third), fmt.Sprintf("%s=Green; %s=Slim", names[0], third),
+	}, variantsOf(t, c, ids[0]).active)
+
+	for _, bad := range []any{
+		"Color", []any{"Color"}, []any{record.Values{"name": "Color"}}, []any{record.Values{"name": "Color", "values": []any{""}}},
+		[]any{record.Values{"name": "Color", "values": []any{"Red", "Red"}}},
+		[]any{record.Values{"name": "Color", "values": []any{record.Values{"name": "Red", "extra": "much"}}}},
+	} {
+		_, err = c.WriteRecord(ctx, row(0, nil))
+		require.NoError(t, err, "without attributes")
+		refused := row(1, nil)
+		refused.Values["attributes"] = bad
+		_, err = c.WriteRecord(ctx, refused)
+		wantCode(t, err, fault.Invalid, codeInvalid)
+		require.Equal(t, "attributes", fault.Of(err).Field)
+	}
+}
+
+type variantSet struct{ ids, active, archived []string }
+
+func variantsOf(t *testing.T, c *Connector, template string) (set variantSet) {
+	t.Helper()
+	page, err := c.ReadRecords(t.Context(), connectors.RecordQuery{Model: "product.product", Fields: []string{"combination"}, Archived: true,
+		Filter: fmt.Sprintf(`[["product_tmpl_id", "=", %s]]`, template)}, "", 100)
+	require.NoError(t, err)
+	for _, r := range page.Records {
+		set.ids = append(set.ids, r.ID)
+		if combination, _ := r.Values["combination"].(string); r.Archived {
+			set.archived = append(set.archived, r.ID)
+		} else {
+			set.active = append(set.active, combination)
+		}
+	}
+	return set
+}
+
+func indexOf(all []string, one string) int {
+	for i, v := range all {
+		if v == one {
+			return i
+		}
+	}
+	return -1
+}

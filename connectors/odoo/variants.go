@@ -1,0 +1,386 @@
+package odoo
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shopspring/decimal"
+
+	"towpath/connectors/batch"
+	"towpath/connectors/odoo/rpc"
+	"towpath/schema/fault"
+	"towpath/schema/record"
+)
+
+// attributeLine is an attribute that a template has in Odoo.
+type attributeLine struct {
+	id, attribute int64
+	name          string
+	values        []templateValue
+}
+
+// templateValue is a value of a line: extra prices belong to a template's value.
+type templateValue struct {
+	id, value int64
+	name      string
+	extra     decimal.Decimal
+}
+
+// callAttributeLines reads the lines of templates: two calls for all of them.
+func (c *Connector) callAttributeLines(ctx context.Context, templates []int64) ([]batch.Result[[]attributeLine], error) {
+	byTemplate, err := c.linesOf(c.scope(ctx), templates)
+	if err != nil {
+		return nil, err
+	}
+	return results(templates, func(n int64) ([]attributeLine, error) { return byTemplate[n], nil }), nil
+}
+
+func (c *Connector) linesOf(ctx context.Context, templates []int64) (map[int64][]attributeLine, error) {
+	var lines []struct {
+		ID        int64        `json:"id"`
+		Template  rpc.Many2One `json:"product_tmpl_id"`
+		Attribute rpc.Many2One `json:"attribute_id"`
+	}
+	of := []any{is("product_tmpl_id", "in", unique(templates))}
+	if err := c.rpc.SearchRead(ctx, "product.template.attribute.line", of, []string{"product_tmpl_id", "attribute_id"}, rpc.Query{Order: "id"}, &lines); err != nil {
+		return nil, err
+	}
+	byTemplate := map[int64][]attributeLine{}
+	if len(lines) == 0 {
+		return byTemplate, nil
+	}
+	var values []struct {
+		ID    int64        `json:"id"`
+		Name  rpc.Text     `json:"name"`
+		Line  rpc.Many2One `json:"attribute_line_id"`
+		Value rpc.Many2One `json:"product_attribute_value_id"`
+		Extra rpc.Decimal  `json:"price_extra"`
+	}
+	live := append(of, is("ptav_active", "=", true))
+	fields := []string{"name", "attribute_line_id", "product_attribute_value_id", "price_extra"}
+	if err := c.rpc.SearchRead(ctx, "product.template.attribute.value", live, fields, rpc.Query{Order: "id"}, &values); err != nil {
+		return nil, err
+	}
+	byLine := map[int64][]templateValue{}
+	for _, v := range values {
+		byLine[v.Line.ID] = append(byLine[v.Line.ID], templateValue{id: v.ID, value: v.Value.ID, name: string(v.Name), extra: v.Extra.Round(noise)})
+	}
+	for _, l := range lines {
+		byTemplate[l.Template.ID] = append(byTemplate[l.Template.ID],
+			attributeLine{id: l.ID, attribute: l.Attribute.ID, name: l.Attribute.Name, values: byLine[l.ID]})
+	}
+	return byTemplate, nil
+}
+
+// writeTemplate writes a template with its attributes: Odoo makes, archives or
+// deletes variants as they say.
+func (c *Connector) writeTemplate(ctx context.Context, known map[string]rpc.Field, row record.Row) (string, error) {
+	wanted, err := parseAttributes(row.Values[fieldAttributes])
+	if err != nil {
+		return "", err
+	}
+	row.Values = maps.Clone(row.Values)
+	delete(row.Values, fieldAttributes)
+	head, err := recordSheet(known, row)
+	if err != nil {
+		return "", err
+	}
+	ids, err := c.resolve(ctx, wanted)
+	if err != nil {
+		return "", err
+	}
+	// Lines that are there are addressed by database id, so that those which
+	// people made are taken over; new ones have external ids.
+	var present []attributeLine
+	if row.ID != "" {
+		n, err := dbID("id", row.ID)
+		if err != nil {
+			return "", err
+		}
+		if present, err = c.attributeLines.Do(ctx, n); err != nil {
+			return "", err
+		}
+	}
+	kept, added := lineCells(row.Write, ids, present)
+	first := loadRow{write: row.Write, fields: head.fields, rows: [][]any{head.cells}}
+	switch {
+	case len(kept) > 0:
+		first = withLines(head, row.Write, "attribute_line_ids/.id", kept)
+	case len(added) > 0:
+		first = withLines(head, row.Write, "attribute_line_ids/id", added)
+		added = nil
+	}
+	template, _, err := c.load(ctx, c.recordLoad(modelTemplate), first)
+	if err == nil && len(added) > 0 {
+		by, write := &sheet{}, record.Write{ID: id(template), Fence: row.Fence}
+		address(by, write)
+		_, _, err = c.load(ctx, c.recordLoad(modelTemplate), withLines(by, write, "attribute_line_ids/id", added))
+	}
+	if err != nil {
+		c.book.forget() // an attribute may have been deleted
+		return "", err
+	}
+	return id(template), c.settleLines(ctx, row, template, wanted, ids)
+}
+
+var lineColumns = []string{"attribute_line_ids/attribute_id/.id", "attribute_line_ids/value_ids/.id"}
+
+// lineCells are the cells of lines that a template has and of those it lacks.
+func lineCells(write record.Write, wanted []knownAttribute, present []attributeLine) (kept, added [][]any) {
+	for _, a := range wanted {
+		cells := []any{id(a.id), strings.Join(texts(a.values), ",")}
+		i := slices.IndexFunc(present, func(l attributeLine) bool { return l.attribute == a.id })
+		if i >= 0 {
+			kept = append(kept, append([]any{id(present[i].id)}, cells...))
+			continue
+		}
+		owner := or(write.XID, "id:"+write.ID)
+		added = append(added, append([]any{record.XID("odoo", "attribute_line", owner, id(a.id))}, cells...))
+	}
+	return kept, added
+}
+
+func withLines(head *sheet, write record.Write, address string, lines [][]any) loadRow {
+	row := loadRow{write: write, fields: append(append(slices.Clone(head.fields), address), lineColumns...)}
+	for i, line := range lines {
+		cells := slices.Clone(head.cells)
+		if i > 0 { // a row that is empty but for its line belongs to the one above
+			for j := range cells {
+				cells[j] = ""
+			}
+		}
+		row.rows = append(row.rows, append(cells, line...))
+	}
+	return row
+}
+
+// settleLines removes attributes that a template is not to have any more, and
+// sets extra prices.
+func (c *Connector) settleLines(ctx context.Context, row record.Row, template int64, wanted []attribute, ids []knownAttribute) error {
+	lines, err := c.attributeLines.Do(ctx, template)
+	if err != nil {
+		return err
+	}
+	var gone []int64
+	var extras []record.Row
+	for _, l := range lines {
+		i := slices.IndexFunc(ids, func(a knownAttribute) bool { return a.id == l.attribute })
+		if i < 0 {
+			gone = append(gone, l.id)
+			continue
+		}
+		for _, v := range l.values {
+			j := slices.Index(ids[i].values, v.value)
+			if j < 0 || wanted[i].values[j].extra == nil || wanted[i].values[j].extra.Equal(v.extra) {
+				continue
+			}
+			extras = append(extras, record.Row{Model: "product.template.attribute.value", Write: record.Write{ID: id(v.id), Fence: row.Fence},
+				Values: record.Values{"price_extra": *wanted[i].values[j].extra}})
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := c.lineRemovals.Do(ctx, gone); err != nil {
+			return err
+		}
+	}
+	for _, extra := range extras {
+		if _, err := c.WriteRecord(ctx, extra); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// variantAsk is a search for the variant of a template that has exactly these
+// values.
+type variantAsk struct {
+	template    int64
+	combination string // canonical
+}
+
+// combination reads "Color=Red; Size=M" or Values{"Color": "Red", "Size": "M"},
+// and gives it in the order of names, as it is read from Odoo.
+func combination(v any) (string, error) {
+	pairs := map[string]string{}
+	switch v := v.(type) {
+	case nil:
+	case string:
+		for pair := range strings.SplitSeq(v, ";") {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok && strings.TrimSpace(pair) != "" {
+				return "", invalid(fieldCombination, `a combination is written as "Color=Red; Size=M"`)
+			}
+			if ok {
+				pairs[strings.TrimSpace(name)] = strings.TrimSpace(value)
+			}
+		}
+	case record.Values:
+		for name, value := range v {
+			s, ok := value.(string)
+			if !ok {
+				return "", invalid(fieldCombination, "an attribute's value is a text")
+			}
+			pairs[text(name)] = text(s)
+		}
+	default:
+		return "", invalid(fieldCombination, `a combination is written as "Color=Red; Size=M"`)
+	}
+	return canonical(pairs), nil
+}
+
+func canonical(pairs map[string]string) string {
+	parts := make([]string, 0, len(pairs))
+	for _, name := range slices.Sorted(maps.Keys(pairs)) {
+		parts = append(parts, name+"="+pairs[name])
+	}
+	return strings.Join(parts, "; ")
+}
+
+// variant is a product with the values that make it one.
+type variant struct {
+	id, template int64
+	combination  string
+	active       bool
+}
+
+// readVariants reads variants with their combinations: two calls.
+func (c *Connector) readVariants(ctx context.Context, d []any) ([]variant, error) {
+	ctx = rpc.WithContext(ctx, rpc.Context{"active_test": false})
+	var rows []struct {
+		ID       int64        `json:"id"`
+		Template rpc.Many2One `json:"product_tmpl_id"`
+		Active   bool         `json:"active"`
+		Values   []int64      `json:"product_template_attribute_value_ids"`
+	}
+	if err := c.rpc.SearchRead(ctx, modelVariant, d, []string{"product_tmpl_id", "active", "product_template_attribute_value_ids"}, rpc.Query{Order: "active desc, id"}, &rows); err != nil {
+		return nil, err
+	}
+	var held []int64
+	for _, r := range rows {
+		held = append(held, r.Values...)
+	}
+	var values []struct {
+		ID        int64        `json:"id"`
+		Name      rpc.Text     `json:"name"`
+		Attribute rpc.Many2One `json:"attribute_id"`
+	}
+	if len(held) > 0 {
+		if err := c.rpc.SearchRead(ctx, "product.template.attribute.value", []any{is("id", "in", unique(held))}, []string{"name", "attribute_id"}, rpc.Query{}, &values); err != nil {
+			return nil, err
+		}
+	}
+	names := map[int64][2]string{}
+	for _, v := range values {
+		names[v.ID] = [2]string{v.Attribute.Name, string(v.Name)}
+	}
+	all := make([]variant, len(rows))
+	for i, r := range rows {
+		pairs := map[string]string{}
+		for _, n := range r.Values {
+			pairs[names[n][0]] = names[n][1]
+		}
+		all[i] = variant{id: r.ID, template: r.Template.ID, active: r.Active, combination: canonical(pairs)}
+	}
+	return all, nil
+}
+
+func (c *Connector) callVariants(ctx context.Context, asks []variantAsk) ([]batch.Result[int64], error) {
+	var templates []int64
+	for _, a := range asks {
+		templates = append(templates, a.template)
+	}
+	found, err := c.readVariants(c.scope(ctx), []any{is("product_tmpl_id", "in", unique(templates))})
+	if err != nil {
+		return nil, err
+	}
+	return results(asks, func(a variantAsk) (int64, error) {
+		for _, v := range found { // active ones first
+			if v.template == a.template && v.combination == a.combination {
+				return v.id, nil
+			}
+		}
+		return 0, fault.New(fault.NotFound, "odoo.no_such_variant", "the template has no variant of this combination").
+			WithField(fieldCombination).WithDetail(a.combination).
+			WithResolution("write the template first, with all its attributes and values; look how the combination is spelt")
+	}), nil
+}
+
+// locateVariant finds the variant that a row names by its combination, and lets the
+// row address it by id.
+func (c *Connector) locateVariant(ctx context.Context, row record.Row) (record.Row, error) {
+	wanted, err := combination(row.Values[fieldCombination])
+	if err != nil {
+		return row, err
+	}
+	template, err := references("product_tmpl_id", row.Values["product_tmpl_id"])
+	if err != nil {
+		return row, err
+	}
+	row.Values = maps.Clone(row.Values)
+	delete(row.Values, fieldCombination)
+	if row.ID != "" { // it is known which one it is
+		delete(row.Values, "product_tmpl_id")
+		return row, nil
+	}
+	n, err := dbID("product_tmpl_id", template)
+	if err != nil {
+		return row, err
+	}
+	found, err := c.variants.Do(ctx, variantAsk{template: n, combination: wanted})
+	if err != nil {
+		return row, err
+	}
+	delete(row.Values, "product_tmpl_id")
+	row.ID = id(found)
+	return row, nil
+}
+
+// fillVirtual puts the fields made up here into records that were read.
+func (c *Connector) fillVirtual(ctx context.Context, model string, records []record.Sourced) error {
+	var ids []int64
+	for _, r := range records {
+		n, err := dbID("id", r.ID)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, n)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if model == modelVariant {
+		variants, err := c.readVariants(ctx, []any{is("id", "in", ids)})
+		if err != nil {
+			return err
+		}
+		for _, v := range variants {
+			if i := slices.Index(ids, v.id); v.combination != "" {
+				records[i].Values[fieldCombination] = v.combination
+			}
+		}
+		return nil
+	}
+	lines, err := c.linesOf(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, r := range records {
+		var attributes []any
+		byName := lines[ids[i]]
+		slices.SortStableFunc(byName, func(a, b attributeLine) int { return strings.Compare(a.name, b.name) })
+		for _, l := range byName {
+			slices.SortStableFunc(l.values, func(a, b templateValue) int { return strings.Compare(a.name, b.name) })
+			values := make([]any, len(l.values))
+			for j, v := range l.values {
+				values[j] = record.Values{"name": v.name, "extra": v.extra}
+			}
+			attributes = append(attributes, record.Values{"name": l.name, "values": values})
+		}
+		if attributes != nil {
+			r.Values[fieldAttributes] = attributes
+		}
+	}
+	return nil
+}
