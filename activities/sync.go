@@ -94,6 +94,7 @@ func (s *Syncs) begin(ctx context.Context, in contract.SyncOpen) (store.Run, err
 	if err != nil {
 		return run, err
 	}
+	r.only = in.Only
 	if err := r.window(ctx); err != nil {
 		return run, err
 	}

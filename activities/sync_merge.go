@@ -72,16 +72,16 @@ func (p *syncPage) archives(item *syncItem) bool {
 		return false
 	}
 	field, gone, back := archiver.ArchiveField(p.flow.to.model)
-	op, value := jobs.Archive, gone
+	op, value, was := jobs.Archive, gone, back
 	if !item.rec.Archived {
-		op, value = jobs.Update, back
+		op, value, was = jobs.Update, back, gone
 	}
-	if field == "" || !p.may(op) {
+	if field == "" || fieldOf(p.flow.to.fields, field) == nil || !p.may(op) {
 		return false
 	}
 	item.write(p.flow.to, store.Change{
 		Side: p.writtenSide(), Op: string(op), RecordID: item.there(p.flow),
-		Before: record.Values{field: item.other.Values[field]}, After: record.Values{field: value},
+		Before: record.Values{field: was}, After: record.Values{field: value},
 	})
 	return true
 }

@@ -14,6 +14,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/workflows/contract"
 )
 
 // Pages grow while they are fast and shrink while they are slow: a page is what
@@ -37,13 +38,20 @@ type syncPage struct {
 	bad    []record.BadRecord
 	// vanished are parked records that the source does not have any more.
 	vanished []string
+	// noted are changes that are stored and not carried out.
+	noted []store.Change
 }
 
 // prepare finds out what is to be written, and writes nothing.
 func (p *syncPage) prepare(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		p.recall, p.mapRecords, p.passUnchanged, p.match, p.refer, p.lookThere, p.decide,
-	} {
+	steps := []func(context.Context) error{p.recall, p.mapRecords, p.passUnchanged, p.match, p.refer, p.lookThere, p.decide}
+	switch p.run.Purpose {
+	case contract.PurposeApprove:
+		steps = append(steps, p.asPlanned)
+	case contract.PurposeUndo:
+		steps = []func(context.Context) error{p.takeBack}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 	if r.dry() {
 		sentences = append(sentences, "nothing was written: this is a plan")
 	}
-	if proof.Complete && !run.Since.Valid && run.Purpose == contract.PurposeSync {
+	if proof.Complete && !run.Since.Valid && run.Purpose == contract.PurposeSync && !r.named() {
 		if err := s.Store.ClearUnreadable(ctx, r.row, run.ID); err != nil {
 			return store.Ending{}, err
 		}
@@ -119,7 +119,7 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 	moved := jobs.NextWatermark(jobs.Mode(run.Mode), status, counts, r.row.Watermark.Time, run.SourceNow)
 	return store.Ending{
 		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: named,
-		Proved: run.Purpose == contract.PurposeSync && !moved.IsZero() && moved.Equal(run.SourceNow),
+		Proved: run.Purpose == contract.PurposeSync && !r.named() && !moved.IsZero() && moved.Equal(run.SourceNow),
 	}, nil
 }
 
@@ -129,7 +129,7 @@ func (r *syncRun) proveFlow(ctx context.Context, f *syncFlow) (p jobs.Proof, aft
 	if err != nil {
 		return p, 0, err
 	}
-	if r.run.Purpose == contract.PurposeApprove || r.run.Purpose == contract.PurposeUndo {
+	if r.named() {
 		return jobs.Prove(counts, counts.Fetched, counts.Fetched, jobs.NoSweep), counts.Fetched, nil
 	}
 	q := r.query(f)

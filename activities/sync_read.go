@@ -2,12 +2,14 @@ package activities
 
 import (
 	"context"
+	"slices"
+	"sort"
 	"strings"
 
 	"towpath/connectors"
-	"towpath/schema/jobs"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/workflows/contract"
 )
 
 // read fills the page from its lane.
@@ -16,8 +18,14 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 	case parkedLane:
 		return p.readIDs(ctx, size, func(after string) ([]string, error) { return p.Store.ParkedDue(ctx, p.row, after, size) })
 	case plannedLane:
+		if p.run.Purpose == contract.PurposeUndo {
+			return p.readWritten(ctx, size)
+		}
 		return p.readIDs(ctx, size, func(after string) ([]string, error) {
-			return p.Store.ChangeIDs(ctx, p.run.BaseRun.String, jobs.TargetSide, []string{store.ChangePlanned}, after, size)
+			if len(p.lane.Only) > 0 {
+				return behind(p.lane.Only, after, size), nil
+			}
+			return p.Store.ChangeIDs(ctx, p.run.BaseRun.String, []string{store.ChangePlanned}, after, size)
 		})
 	case goneLane:
 		return p.readGone(ctx, size)
@@ -61,7 +69,7 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 	for _, id := range mine {
 		switch {
 		case there[id]:
-		case p.lane.kind() == plannedLane: // planned to be set aside, since it is gone
+		case p.lane.kind() == plannedLane && len(p.lane.Only) == 0: // planned to be set aside, since it is gone
 			records = append(records, record.Sourced{ID: id, Archived: true})
 		case p.flow.back:
 			p.vanished = append(p.vanished, newKey(id))
@@ -73,6 +81,18 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 	p.add(connectors.RecordPage{Records: records})
 	p.next = next
 	return nil
+}
+
+// behind is a page of ids in their order.
+func behind(ids []string, after string, size int) []string {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	from := 0
+	if after != "" {
+		from = sort.SearchStrings(ids, after+"\x00")
+	}
+	return ids[from:min(from+size, len(ids))]
 }
 
 // readGone finds records that are in step by the book and were not among those

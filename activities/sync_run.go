@@ -48,9 +48,10 @@ type flowPlan struct {
 
 // lanePlan is a lane's range of the reading.
 type lanePlan struct {
-	Lane int    `json:"lane"`
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
+	Lane int      `json:"lane"`
+	From string   `json:"from,omitempty"`
+	To   string   `json:"to,omitempty"`
+	Only []string `json:"only,omitempty"` // these records, instead of a range
 }
 
 func (l lanePlan) flow() int { return l.Lane / lanesPerFlow }
@@ -63,6 +64,7 @@ type syncRun struct {
 	row   store.Job
 	job   jobs.Job
 	plan  syncPlan
+	only  []string // records named by who started it
 	flows []*syncFlow
 	sides map[string]*syncSide // by jobs.SourceSide, jobs.TargetSide
 }
@@ -236,9 +238,9 @@ func (r *syncRun) window(ctx context.Context) error {
 // part gives a flow its lanes.
 func (r *syncRun) part(ctx context.Context, f *syncFlow) error {
 	base := f.n * lanesPerFlow
-	if r.run.Purpose == contract.PurposeApprove || r.run.Purpose == contract.PurposeUndo {
-		if !f.back {
-			r.plan.Lanes = append(r.plan.Lanes, lanePlan{Lane: base + plannedLane})
+	if r.named() {
+		if f.n == 0 || r.run.Purpose == contract.PurposeApprove {
+			r.plan.Lanes = append(r.plan.Lanes, lanePlan{Lane: base + plannedLane, Only: r.only})
 		}
 		return nil
 	}
@@ -267,6 +269,13 @@ func (r *syncRun) part(ctx context.Context, f *syncFlow) error {
 		r.plan.Lanes = append(r.plan.Lanes, lanePlan{Lane: base + goneLane})
 	}
 	return nil
+}
+
+// named says that the run's records are named one by one: no window is read,
+// and no watermark moves.
+func (r *syncRun) named() bool {
+	return r.run.Purpose == contract.PurposeApprove || r.run.Purpose == contract.PurposeUndo || len(r.only) > 0 ||
+		len(r.plan.Lanes) > 0 && len(r.plan.Lanes[0].Only) > 0
 }
 
 // query selects what a flow reads.

@@ -12,6 +12,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/workflows/contract"
 )
 
 // carryOut writes what prepare found, reads it back and settles the page.
@@ -26,6 +27,9 @@ func (p *syncPage) carryOut(ctx context.Context) error {
 		changes[i] = w.change
 	}
 	failpoint.Here("sync.prepared")
+	if err := p.Store.Plan(ctx, p.run.ID, p.noted); err != nil {
+		return err
+	}
 	if err := p.Store.Intend(ctx, p.run.ID, changes); err != nil {
 		return err
 	}
@@ -220,7 +224,7 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 	var page store.Page
 	for _, w := range writes {
 		c := w.change
-		entry := store.Wrote{Side: c.Side, ExternalID: c.ExternalID, Fence: c.Fence, State: store.ChangeDone, RecordID: w.id}
+		entry := store.Wrote{Side: c.Side, ExternalID: c.ExternalID, Fence: c.Fence, State: store.ChangeDone, RecordID: w.id, Note: c.Note}
 		if f := w.failed; f != nil {
 			if fault.Is(f, fault.Uncertain) {
 				continue // the intent stays open: it may land yet
@@ -236,6 +240,9 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 		if fault.Is(w.failed, fault.Uncertain) && w.failed != nil {
 			w.item.park(w.failed)
 		}
+	}
+	if p.run.Purpose == contract.PurposeUndo {
+		return page // what the source says holds; the next change of it is written
 	}
 	for _, item := range p.items {
 		if item.done == toWrite || item.done == unchanged && item.nextTarget != nil || item.reason == "conflict" && item.done == skipped {

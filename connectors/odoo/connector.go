@@ -73,8 +73,9 @@ var (
 	_ connectors.Identified  = (*Connector)(nil)
 	_ connectors.Lingering   = (*Connector)(nil)
 
-	_ connectors.RecordSource = (*Connector)(nil)
-	_ connectors.RecordTarget = (*Connector)(nil)
+	_ connectors.RecordSource   = (*Connector)(nil)
+	_ connectors.RecordTarget   = (*Connector)(nil)
+	_ connectors.RecordArchiver = (*Connector)(nil)
 
 	_ connectors.RecordSplitter = (*Connector)(nil)
 	_ connectors.RecordIDs      = (*Connector)(nil)

@@ -224,3 +224,9 @@ func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]b
 		return mine, nil
 	}), nil
 }
+
+// ArchiveField is the field by which Odoo archives records; models without it
+// have no such field in RecordFields.
+func (c *Connector) ArchiveField(string) (field string, archived, active any) {
+	return "active", false, true
+}

@@ -267,11 +267,12 @@ ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit)
 	return ids, translate(err)
 }
 
-// ChangeIDs gives the records that a run planned or wrote, page by page.
-func (s *Store) ChangeIDs(ctx context.Context, run, side string, states []string, after string, limit int) (ids []string, err error) {
+// ChangeIDs gives the records of which a run has changes in one of the states,
+// page by page.
+func (s *Store) ChangeIDs(ctx context.Context, run string, states []string, after string, limit int) (ids []string, err error) {
 	err = s.db.SelectContext(ctx, &ids, `
-SELECT external_id FROM change WHERE run = $1 AND side = $2 AND state = ANY($3::text[]) AND external_id > $4 ORDER BY external_id LIMIT $5`,
-		run, side, pq.Array(states), after, limit)
+SELECT DISTINCT external_id FROM change WHERE run = $1 AND state = ANY($2::text[]) AND external_id > $3 ORDER BY external_id LIMIT $4`,
+		run, pq.Array(states), after, limit)
 	return ids, translate(err)
 }
 

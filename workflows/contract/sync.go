@@ -52,6 +52,8 @@ type SyncInput struct {
 	Purpose string `json:"purpose,omitempty"` // "" is PurposeSync
 	// Base is the run whose plan is carried out, or which is undone.
 	Base string `json:"base,omitempty"`
+	// Only names records of the source that are synced, instead of a window.
+	Only []string `json:"only,omitempty"`
 	// By and Reason say who asked for it, where a person did.
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
