@@ -55,9 +55,9 @@ func TestEveryDocumentIsListed(t *testing.T) {
 	}
 	slices.Sort(names)
 	assert.Equal(t, []string{
-		"ActivateStock", "CreateHook", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
+		"ActivateStock", "CreateHook", "CreateOptions", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
 		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderLines", "OrderRefunds", "Orders",
-		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop",
+		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop", "Siblings",
 		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateProduct", "UpdateVariants",
 		"VariantByXID", "VariantCount", "VariantKeys", "VariantRecords", "VariantsByID",
 	}, names)

@@ -16,6 +16,7 @@ type recordDocuments struct {
 	productByXID, variantByXID, customerByXID  operation
 	defineXID                                  operation
 	setProduct, updateProduct                  operation
+	siblings, createOptions                    operation
 	createVariants, updateVariants             operation
 	setCustomer, updateCustomer, updateAddress operation
 	activateStock, setStock                    operation
@@ -27,7 +28,7 @@ func (d recordDocuments) all() []operation {
 		d.productKeys, d.variantKeys, d.customerKeys, d.productCount, d.variantCount, d.customerCount,
 		d.locations, d.levels, d.levelsOfItems, d.items,
 		d.productByXID, d.variantByXID, d.customerByXID, d.defineXID, d.setProduct, d.updateProduct,
-		d.createVariants, d.updateVariants, d.setCustomer, d.updateCustomer, d.updateAddress, d.activateStock, d.setStock,
+		d.siblings, d.createOptions, d.createVariants, d.updateVariants, d.setCustomer, d.updateCustomer, d.updateAddress, d.activateStock, d.setStock,
 	}
 }
 
@@ -87,11 +88,22 @@ func recordsDocuments() recordDocuments {
 }`),
 		setProduct: op("SetProduct", `mutation SetProduct($xid: UniqueMetafieldValueInput!, $input: ProductSetInput!) {
   saved: productSet(identifier: {customId: $xid}, input: $input, synchronous: true) {
-    product { id variants(first: 1) { nodes { id } } } userErrors { field message code }
+    product { id } userErrors { field message code }
   }
 }`),
 		updateProduct: op("UpdateProduct", `mutation UpdateProduct($product: ProductUpdateInput!) {
   saved: productUpdate(product: $product) { product { id } userErrors { field message } }
+}`),
+		siblings: op("Siblings", `query Siblings($product: ID!, $first: Int!, $after: String, $namespace: String!, $key: String!) {
+  product(id: $product) {
+    hasOnlyDefaultVariant
+    variants(first: $first, after: $after) {
+      nodes { id selectedOptions { name value } metafield(namespace: $namespace, key: $key) { value } } pageInfo { hasNextPage endCursor }
+    }
+  }
+}`),
+		createOptions: op("CreateOptions", `mutation CreateOptions($product: ID!, $options: [OptionCreateInput!]!) {
+  saved: productOptionsCreate(productId: $product, options: $options, variantStrategy: LEAVE_AS_IS) { userErrors { field message code } }
 }`),
 		createVariants: op("CreateVariants", `mutation CreateVariants($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
   saved: productVariantsBulkCreate(productId: $product, variants: $variants) { productVariants { id } userErrors { field message code } }

@@ -79,6 +79,9 @@ func (m *recordModel) named(path []string) string {
 			names = append(names, p)
 		}
 	}
+	if m.name == modelVariant && len(names) == 1 && names[0] == "variants" { // what is about a whole variant is about its options
+		return "options"
+	}
 	for i := range names {
 		at := strings.Join(names[i:], ".")
 		for j := range m.fields {

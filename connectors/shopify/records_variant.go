@@ -3,7 +3,6 @@ package shopify
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"towpath/connectors/batch"
@@ -147,8 +146,7 @@ func variantInput(in inputs) (map[string]any, error) {
 	for name, v := range in.group("") {
 		input[name] = v
 	}
-	text, _ := in.group(inputOptions)[""].(string)
-	options, err := parseOptions(text)
+	options, err := parseOptions(in.optionText())
 	if err != nil {
 		return nil, err
 	}
@@ -182,84 +180,6 @@ func optionValues(options []selectedOption) (all []any) {
 		all = append(all, map[string]any{"optionName": o.name, "name": o.value})
 	}
 	return all
-}
-
-// createVariant makes a variant of the product that the row names, or a product
-// of one variant. When it is refused, another may have been faster.
-func (c *Connector) createVariant(ctx context.Context, m *recordModel, xid string, in inputs) (string, error) {
-	input, err := variantInput(in)
-	if err != nil {
-		return "", err
-	}
-	input["metafields"] = []any{map[string]any{"namespace": xidNamespace, "key": xidKey, "type": "id", "value": xid}}
-	var id string
-	if parent := in.parent(); parent != "" {
-		if of := in.ofProduct(); len(of) > 0 {
-			if err := c.updateProduct(ctx, recordModels[modelProduct], parent, of); err != nil {
-				return "", inProduct(err)
-			}
-		}
-		id, err = c.addVariant(ctx, m, parent, input)
-	} else {
-		id, err = c.createWithProduct(ctx, m, xid, in, input)
-	}
-	if fault.Is(err, fault.Invalid) {
-		if found, e := c.byXID(ctx, m, xid); e == nil && found != "" {
-			return found, nil
-		}
-	}
-	return id, err
-}
-
-func (c *Connector) addVariant(ctx context.Context, m *recordModel, product string, input map[string]any) (string, error) {
-	if input["optionValues"] == nil {
-		return "", fault.New(fault.Invalid, "shopify.no_options", "a further variant of a product needs the values of its options").WithField("options").
-			WithResolution(`map options, for example "Color=Red; Size=M"`)
-	}
-	out, err := c.mutate(ctx, m, c.docs.records.createVariants, map[string]any{"product": gid(modelProduct, product), "variants": []any{input}})
-	if err != nil {
-		return "", err
-	}
-	if len(out.Saved.Variants) != 1 {
-		return "", badAnswer(errors.New("the new variant is not in the answer"))
-	}
-	return out.Saved.Variants[0].number("id"), nil
-}
-
-// createWithProduct makes a product and its only variant in one step.
-func (c *Connector) createWithProduct(ctx context.Context, m *recordModel, xid string, in inputs, input map[string]any) (string, error) {
-	product := in.ofProduct()
-	if title, _ := product["title"].(string); title == "" {
-		return "", fault.New(fault.Invalid, "shopify.no_title", "a new product needs a title").WithField("product.title").
-			WithResolution("map product.title, or product to add a variant to a product that is there")
-	}
-	if err := c.defineXID(ctx, recordModels[modelProduct]); err != nil {
-		return "", err
-	}
-	text, _ := in.group(inputOptions)[""].(string)
-	options, err := parseOptions(text)
-	if err != nil {
-		return "", err
-	}
-	if len(options) == 0 {
-		options = []selectedOption{{"Title", "Default Title"}}
-	}
-	var names []any
-	for _, o := range options {
-		names = append(names, map[string]any{"name": o.name, "values": []any{map[string]any{"name": o.value}}})
-	}
-	input["optionValues"] = optionValues(options)
-	product["productOptions"], product["variants"] = names, []any{input}
-	out, err := c.mutate(ctx, m, c.docs.records.setProduct, map[string]any{"xid": customID(xid), "input": product})
-	if err != nil {
-		return "", err
-	}
-	if out.Saved.Product != nil {
-		for _, v := range out.Saved.Product.children("variants.nodes") {
-			return v.number("id"), nil
-		}
-	}
-	return "", badAnswer(errors.New("the new variant is not in the answer"))
 }
 
 // callUpdateVariants changes variants of one product. What is wrong with one

@@ -27,6 +27,7 @@ func (s *Shop) goodsRoots(r graph.Roots) {
 		"productVariantsCount":       graph.Resolver(s.countOf(variants)),
 		"customersCount":             graph.Resolver(s.countOf(accounts)),
 		"nodes":                      graph.Resolver(g.nodes),
+		"product":                    graph.Resolver(g.product),
 		"productByIdentifier":        graph.Resolver(byXID(g.products, func(p *Product) string { return p.XID }, g.productObject)),
 		"productVariantByIdentifier": graph.Resolver(byXID(g.variants, func(v *Good) string { return v.XID }, g.variantObject)),
 		"customerByIdentifier":       graph.Resolver(byXID(g.accounts, func(a *Account) string { return a.XID }, g.accountObject)),
@@ -36,6 +37,7 @@ func (s *Shop) goodsRoots(r graph.Roots) {
 		})),
 	})
 	maps.Copy(r.Mutation.Fields, fields{
+		"productOptionsCreate":      graph.Resolver(g.optionsCreate),
 		"metafieldDefinitionCreate": graph.Resolver(g.defineMetafield),
 		"productSet":                graph.Resolver(g.productSet),
 		"productUpdate":             graph.Resolver(g.productUpdate),
@@ -53,7 +55,7 @@ func (s *Shop) goodsRoots(r graph.Roots) {
 var goodsFields = []string{
 	"products", "productVariants", "customers", "productsCount", "productVariantsCount", "customersCount", "nodes",
 	"productByIdentifier", "productVariantByIdentifier", "customerByIdentifier", "location", "locations",
-	"metafieldDefinitionCreate", "productSet", "productUpdate", "productVariantsBulkCreate", "productVariantsBulkUpdate",
+	"product", "productOptionsCreate", "metafieldDefinitionCreate", "productSet", "productUpdate", "productVariantsBulkCreate", "productVariantsBulkUpdate",
 	"customerSet", "customerUpdate", "customerAddressUpdate", "inventoryActivate", "inventorySetQuantities",
 }
 
@@ -247,12 +249,32 @@ func (g *goods) productObject(p *Product) *object {
 		"id": gid("Product", p.ID), "legacyResourceId": itoa(p.ID), "title": p.Title, "descriptionHtml": p.HTML, "vendor": p.Vendor,
 		"productType": p.Type, "handle": p.Handle, "status": p.Status, "tags": texts(p.Tags), "totalInventory": 0,
 		"createdAt": utc(p.CreatedAt), "updatedAt": utc(p.UpdatedAt), "publishedAt": nil,
-		"hasOnlyDefaultVariant": graph.Resolver(func(graph.Args) (any, error) { return len(g.variantsOf(p.ID)) == 1, nil }),
+		"hasOnlyDefaultVariant": graph.Resolver(func(graph.Args) (any, error) { return g.standalone(p.ID) != nil, nil }),
 		"variants": graph.Resolver(func(args graph.Args) (any, error) {
 			return pager("ProductVariant", g.variantsOf(p.ID), func(v *Good) int64 { return v.ID }, g.variantObject)(args)
 		}),
 	}}
 }
+
+func (g *goods) product(args graph.Args) (any, error) {
+	if p := g.products[gidNumber("Product", args.Text("id"))]; p != nil {
+		return g.productObject(p), nil
+	}
+	return nil, nil
+}
+
+// standalone is the only variant of a product without options; nil where it has
+// some.
+func (g *goods) standalone(product int64) *Good {
+	all := g.variantsOf(product)
+	if len(all) == 1 && slices.Equal(all[0].Options, noOptions) {
+		return all[0]
+	}
+	return nil
+}
+
+// noOptions are those of the variant that a product has from the beginning.
+var noOptions = [][2]string{{"Title", "Default Title"}}
 
 func (g *goods) variantsOf(product int64) (all []*Good) {
 	for _, v := range g.variants {
@@ -280,6 +302,12 @@ func (g *goods) variantObject(v *Good) *object {
 		"product":       graph.Resolver(func(graph.Args) (any, error) { return g.productObject(g.products[v.ProductID]), nil }),
 		"inventoryItem": g.itemObject(v),
 	}
+	f["metafield"] = graph.Resolver(func(args graph.Args) (any, error) {
+		if v.XID == "" || args.Text("key") != "towpath_id" {
+			return nil, nil
+		}
+		return &object{Type: "Metafield", Fields: fields{"value": v.XID, "key": "towpath_id", "type": "id"}}, nil
+	})
 	if v.CompareAt != nil {
 		f["compareAtPrice"] = v.CompareAt.StringFixed(2)
 	}

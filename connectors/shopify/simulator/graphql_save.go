@@ -137,7 +137,7 @@ func (g *goods) productSet(args graph.Args) (any, error) {
 		g.products[p.ID] = p
 		if len(made) == 0 {
 			made = []*Good{{Policy: "DENY", Taxable: true, Ships: true, WeightUnit: "KILOGRAMS", Position: 1, CreatedAt: g.second(), UpdatedAt: g.second(),
-				Options: [][2]string{{"Title", "Default Title"}}}}
+				Options: noOptions}}
 		}
 	}
 	g.fillProduct(p, in)
@@ -225,6 +225,49 @@ func (g *goods) fillVariant(v *Good, in graph.Args, r *refusals, path ...string)
 	v.UpdatedAt = g.second()
 }
 
+// optionsCreate gives a product options; its variants take the first value of
+// each (strategy LEAVE_AS_IS).
+func (g *goods) optionsCreate(args graph.Args) (any, error) {
+	r := refusals{kind: "ProductOptionsCreateUserError"}
+	p := g.products[gidNumber("Product", args.Text("productId"))]
+	payload := fields{"product": nil}
+	if p == nil {
+		r.add("PRODUCT_DOES_NOT_EXIST", "Product does not exist", "productId")
+		return r.payload("ProductOptionsCreatePayload", payload), nil
+	}
+	var added [][2]string
+	for i, o := range inputsOf(args["options"]) {
+		if slices.Contains(g.optionNames(p.ID), o.Text("name")) {
+			r.add("OPTION_ALREADY_EXISTS", "Option already exists.", "options", strconv.Itoa(i))
+		}
+		for _, v := range inputsOf(o["values"])[:1] {
+			added = append(added, [2]string{o.Text("name"), v.Text("name")})
+		}
+	}
+	if len(r.list) == 0 {
+		for _, v := range g.variantsOf(p.ID) {
+			if slices.Equal(v.Options, noOptions) {
+				v.Options = nil
+			}
+			v.Options = append(slices.Clone(v.Options), added...)
+			v.UpdatedAt = g.second()
+		}
+		payload["product"] = g.productObject(p)
+		g.wrote("productOptionsCreate", len(added))
+	}
+	return r.payload("ProductOptionsCreatePayload", payload), nil
+}
+
+func (g *goods) optionNames(product int64) (names []string) {
+	for _, v := range g.variantsOf(product) {
+		for _, o := range v.Options {
+			names = append(names, o[0])
+		}
+		break // all have the same
+	}
+	return names
+}
+
 func (g *goods) variantsCreate(args graph.Args) (any, error) {
 	r := refusals{kind: "ProductVariantsBulkCreateUserError"}
 	p := g.products[gidNumber("Product", args.Text("productId"))]
@@ -237,6 +280,10 @@ func (g *goods) variantsCreate(args graph.Args) (any, error) {
 	for i, in := range inputsOf(args["variants"]) {
 		v := &Good{ProductID: p.ID, Policy: "DENY", Taxable: true, Ships: true, WeightUnit: "KILOGRAMS", CreatedAt: g.second()}
 		g.fillVariant(v, in, &r, "variants", strconv.Itoa(i))
+		names := g.optionNames(p.ID)
+		if len(v.Options) != len(names) || slices.ContainsFunc(v.Options, func(o [2]string) bool { return !slices.Contains(names, o[0]) }) {
+			r.add("NEED_TO_ADD_OPTION_VALUES", "You need to add option values for "+strings.Join(names, ", "), "variants", strconv.Itoa(i))
+		}
 		for _, other := range g.variants {
 			switch {
 			case other.ProductID == p.ID && slices.Equal(other.Options, v.Options):
@@ -250,7 +297,7 @@ func (g *goods) variantsCreate(args graph.Args) (any, error) {
 	if len(r.list) == 0 {
 		objects := []*object{}
 		for _, old := range g.variantsOf(p.ID) { // strategy DEFAULT
-			if slices.Equal(old.Options, [][2]string{{"Title", "Default Title"}}) {
+			if slices.Equal(old.Options, noOptions) {
 				delete(g.variants, old.ID)
 			}
 		}

@@ -335,6 +335,8 @@ func TestRowsThatAreRefused(t *testing.T) {
 	s.AddCustomer(simulator.Customer{ID: 61, Email: "ada@example.com"})
 	c, _ := records(t, s, "")
 	xid := record.Write{XID: "x.1"}
+	shirt := write(t, c, record.Row{Model: "Product", Write: record.Write{XID: "x.shirt"}, Values: record.Values{"title": "Shirt"}})
+	write(t, c, record.Row{Model: "ProductVariant", Write: record.Write{XID: "x.red"}, Values: record.Values{"product": shirt, "options": "Color=Red"}})
 	for name, r := range map[string]struct {
 		row         record.Row
 		code, field string
@@ -348,7 +350,10 @@ func TestRowsThatAreRefused(t *testing.T) {
 		"no id at all":      {record.Row{Model: "Product", Values: record.Values{"title": "x"}}, "shopify.no_id", "id"},
 		"a foreign id":      {record.Row{Model: "Product", Write: record.Write{ID: "gid"}, Values: record.Values{"title": "x"}}, "shopify.bad_id", "id"},
 		"no title":          {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"price": d("5")}}, "shopify.no_title", "product.title"},
-		"no options":        {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": "5"}}, "shopify.no_options", "options"},
+		"no options":        {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt}}, "shopify.no_options", "options"},
+		"another's variant": {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt, "options": "Color=Red"}}, "shopify.variant_taken", "options"},
+		"other options":     {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt, "options": "Size=M"}}, "shopify.refused", "options"},
+		"no such product":   {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": "5"}}, "shopify.record_gone", "product"},
 		"options by halves": {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": "5", "options": "Red"}}, "shopify.bad_value", "options"},
 		"an empty title":    {record.Row{Model: "Product", Write: xid, Values: record.Values{"title": ""}}, "shopify.refused", "title"},
 		"an e-mail twice":   {record.Row{Model: "Customer", Write: xid, Values: record.Values{"email": "ada@example.com"}}, "shopify.refused", "email"},

@@ -200,7 +200,6 @@ func (e *execution) args(f *ast.Field) (Args, error) {
 // directive @idempotent.
 const IdempotencyKey = "@idempotent"
 
-
 // complete gives a field's value its selected shape.
 func (e *execution) complete(value any, below ast.SelectionSet, path ast.Path) any {
 	if value == nil {
