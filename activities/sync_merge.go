@@ -47,7 +47,7 @@ func (p *syncPage) create(item *syncItem) {
 		}
 	}
 	item.write(p.flow.to, store.Change{
-		Side: p.writtenSide(), Op: string(jobs.Create), XID: or(item.known.Made, p.xid(item)), After: values,
+		Side: p.writtenSide(), Op: string(jobs.Create), XID: or(item.known.Made, p.xid(item)), After: values, Cause: causeMissing,
 	})
 }
 
@@ -72,16 +72,19 @@ func (p *syncPage) archives(item *syncItem) bool {
 		return false
 	}
 	field, gone, back := archiver.ArchiveField(p.flow.to.model)
-	op, value, was := jobs.Archive, gone, back
-	if !item.rec.Archived {
-		op, value, was = jobs.Update, back, gone
+	op, value, was, cause := jobs.Archive, gone, back, causeArchived
+	switch {
+	case !item.rec.Archived:
+		op, value, was, cause = jobs.Update, back, gone, causeRestored
+	case p.lane.kind() == goneLane:
+		cause = causeGone
 	}
 	if field == "" || fieldOf(p.flow.to.fields, field) == nil || !p.may(op) {
 		return false
 	}
 	item.write(p.flow.to, store.Change{
 		Side: p.writtenSide(), Op: string(op), RecordID: item.there(p.flow),
-		Before: record.Values{field: was}, After: record.Values{field: value},
+		Before: record.Values{field: was}, After: record.Values{field: value}, Cause: cause,
 	})
 	return true
 }
@@ -104,8 +107,15 @@ func (p *syncPage) merge(item *syncItem) {
 		}
 	}
 	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, p.owners(item), leftChanged, rightChanged)
+	causes := p.causes(item, merged)
 	if !p.bidirectional() {
+		drifted := merged.ToSource
 		merged = merged.OneWay(base)
+		if p.reconciling() && p.job.Conflict == jobs.SourceWins {
+			for name := range drifted { // what the target changed by itself is proposed to be put right
+				merged.ToTarget[name] = left[name]
+			}
+		}
 	}
 	p.settleConflicts(item, merged)
 	toTarget := record.Values{}
@@ -130,15 +140,42 @@ func (p *syncPage) merge(item *syncItem) {
 	}
 	if len(toTarget) > 0 {
 		item.write(p.sides[jobs.TargetSide], store.Change{
-			Side: jobs.TargetSide, Op: string(jobs.Update), RecordID: right.ID, Before: only(now, toTarget), After: toTarget,
+			Side: jobs.TargetSide, Op: string(jobs.Update), RecordID: right.ID, Before: only(now, toTarget), After: toTarget, Cause: causes,
 		})
 	}
 	if len(toSource) > 0 {
 		item.write(p.sides[jobs.SourceSide], store.Change{
-			Side: jobs.SourceSide, Op: string(jobs.Update), RecordID: item.ext, Before: only(item.leftNow, toSource), After: toSource,
+			Side: jobs.SourceSide, Op: string(jobs.Update), RecordID: item.ext, Before: only(item.leftNow, toSource), After: toSource, Cause: causes,
 		})
 	}
 }
+
+// Causes of a difference, as plans and drift reports tell them.
+const (
+	causeMissing  = "missing_in_target"
+	causeArchived = "archived_in_source"
+	causeGone     = "gone_in_source"
+	causeRestored = "restored_in_source"
+	causeFirst    = "never_in_step"
+	causeSource   = "changed_in_source"
+	causeTarget   = "changed_in_target"
+	causeBoth     = "changed_on_both_sides"
+)
+
+// causes says who made the sides differ.
+func (p *syncPage) causes(item *syncItem, m jobs.Merged) string {
+	switch {
+	case !item.known.Synced:
+		return causeFirst
+	case len(m.Conflicts) > 0 || len(m.ToTarget) > 0 && len(m.ToSource) > 0:
+		return causeBoth
+	case len(m.ToSource) > 0:
+		return causeTarget
+	}
+	return causeSource
+}
+
+func (r *syncRun) reconciling() bool { return r.run.Mode == string(jobs.Reconcile) }
 
 // toSource turns what goes back into the source's words: fields of the mapping
 // back that read something of it, and those that only the way back has.

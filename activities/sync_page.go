@@ -167,7 +167,7 @@ func (p *syncPage) passUnchanged(ctx context.Context) error {
 			item.park(deletedInTarget(p.row, item.ext))
 		case item.rec.Archived && k.TargetID == "" && !item.fromBack():
 			item.skip("archived")
-		case p.run.Mode == string(jobs.Reconcile) || k.Parked || decided[item.ext]:
+		case p.reconciling() || k.Parked || decided[item.ext]:
 		case k.Synced && k.TargetID != "" && was == item.seen && item.rec.Archived == item.snapshot.Archived:
 			item.done = unchanged
 		}

@@ -9,6 +9,7 @@ ALTER TABLE run ADD COLUMN purpose text NOT NULL DEFAULT 'sync', -- sync, plan, 
     ADD COLUMN target_now timestamptz,                      -- bidirectional: the target's clock when it began
     ADD COLUMN unlimited boolean NOT NULL DEFAULT false,    -- a person let it go on beyond its limits
     ADD COLUMN counts    jsonb NOT NULL DEFAULT '{}',       -- of a run that has ended
+    ADD COLUMN report    jsonb NOT NULL DEFAULT '{}',       -- of a reconcile: what both sides hold, by count
     ADD COLUMN code      text NOT NULL DEFAULT '';          -- the fault it ended with
 
 -- The way back of a bidirectional job has a watermark of its own.
@@ -74,4 +75,4 @@ ALTER TABLE parked DROP COLUMN job;
 ALTER TABLE run_page DROP COLUMN ids;
 ALTER TABLE job DROP COLUMN watermark_back;
 ALTER TABLE run DROP COLUMN purpose, DROP COLUMN base_run, DROP COLUMN by, DROP COLUMN reason, DROP COLUMN plan,
-    DROP COLUMN target_now, DROP COLUMN unlimited, DROP COLUMN counts, DROP COLUMN code;
+    DROP COLUMN target_now, DROP COLUMN unlimited, DROP COLUMN counts, DROP COLUMN report, DROP COLUMN code;

@@ -32,6 +32,7 @@ type Run struct {
 	TargetNow      sql.NullTime    `db:"target_now"` // bidirectional: the target's clock when it began
 	Unlimited      bool            `db:"unlimited"`  // a person let it go on beyond its limits
 	Counts         json.RawMessage `db:"counts"`     // of a run that has ended
+	Report         json.RawMessage `db:"report"`     // of a reconcile: what both sides hold
 	Code           string          `db:"code"`       // the fault it ended with
 	Asked          sql.NullString  `db:"asked"`
 	AskedBy        sql.NullString  `db:"asked_by"`
@@ -42,7 +43,7 @@ type Run struct {
 }
 
 const runColumns = `id, job, mode, job_revision, mapping, mapping_version, source_now, since, until, counted_before,
-counted_after, status, purpose, base_run, by, reason, plan, target_now, unlimited, counts, code, asked, asked_by, asked_why, sentence, started_at, ended_at`
+counted_after, status, purpose, base_run, by, reason, plan, target_now, unlimited, counts, report, code, asked, asked_by, asked_why, sentence, started_at, ended_at`
 
 // StartRun opens a run and with it takes the job's lease. Asked again with the
 // same id it gives the run as it stands, with the window it was opened with.
@@ -167,6 +168,7 @@ type Ending struct {
 	Status, Sentence, Code string
 	CountedAfter           int64
 	Counts                 map[string]int64
+	Report                 any // of a reconcile; nil: none
 	// Proved moves the watermarks.
 	Proved bool
 }
@@ -179,16 +181,22 @@ func (s *Store) EndRun(ctx context.Context, id string, e Ending) error {
 	if err != nil {
 		return err
 	}
+	report := []byte("{}")
+	if e.Report != nil {
+		if report, err = json.Marshal(e.Report); err != nil {
+			return err
+		}
+	}
 	_, err = s.db.ExecContext(ctx, `
 WITH ended AS (
-    UPDATE run SET status = $2, sentence = $3, counted_after = $4, counts = $6, code = $7, ended_at = now() WHERE id = $1 AND status = 'running'
+    UPDATE run SET status = $2, sentence = $3, counted_after = $4, counts = $6, code = $7, report = $8, ended_at = now() WHERE id = $1 AND status = 'running'
     RETURNING job, source_now, target_now
 ), slim AS (
     UPDATE run_page SET ids = '' FROM ended WHERE run_page.run = $1
 )
 UPDATE job SET watermark = greatest(watermark, ended.source_now), watermark_back = greatest(watermark_back, ended.target_now)
 FROM ended WHERE job.name = ended.job AND $5`,
-		id, e.Status, e.Sentence, e.CountedAfter, e.Proved, string(counts), e.Code)
+		id, e.Status, e.Sentence, e.CountedAfter, e.Proved, string(counts), e.Code, string(report))
 	return translate(err)
 }
 
