@@ -62,6 +62,11 @@ func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef) (contract.SyncP
 	if err != nil {
 		return contract.SyncProgress{}, err
 	}
+	if asked := run.Asked.String; asked != "" { // not a record is written after a pause
+		progress, err := w.progress(ctx)
+		progress.Asked = asked
+		return progress, err
+	}
 	working, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	until, done := untilStop(working)

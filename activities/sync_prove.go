@@ -64,9 +64,12 @@ func (s *Syncs) giveUp(ctx context.Context, run store.Run, in contract.SyncEndin
 	}
 	e := store.Ending{Status: string(jobs.Failed), Code: in.Fault, Counts: counts, Sentence: in.Message}
 	if in.Aborted {
-		e.Status, e.Sentence = string(jobs.Stopped), "stopped by "+or(run.AskedBy.String, "a limit")
-		if why := run.AskedWhy.String; why != "" {
-			e.Sentence += ": " + why
+		e.Status, e.Code = string(jobs.Stopped), ""
+		if e.Sentence == "" { // not cancelled in Temporal, which knows no names
+			e.Sentence = "stopped by " + or(run.AskedBy.String, "nobody known")
+			if why := run.AskedWhy.String; why != "" {
+				e.Sentence += ": " + why
+			}
 		}
 	}
 	if r, err := s.load(ctx, run); err == nil {

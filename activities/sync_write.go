@@ -324,7 +324,11 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: b.Where, Fault: badRecord(b)})
 		}
 	}
-	return p.Store.SettlePage(ctx, page)
+	if err := p.Store.SettlePage(ctx, page); err != nil {
+		return err
+	}
+	failpoint.Here("sync.settled")
+	return nil
 }
 
 func badRecord(b record.BadRecord) *fault.Fault {
