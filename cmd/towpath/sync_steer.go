@@ -60,23 +60,28 @@ const askTime = time.Minute
 func (p *process) askRun(cmd *cobra.Command, ask contract.SyncAsk) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), askTime)
 	defer cancel()
-	c, _, err := p.connectTemporal(ctx)
+	conn, _, err := p.connectTemporal(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	handle, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+	defer conn.Close()
+	handle, err := conn.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: ask.Run, UpdateName: ask.What, Args: []any{ask}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
-	var at contract.SyncProgress
 	if err == nil {
-		err = handle.Get(ctx, &at)
+		err = handle.Get(ctx, nil)
 	}
 	if err != nil {
 		return askFault(ask, err)
 	}
-	done := map[string]string{contract.UpdatePause: "is paused", contract.UpdateResume: "goes on", contract.UpdateAbort: "ends"}[ask.What]
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: the run %s, at %s records\n", ask.Job, done, thousands(at.Done))
+	done := map[string]string{
+		contract.UpdatePause: "pauses behind the page that it is writing", contract.UpdateResume: "goes on", contract.UpdateAbort: "ends behind the page that it is writing",
+	}[ask.What]
+	c, err := p.countsOf(ctx, store.Run{ID: ask.Run})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: the run %s; %s records are done\n", ask.Job, done, thousands(c.Processed()))
 	next := map[string]string{contract.UpdatePause: "towpath sync resume ", contract.UpdateResume: "towpath sync watch ", contract.UpdateAbort: "towpath sync show "}[ask.What]
 	fmt.Fprintf(cmd.OutOrStdout(), "  next: %s%s\n", next, ask.Job)
 	return nil

@@ -61,6 +61,7 @@ type engine struct {
 	d      *desk
 	ending jobs.Status // empty: the run goes on until somebody aborts it
 	refuse string      // the run is not even opened
+	limit  string      // why a limit has stopped the run
 	input  atomic.Pointer[contract.SyncInput]
 	asks   chan contract.SyncAsk
 }
@@ -91,6 +92,14 @@ func (b *engine) workflow(ctx workflow.Context, in contract.SyncInput) (contract
 		}); err != nil {
 			return contract.SyncResult{}, err
 		}
+	}
+	if err := workflow.SetQueryHandler(ctx, contract.QueryProgress, func() (contract.SyncProgress, error) {
+		if b.limit == "" {
+			return contract.SyncProgress{}, nil
+		}
+		return contract.SyncProgress{Asked: "limit", Reason: b.limit}, nil
+	}); err != nil {
+		return contract.SyncResult{}, err
 	}
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
 	if err := workflow.ExecuteActivity(ctx, "open", id, in).Get(ctx, nil); err != nil {
@@ -211,6 +220,18 @@ func TestSyncWatchEndsWithoutTheRun(t *testing.T) {
 	assert.Equal(t, "1", fmt.Sprint(int(w.Status)), "it runs")
 }
 
+func TestSyncWatchTellsWhatALimitStopped(t *testing.T) {
+	d := newDesk(t)
+	fastWatch(t)
+	c, _ := d.withTemporal()
+	d.applied()
+	d.engine(c, &engine{limit: "2,001 records would be created, the limit is 2000 (limits.max_creates)"})
+	out, exit := d.run("sync", "run", "products", "--watch")
+	assert.Equal(t, exitProof, exit, "it waits for a person")
+	assert.Contains(t, out, "the run waits, stopped by a limit: 2,001 records would be created")
+	assert.Contains(t, out, "towpath sync resume products --beyond-limits")
+}
+
 func TestSyncRunsAreSteered(t *testing.T) {
 	d := newDesk(t)
 	fastWatch(t)
@@ -226,7 +247,7 @@ func TestSyncRunsAreSteered(t *testing.T) {
 
 	out, exit = d.run("sync", "pause", "products", "--by", "anna", "--reason", "stock-taking")
 	require.Zero(t, exit, out)
-	assert.Contains(t, out, "products: the run is paused, at 1,200 records\n  next: towpath sync resume products\n")
+	assert.Contains(t, out, "products: the run pauses behind the page that it is writing; 1,200 records are done\n  next: towpath sync resume products\n")
 	ask := <-b.asks
 	assert.Equal(t, []any{"pause", "anna", "stock-taking", "products", false}, []any{ask.What, ask.By, ask.Reason, ask.Job, ask.Beyond})
 	assert.Contains(t, ask.Run, "sync/products-")

@@ -31,8 +31,9 @@ var (
 	tellEvery  = 10 * time.Second
 )
 
-// watchRun looks on until a run ends and tells how. It asks PostgreSQL, which
-// knows while Temporal is slow; Temporal only as long as the run is not opened.
+// watchRun looks on until a run ends, or waits for a person, and tells how. It
+// asks PostgreSQL, which knows while Temporal is slow; Temporal only when there
+// is nothing to be seen there.
 func (p *process) watchRun(cmd *cobra.Command, id string) error {
 	ctx := cmd.Context()
 	w := &watcher{process: p, id: id, screen: newScreen(cmd.ErrOrStderr()), seen: &meter{}}
@@ -40,12 +41,15 @@ func (p *process) watchRun(cmd *cobra.Command, id string) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
+		var waits *waitingRun
 		ended, err := w.look(ctx)
 		w.screen.clear(ended != nil || err != nil || ctx.Err() != nil)
 		switch {
 		case ctx.Err() != nil:
 			fmt.Fprintf(cmd.ErrOrStderr(), "no longer watched; the run goes on. See it again: towpath sync watch %s\n", id)
 			return exitCode(exitInterrupted)
+		case errors.As(err, &waits):
+			return waits.tell(cmd.OutOrStdout())
 		case err != nil:
 			return err
 		case ended != nil:
@@ -68,7 +72,7 @@ type ending struct {
 
 // tellEnd prints the closing sentence; its error is the exit code.
 func tellEnd(out io.Writer, e ending) error {
-	fmt.Fprintf(out, "%s: %s\n", e.status, e.sentence)
+	fmt.Fprintf(out, "%s: %s\n", e.status, orNothing(e.sentence, "nothing more was said"))
 	if words := countWords(jobs.CountsOf(e.counts)); words != "" {
 		fmt.Fprintf(out, "  %s\n", words)
 	}
@@ -89,9 +93,12 @@ type watcher struct {
 	screen   *screen
 	seen     *meter
 	temporal client.Client
-	looks    int
+	idle     int  // looks at which nothing was new
 	told     bool // that nobody works
 }
+
+// idleLooks is how often nothing new is taken for patience.
+const idleLooks = 4
 
 func (w *watcher) close() {
 	if w.temporal != nil {
@@ -121,7 +128,11 @@ func (w *watcher) look(ctx context.Context) (*ending, error) {
 		return nil, nil //nolint:nilerr // at the next look
 	}
 	c := jobs.CountsOf(counts)
-	w.seen.add(time.Now(), c.Processed())
+	if w.seen.add(time.Now(), c.Processed()) || run.Asked.Valid {
+		w.idle = 0
+	} else if err := w.standsStill(ctx, run.Job); err != nil {
+		return nil, err
+	}
 	w.screen.show(w.seen.words(c, run.CountedBefore, run.Asked.String), c.Processed(), run.CountedBefore)
 	return nil, nil
 }
@@ -136,15 +147,11 @@ func endOf(run store.Run) *ending {
 // come to be, and then its workflow tells why.
 func (w *watcher) unopened(ctx context.Context) (*ending, error) {
 	w.screen.show("waiting for a worker to open the run", 0, 0)
-	if w.looks++; w.looks%4 != 0 {
+	if w.idle++; w.idle%idleLooks != 0 {
 		return nil, nil
 	}
-	if w.temporal == nil {
-		temporal, _, err := worker.Dial(w.log)
-		if err != nil {
-			return nil, err
-		}
-		w.temporal = temporal
+	if err := w.dial(); err != nil {
+		return nil, err
 	}
 	short, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -164,6 +171,40 @@ func (w *watcher) unopened(ctx context.Context) (*ending, error) {
 		return nil, workflowFault(w.id, err)
 	}
 	return &ending{id: w.id, status: jobs.Status(result.Status), sentence: result.Sentence, counts: result.Counts}, nil
+}
+
+func (w *watcher) dial() (err error) {
+	if w.temporal == nil {
+		w.temporal, _, err = worker.Dial(w.log)
+	}
+	return err
+}
+
+// standsStill asks the workflow of a run that does not move whether a limit
+// has stopped it: then it waits for a person, who may be the one that looks.
+func (w *watcher) standsStill(ctx context.Context, job string) error {
+	if w.idle++; w.idle%idleLooks != 0 || w.dial() != nil {
+		return nil
+	}
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var p contract.SyncProgress
+	v, err := w.temporal.QueryWorkflow(short, w.id, "", contract.QueryProgress)
+	if err != nil || v.Get(&p) != nil || p.Asked != "limit" {
+		return nil //nolint:nilerr // slow or down: the next look will tell
+	}
+	return &waitingRun{job: job, reason: p.Reason}
+}
+
+// waitingRun ends the looking at a run that a limit has stopped.
+type waitingRun struct{ job, reason string }
+
+func (w *waitingRun) Error() string { return "stopped by a limit: " + w.reason }
+
+func (w *waitingRun) tell(out io.Writer) error {
+	fmt.Fprintf(out, "the run waits, stopped by a limit: %s\n", w.reason)
+	fmt.Fprintf(out, "  go on after raising the limit in towpath.yaml: towpath sync resume %s\n  go on whatever the limits say: towpath sync resume %s --beyond-limits\n  end it: towpath sync abort %s --reason WHY\n", w.job, w.job, w.job)
+	return errProof
 }
 
 func (w *watcher) tellIdle(ctx context.Context) {
@@ -197,11 +238,14 @@ type sample struct {
 // seconds, short enough to show a pause.
 const meterSpan = 30 * time.Second
 
-func (m *meter) add(at time.Time, done int64) {
+// add notes how far a run is, and tells whether that is news.
+func (m *meter) add(at time.Time, done int64) (news bool) {
+	news = len(m.samples) == 0 || m.samples[len(m.samples)-1].done != done
 	m.samples = append(m.samples, sample{at, done})
 	for len(m.samples) > 2 && at.Sub(m.samples[1].at) >= meterSpan {
 		m.samples = m.samples[1:]
 	}
+	return news
 }
 
 // rate is in records per second; 0 when nothing can be said.
