@@ -11,7 +11,7 @@ import (
 // Retention says how long settled rows are kept. What is open is kept for ever.
 type Retention struct {
 	Inbound time.Duration // events and bodies, default 30 days
-	Journal time.Duration // passes, default 180 days; the last of each object stays
+	Journal time.Duration // passes and sync runs, default 180 days; the last of each object and job stays
 	Parked  time.Duration // resolved and ignored faults, default 180 days
 }
 
@@ -37,7 +37,7 @@ func (m *Maintenance) Retain(ctx context.Context) (contract.MaintenanceResult, e
 	for _, purge := range []struct {
 		run  func(context.Context, time.Duration) (int64, error)
 		keep time.Duration
-	}{{m.Store.PurgeInbound, keep.Inbound}, {m.Store.PurgeJournal, keep.Journal}, {m.Store.PurgeParked, keep.Parked}} {
+	}{{m.Store.PurgeInbound, keep.Inbound}, {m.Store.PurgeJournal, keep.Journal}, {m.Store.PurgeParked, keep.Parked}, {m.Store.PurgeRuns, keep.Journal}} {
 		n, err := purge.run(ctx, purge.keep)
 		r.Purged += n
 		if err != nil {

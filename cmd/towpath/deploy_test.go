@@ -270,7 +270,7 @@ func TestDeployDashboardUsesWhatIsExported(t *testing.T) {
 	}
 	for name := range exported { // nothing of our own is left unseen
 		if strings.HasPrefix(name, "towpath_") && !strings.HasSuffix(name, "_sum") {
-			assert.Contains(t, raw, name)
+			assert.True(t, strings.Contains(raw, name), "no panel shows %s", name)
 		}
 	}
 }

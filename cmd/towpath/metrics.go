@@ -19,6 +19,8 @@ var (
 	descOverdue = prometheus.NewDesc("towpath_objects_overdue", "Of them, waiting for more than a minute.", nil, nil)
 	descOldest  = prometheus.NewDesc("towpath_due_oldest_seconds", "How long the first of them has waited.", nil, nil)
 	descParked  = prometheus.NewDesc("towpath_parked_open", "Objects that need a person.", nil, nil)
+	descStale   = prometheus.NewDesc("towpath_sync_behind_seconds", "How long ago everything of a job was last in step.", []string{"job"}, nil)
+	descRun     = prometheus.NewDesc("towpath_sync_last_ok", "1: the job's last run that ended was a success or partial.", []string{"job"}, nil)
 	descBroken  = prometheus.NewDesc("towpath_invariant_broken", "Objects with pending events that are not due: must be 0.", nil, nil)
 )
 
@@ -26,7 +28,7 @@ func registerBacklog(s *store.Store) { _ = prometheus.Register(backlog{s}) }
 
 // Describe implements prometheus.Collector.
 func (b backlog) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descPending, descDue, descOverdue, descOldest, descParked, descBroken} {
+	for _, d := range []*prometheus.Desc{descPending, descDue, descOverdue, descOldest, descParked, descBroken, descStale, descRun} {
 		ch <- d
 	}
 }
@@ -44,5 +46,21 @@ func (b backlog) Collect(ch chan<- prometheus.Metric) {
 		descOldest: n.Oldest.Seconds(), descParked: float64(n.Parked), descBroken: float64(n.Broken),
 	} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	jobs, err := b.store.Freshness(ctx)
+	if err != nil {
+		return
+	}
+	for _, j := range jobs {
+		if j.Behind.Valid { // before its first success a job is not late, it is new
+			ch <- prometheus.MustNewConstMetric(descStale, prometheus.GaugeValue, j.Behind.Float64, j.Job)
+		}
+		if j.Ended {
+			ok := 0.0
+			if j.OK {
+				ok = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descRun, prometheus.GaugeValue, ok, j.Job)
+		}
 	}
 }

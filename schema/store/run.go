@@ -206,3 +206,34 @@ func orEmpty(raw json.RawMessage) json.RawMessage {
 	}
 	return raw
 }
+
+// Freshness tells how far behind an active job is.
+type Freshness struct {
+	Job    string          `db:"job"`
+	Behind sql.NullFloat64 `db:"behind"` // seconds since its watermark
+	Ended  bool            `db:"ended"`  // a run of it has ended
+	OK     bool            `db:"ok"`     // the last one well enough
+}
+
+// Freshness gives that of all active jobs: a schedule that does not run, or runs
+// in vain, is seen by nothing else.
+func (s *Store) Freshness(ctx context.Context) (all []Freshness, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT j.name AS job, extract(epoch FROM now() - j.watermark)::float8 AS behind, last.status IS NOT NULL AS ended,
+       coalesce(last.status IN ('success', 'partial'), false) AS ok
+FROM job j LEFT JOIN LATERAL (
+    SELECT status FROM run r WHERE r.job = j.name AND r.status <> 'running' AND r.purpose = 'sync' ORDER BY r.started_at DESC LIMIT 1
+) last ON true
+WHERE j.active ORDER BY j.name`)
+	return all, translate(err)
+}
+
+// PurgeRuns deletes runs older than the given age with their pages and changes.
+// The newest run of each job stays.
+func (s *Store) PurgeRuns(ctx context.Context, keep time.Duration) (int64, error) {
+	return s.purge(ctx, `
+DELETE FROM run WHERE id IN (
+    SELECT r.id FROM run r WHERE r.status <> 'running' AND r.ended_at < now() - $1 * interval '1 second'
+      AND EXISTS (SELECT 1 FROM run n WHERE n.job = r.job AND n.started_at > r.started_at)
+    LIMIT 1000)`, keep)
+}
