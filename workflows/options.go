@@ -93,3 +93,17 @@ func working(ctx workflow.Context, queue, summary string) workflow.Context {
 		},
 	})
 }
+
+// proving is the profile of ending a run: a count in the source, and a sweep
+// through the ids of millions of records where the counts differ.
+func proving(ctx workflow.Context, queue, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           queue,
+		StartToCloseTimeout: 2 * time.Hour,
+		HeartbeatTimeout:    Heartbeat,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 6,
+		},
+	})
+}

@@ -28,8 +28,10 @@ type syncRun struct {
 	ref      contract.SyncRef
 	queue    string
 	progress contract.SyncProgress
-	asked    string // pause or abort; resume clears it
-	troubles int    // stretches in a row that ended in an error
+	asking   workflow.Mutex // asks are carried out one after another, as they came
+	asked    string         // pause, abort, or limit; resume clears it
+	resumes  int            // so often somebody said go on
+	troubles int            // stretches in a row that ended in an error
 }
 
 func (s *syncRun) setup(ctx workflow.Context) error {
@@ -39,6 +41,7 @@ func (s *syncRun) setup(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, contract.QueryProgress, func() (contract.SyncProgress, error) { return s.progress, nil }); err != nil {
 		return err
 	}
+	s.asking = workflow.NewMutex(ctx)
 	for _, u := range []struct{ name, what string }{
 		{contract.UpdatePause, "stop after the page that is being written, and wait"},
 		{contract.UpdateResume, "go on; with beyond: whatever the limits say"},
@@ -56,12 +59,17 @@ func (s *syncRun) setup(ctx workflow.Context) error {
 func (s *syncRun) handle(ctx workflow.Context, update, what string) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, update,
 		func(ctx workflow.Context, ask contract.SyncAsk) (contract.SyncProgress, error) {
+			if err := s.asking.Lock(ctx); err != nil {
+				return s.progress, err
+			}
+			defer s.asking.Unlock()
 			ask.SyncRef, ask.What = s.ref, update
 			if err := workflow.ExecuteActivity(keeping(ctx, update+" the run"), contract.ActivityAskSync, ask).Get(ctx, nil); err != nil {
 				return s.progress, err
 			}
 			if s.asked = update; update == contract.UpdateResume {
 				s.asked = ""
+				s.resumes++
 			}
 			return s.progress, nil
 		},
@@ -80,16 +88,15 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 	var opened contract.SyncOpened
 	if err := workflow.ExecuteActivity(opening(ctx, "fix what is read, and take the job's lease"), contract.ActivityOpenSync,
 		contract.SyncOpen{SyncInput: s.in, Run: s.ref.Run}).Get(ctx, &opened); err != nil {
-		return contract.SyncResult{}, err
+		return notOpened(err)
 	}
 	s.queue, s.progress.Total = contract.QueueTarget(opened.Target), opened.Counted
 	workflow.SetCurrentDetails(ctx, s.details("reading"))
-	ending := s.pages(ctx)
-	// However it ended, cancellation included: the lease is given back.
-	end, cancel := workflow.NewDisconnectedContext(ctx)
-	defer cancel()
-	var result contract.SyncResult
-	if err := workflow.ExecuteActivity(long(end, s.queue, "compare with what the source has"), contract.ActivityProveSync, ending).Get(end, &result); err != nil {
+	// However it ends, cancellation included: the lease is given back.
+	end, done := workflow.NewDisconnectedContext(ctx)
+	defer done()
+	result, ending, err := s.prove(ctx, end, s.pages(ctx))
+	if err != nil {
 		return result, err
 	}
 	if err := workflow.Await(end, func() bool { return workflow.AllHandlersFinished(end) }); err != nil {
@@ -105,6 +112,15 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 	return result, nil
 }
 
+// notOpened ends a run that never began. That another one of its job goes on is
+// no failure, of which a schedule might pause itself.
+func notOpened(err error) (contract.SyncResult, error) {
+	if code, message := whatFailed(err); code == "run.underway" {
+		return contract.SyncResult{Status: contract.StatusSkipped, Sentence: message}, nil
+	}
+	return contract.SyncResult{}, err
+}
+
 // pages works through the run, and says how it is to be ended.
 func (s *syncRun) pages(ctx workflow.Context) contract.SyncEnding {
 	ending := contract.SyncEnding{SyncRef: s.ref}
@@ -114,13 +130,17 @@ func (s *syncRun) pages(ctx workflow.Context) contract.SyncEnding {
 			return ending
 		}
 		var p contract.SyncProgress
+		resumes := s.resumes
 		err := workflow.ExecuteActivity(working(ctx, s.queue, "read, map, match, write, settle"), contract.ActivitySyncPages, s.ref).Get(ctx, &p)
 		switch {
-		case temporal.IsCanceledError(err):
-			ending.Aborted = true
-			return ending
+		case err == nil && p.Finished: // even if somebody cancels now
+		case ctx.Err() != nil:
+			return s.cancelled()
 		case err != nil:
 			if s.troubles++; !s.getsOver(ctx, err) {
+				if ctx.Err() != nil {
+					return s.cancelled()
+				}
 				ending.Fault, ending.Message = whatFailed(err)
 				return ending
 			}
@@ -134,25 +154,53 @@ func (s *syncRun) pages(ctx workflow.Context) contract.SyncEnding {
 			ending.Aborted = true
 			return ending
 		case p.Asked != "":
+			if s.resumes == resumes && s.asked != contract.UpdateAbort {
+				s.asked = p.Asked // else somebody said go on, or stop, while the pages came back
+			}
 			if err := s.wait(ctx); err != nil {
-				ending.Aborted = true
-				return ending
+				return s.cancelled()
 			}
 		}
 		workflow.SetCurrentDetails(ctx, s.details("reading"))
 	}
 }
 
+// prove ends the run in PostgreSQL. What cannot be compared now is compared
+// later, as long as nobody says stop; what never can be is a failure.
+func (s *syncRun) prove(ctx, end workflow.Context, ending contract.SyncEnding) (contract.SyncResult, contract.SyncEnding, error) {
+	for {
+		var result contract.SyncResult
+		err := workflow.ExecuteActivity(proving(end, s.queue, "compare with what the source has"), contract.ActivityProveSync, ending).Get(end, &result)
+		if err == nil || ending.Aborted || ending.Fault != "" {
+			return result, ending, err
+		}
+		s.troubles++
+		waited := s.getsOver(ctx, err)
+		switch {
+		case ctx.Err() != nil:
+			ending = s.cancelled()
+		case s.asked == contract.UpdateAbort:
+			ending.Aborted = true
+		case !waited:
+			ending.Fault, ending.Message = whatFailed(err)
+		}
+	}
+}
+
+// cancelled ends a run that somebody cancelled in Temporal: who, nobody tells.
+func (s *syncRun) cancelled() contract.SyncEnding {
+	return contract.SyncEnding{SyncRef: s.ref, Aborted: true, Message: "cancelled in Temporal"}
+}
+
 // wait holds a run that a person paused or a limit stopped, until somebody says
 // how it goes on.
 func (s *syncRun) wait(ctx workflow.Context) error {
-	limit := s.progress.Asked == "limit"
+	limit := s.progress.Asked == "limit" && s.asked == "limit"
 	if limit {
-		s.asked = s.progress.Asked
 		s.attention(ctx, true)
 		workflow.SetCurrentDetails(ctx, s.details("**stopped by a limit**: "+s.progress.Reason+
 			". Raise it (apply) and resume, resume with beyond, or abort"))
-	} else {
+	} else if s.asked == contract.UpdatePause {
 		workflow.SetCurrentDetails(ctx, s.details("**paused**; resume or abort it"))
 	}
 	if err := workflow.Await(ctx, func() bool { return s.asked == "" || s.asked == contract.UpdateAbort }); err != nil {

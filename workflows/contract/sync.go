@@ -34,6 +34,10 @@ const (
 	PurposeUndo    = "undo"    // put back what an earlier run wrote
 )
 
+// StatusSkipped is the result of a run that was not opened, since another one
+// of its job goes on; it has no row in PostgreSQL.
+const StatusSkipped = "skipped"
+
 // SyncScheduleID is the schedule of a job; ids of scheduled runs begin with it.
 func SyncScheduleID(job string) string { return "sync/" + job }
 
@@ -114,7 +118,7 @@ type SyncEnding struct {
 
 // SyncResult is how a run ended.
 type SyncResult struct {
-	Status   string           `json:"status"` // success, partial, incomplete, failed, stopped
+	Status   string           `json:"status"` // success, partial, incomplete, failed, stopped, skipped
 	Sentence string           `json:"sentence"`
 	Counts   map[string]int64 `json:"counts"`
 }
