@@ -141,8 +141,10 @@ func (c *client) post(ctx context.Context, body []byte) (*envelope, reply, error
 }
 
 func (c *client) send(ctx context.Context, token string, body []byte) (*envelope, reply, error) {
-	// Every operation here may be repeated: queries only read, and a
-	// subscription that already exists is refused by Shopify.
+	// Every operation here may be repeated: queries only read; what is there
+	// already is refused by Shopify (subscriptions, variants, options) or found
+	// by our external id; changes say what shall be, and carry an idempotency
+	// key where what was before matters.
 	request, err := http.NewRequestWithContext(httpx.RetrySafe(ctx), http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, reply{}, fault.Of(err)

@@ -31,4 +31,17 @@
 //
 // The builder never corrects Shopify's numbers: where the sum differs, the
 // proof before the target parks the order with the difference.
+//
+// # Records in bulk
+//
+// For syncing, Product, ProductVariant, Customer and InventoryLevel are read
+// page by page in the order of their ids and written one by one, gathered into
+// few calls (package batch). A ProductVariant's id is "variant:5001", by which
+// order import knows it, too; products and customers have bare numbers; a level
+// of stock is "item@location".
+//
+// What Shopify's search index gives is looked at again: it lags, knows seconds
+// only and finds parts of words. A change of a product does not change its
+// variants' times: whoever reads variants since a time with fields of their
+// product reads the products as well.
 package shopify

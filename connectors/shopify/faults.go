@@ -77,7 +77,8 @@ func (e graphqlError) fault() *fault.Fault {
 		return f(fault.Unsupported, tooCostly, "one query costs more than Shopify allows", "report it; smaller pages are tried by themselves")
 	case code == "ACCESS_DENIED":
 		return f(fault.Unauthorized, accessDenied, "the app lacks an access scope, or approval for protected customer data",
-			"grant the app read_orders and read_customers and, for customers' names and addresses, protected customer data access")
+			"grant the app the scopes of what it is used for: read_orders and read_customers for orders, and read and write of products, "+
+				"customers, inventory and locations for what is synced; for customers' names and addresses protected customer data access")
 	case code == "SHOP_INACTIVE":
 		return f(fault.Unauthorized, "shopify.shop_inactive", "the shop is not active", "let the shop's owner open it again, then retry")
 	case isStaticError(code):

@@ -97,7 +97,7 @@ func decimalOf(v any) (any, error) {
 }
 
 // sourced is a record as it was read. Fields of records it refers to stand
-// below those, and under their dotted names, too, by which they are written.
+// below those.
 func (m *recordModel) sourced(n node, id string, fields []string) (record.Sourced, error) {
 	r := record.Sourced{ID: id, Changed: n.time("updatedAt"), Values: record.Values{"id": id}}
 	status := n.text("status")
@@ -227,26 +227,23 @@ func writeWeight(v any) (any, error) {
 	return map[string]any{"value": json.Number(d.String()), "unit": "KILOGRAMS"}, nil
 }
 
-// setValue puts a value in under its name, and below the record that a dotted
+// setValue puts a value in under its name, or below the record that a dotted
 // name leads to.
 func setValue(values record.Values, name string, value any) {
-	first, rest, isBelow := strings.Cut(name, ".")
-	if ref, ok := value.(record.Values); ok {
-		below, _ := values[name].(record.Values)
+	if first, rest, isBelow := strings.Cut(name, "."); isBelow {
+		below, _ := values[first].(record.Values)
 		if below == nil {
 			below = record.Values{}
+			values[first] = below
 		}
-		maps.Copy(below, ref)
-		value = below
-	}
-	values[name] = value
-	if !isBelow {
+		below[rest] = value
 		return
 	}
-	below, _ := values[first].(record.Values)
-	if below == nil {
-		below = record.Values{}
-		values[first] = below
+	ref, isRef := value.(record.Values)
+	below, begun := values[name].(record.Values)
+	if isRef && begun {
+		maps.Copy(below, ref)
+		return
 	}
-	below[rest] = value
+	values[name] = value
 }

@@ -82,11 +82,19 @@ func (m *recordModel) named(path []string) string {
 	if m.name == modelVariant && len(names) == 1 && names[0] == "variants" { // what is about a whole variant is about its options
 		return "options"
 	}
+	inAddress := slices.Contains(names, "addresses") || slices.Contains(names, "address")
 	for i := range names {
 		at := strings.Join(names[i:], ".")
 		for j := range m.fields {
 			f := &m.fields[j]
-			if f.input == at || f.Name == at || strings.HasPrefix(at, f.input+".") && f.input != "" && f.input != inputProduct {
+			input := f.input
+			if inAddress {
+				input = strings.TrimPrefix(input, inputAddress+".")
+				if input == f.input {
+					continue
+				}
+			}
+			if input == at || !inAddress && f.Name == at || strings.HasPrefix(at, f.input+".") && f.input != "" && f.input != inputProduct {
 				return f.Name
 			}
 		}

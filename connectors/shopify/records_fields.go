@@ -26,6 +26,7 @@ type recordField struct {
 	input string                   // path in the mutation's input
 	write func(v any) (any, error) // of values that are written otherwise than read
 	null  bool                     // is emptied by null, since it is no free text
+	of    string                   // the product's own name of a field that is written through its variant
 }
 
 // recordModel is one model.
@@ -59,7 +60,8 @@ func modelOf(name string) (*recordModel, error) {
 }
 
 // RecordFields describes a model's fields. Those of a record that it refers to
-// have dotted names: product.title, defaultAddress.city.
+// are read by dotted names (product.title, defaultAddress.city), and written by
+// plain ones (productTitle, addressCity).
 func (c *Connector) RecordFields(_ context.Context, model string) ([]record.FieldInfo, error) {
 	m, err := modelOf(model)
 	if err != nil {
@@ -161,10 +163,33 @@ func variantFields() []recordField {
 		text("position", "Position").typed(record.TypeInteger).readOnly(), product,
 		instant("createdAt", "Created"), instant("updatedAt", "Changed"),
 	}
-	for _, f := range productFields("product.") {
-		fields = append(fields, f.into(inputProduct+"."+f.input))
+	for i, f := range productFields("product.") {
+		if own := productFields("")[i]; own.input != "" {
+			of := f.into(inputProduct + "." + own.input).from(f.Name)
+			of.Name, of.Label, of.of = productField(own.Name), "Product: "+f.Label, own.Name
+			fields = append(fields, of)
+		}
+		fields = append(fields, f.readOnly())
 	}
 	return fields
+}
+
+// productField is the name by which a variant writes a field of its product:
+// names with dots are for reading only.
+func productField(name string) string {
+	if name == "productType" {
+		return name
+	}
+	return "product" + strings.ToUpper(name[:1]) + name[1:]
+}
+
+// addressField is the same for a customer's default address.
+func addressField(name string) string {
+	name = strings.TrimSuffix(name, "V2")
+	if strings.HasPrefix(name, "address") {
+		return name
+	}
+	return "address" + strings.ToUpper(name[:1]) + name[1:]
 }
 
 // optionField is the value of one of a variant's options, by position.
@@ -199,11 +224,14 @@ func customerFields() []recordField {
 		text("provinceCode", "Province's code"), text("countryCodeV2", "Country's code").into("countryCode").nullable(), text("phone", "Phone"),
 		text("province", "Province").readOnly(), text("country", "Country").readOnly(),
 	} {
-		f.Name, f.Label = "defaultAddress."+f.Name, "Address: "+f.Label
+		f.Label = "Address: " + f.Label
 		if f.input != "" {
-			f.input = inputAddress + "." + f.input
+			of := f.into(inputAddress + "." + f.input).from("defaultAddress." + f.Name)
+			of.Name = addressField(f.Name)
+			fields = append(fields, of)
 		}
-		fields = append(fields, f)
+		f.Name = "defaultAddress." + f.Name
+		fields = append(fields, f.readOnly())
 	}
 	return fields
 }

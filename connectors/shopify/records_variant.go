@@ -63,8 +63,8 @@ func (c *Connector) updateVariant(ctx context.Context, row record.Row, in inputs
 	if of := in.ofProduct(); len(of) > 0 {
 		values := record.Values{}
 		for name, v := range row.Values {
-			if rest, ok := strings.CutPrefix(name, "product."); ok {
-				values[rest] = v
+			if f := recordModels[modelVariant].field(name); f != nil && f.of != "" {
+				values[f.of] = v
 			}
 		}
 		if _, err := c.saves.Do(ctx, record.Row{Model: modelProduct, Write: record.Write{ID: idNumber(product), Fence: row.Fence}, Values: values}); err != nil {
@@ -109,7 +109,7 @@ func (c *Connector) updateVariantNow(ctx context.Context, m *recordModel, number
 func inProduct(err error) error {
 	f := *fault.Of(err)
 	if f.Field != "" {
-		f.Field = "product." + f.Field
+		f.Field = productField(f.Field)
 	}
 	return &f
 }

@@ -56,8 +56,8 @@ func (c *Connector) parentOf(ctx context.Context, xid string, in inputs) (string
 		return parent, nil
 	}
 	if title, _ := of["title"].(string); title == "" {
-		return "", fault.New(fault.Invalid, "shopify.no_title", "a new product needs a title").WithField("product.title").
-			WithResolution("map product.title, or product to add a variant to a product that is there")
+		return "", fault.New(fault.Invalid, "shopify.no_title", "a new product needs a title").WithField(productField("title")).
+			WithResolution("map productTitle, or product to add a variant to a product that is there")
 	}
 	if err := c.defineXID(ctx, products); err != nil {
 		return "", err

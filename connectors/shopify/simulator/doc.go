@@ -1,6 +1,6 @@
-// Package simulator is a Shopify shop in memory: it keeps orders, serves them
-// over the GraphQL Admin API, sends signed webhooks by Shopify's rules, and
-// fails on demand. Tests, the demo and the benchmarks sell in it, since no
+// Package simulator is a Shopify shop in memory: it keeps orders, products,
+// customers and stock, serves them over the GraphQL Admin API, sends signed
+// webhooks by Shopify's rules, and fails on demand. Tests, the demo and the benchmarks sell in it, since no
 // Shopify backend runs offline.
 //
 // It is a simulator, not Shopify, so it is judged by what others wrote: every

@@ -164,7 +164,7 @@ func TestRecordsInEveryPublishedSchema(t *testing.T) {
 
 			variant := write(t, c, record.Row{Model: "ProductVariant", Write: record.Write{XID: "x.variant.1"}, Values: record.Values{
 				"sku": "A-1", "barcode": "400", "price": d("19.99"), "compareAtPrice": d("25"), "cost": d("7.125"), "weight": d("0.25"), "taxable": true,
-				"tracked": true, "product.title": "Apron", "product.vendor": "Acme", "product.tags": "b, a", "product.active": true,
+				"tracked": true, "productTitle": "Apron", "productVendor": "Acme", "productTags": "b, a", "productActive": true,
 				"countryCodeOfOrigin": "DE",
 			}})
 			got := one(t, c, "ProductVariant", variant)
@@ -172,9 +172,9 @@ func TestRecordsInEveryPublishedSchema(t *testing.T) {
 				assert.True(t, d(want).Equal(got[name].(decimal.Decimal)), "%s: %v", name, got[name])
 			}
 			product := got["product"].(record.Values)
-			assert.Equal(t, "Apron", got["product.title"])
+			assert.Equal(t, "Apron", got["productTitle"])
 			assert.Equal(t, "Apron", product["title"])
-			assert.Equal(t, "a, b", got["product.tags"])
+			assert.Equal(t, "a, b", got["productTags"])
 			assert.Equal(t, "A-1", got["sku"])
 			assert.Equal(t, true, got["active"])
 			assert.NotContains(t, got, "options", "a product without options has none")
@@ -184,7 +184,7 @@ func TestRecordsInEveryPublishedSchema(t *testing.T) {
 				"product": shirt, "options": "Color=Red; Size=M", "price": d("5"), "sku": "A-2",
 			}})
 			third := write(t, c, record.Row{Model: "ProductVariant", Write: record.Write{XID: "x.variant.3"}, Values: record.Values{
-				"product": record.Values{"id": shirt}, "options": "Size=L; Color=Red", "price": d("5"), "product.vendor": "Acme",
+				"product": record.Values{"id": shirt}, "options": "Size=L; Color=Red", "price": d("5"), "productVendor": "Acme",
 			}})
 			assert.NotEqual(t, second, third)
 			_, err := c.WriteRecord(ctx, record.Row{Model: "ProductVariant", Write: record.Write{XID: "x.variant.4"}, Values: record.Values{
@@ -194,10 +194,10 @@ func TestRecordsInEveryPublishedSchema(t *testing.T) {
 			assert.Equal(t, "Color=Red; Size=M", got["options"])
 			assert.Equal(t, []any{"Red", "M"}, []any{got["option1"], got["option2"]})
 			write(t, c, record.Row{Model: "ProductVariant", Write: record.Write{ID: second}, Values: record.Values{
-				"price": d("6.5"), "barcode": nil, "product.title": "Apron, long"}})
+				"price": d("6.5"), "barcode": nil, "productTitle": "Apron, long"}})
 			got = one(t, c, "ProductVariant", second)
 			assert.Equal(t, "6.5", got["price"].(decimal.Decimal).String())
-			assert.Equal(t, "Apron, long", got["product.title"])
+			assert.Equal(t, "Apron, long", got["productTitle"])
 
 			made := write(t, c, record.Row{Model: "Product", Write: record.Write{XID: "x.product.1"}, Values: record.Values{"title": "Lamp", "tags": nil}})
 			write(t, c, record.Row{Model: "Product", Write: record.Write{ID: made}, Values: record.Values{"active": false, "vendor": "Lux"}})
@@ -205,16 +205,16 @@ func TestRecordsInEveryPublishedSchema(t *testing.T) {
 			assert.Equal(t, []any{"ARCHIVED", "Lux", false}, []any{got["status"], got["vendor"], got["active"]})
 
 			ada := record.Row{Model: "Customer", Write: record.Write{XID: "x.customer.1"}, Values: record.Values{
-				"email": "ada@example.com", "firstName": "Ada", "defaultAddress.city": "Paris", "defaultAddress.countryCodeV2": "FR"}}
+				"email": "ada@example.com", "firstName": "Ada", "addressCity": "Paris", "addressCountryCode": "FR"}}
 			customer := write(t, c, ada)
 			write(t, c, record.Row{Model: "Customer", Write: record.Write{ID: customer}, Values: record.Values{
-				"note": "VIP", "taxExempt": true, "defaultAddress.city": "Lyon"}})
+				"note": "VIP", "taxExempt": true, "addressCity": "Lyon"}})
 			got = one(t, c, "Customer", customer)
 			assert.Equal(t, []any{"ada@example.com", "VIP", true, "Lyon", "FR"}, []any{got["email"], got["note"], got["taxExempt"],
-				got["defaultAddress.city"], got["defaultAddress"].(record.Values)["countryCodeV2"]})
+				got["addressCity"], got["defaultAddress"].(record.Values)["countryCodeV2"]})
 			bare := write(t, c, record.Row{Model: "Customer", Write: record.Write{XID: "x.customer.2"}, Values: record.Values{"lastName": "Bare"}})
-			write(t, c, record.Row{Model: "Customer", Write: record.Write{ID: bare}, Values: record.Values{"defaultAddress.zip": "007"}})
-			assert.Equal(t, "007", one(t, c, "Customer", bare)["defaultAddress.zip"])
+			write(t, c, record.Row{Model: "Customer", Write: record.Write{ID: bare}, Values: record.Values{"addressZip": "007"}})
+			assert.Equal(t, "007", one(t, c, "Customer", bare)["addressZip"])
 
 			level := write(t, c, record.Row{Model: "InventoryLevel", Values: record.Values{
 				"variant": second, "locationId": fmt.Sprint(shelf), "available": d("5")}})

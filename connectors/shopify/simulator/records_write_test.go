@@ -41,10 +41,10 @@ func TestOneExternalIDIsOneRecord(t *testing.T) {
 	for name, make := range map[string]func(*simulator.Shop) (string, record.Values){
 		"product": func(*simulator.Shop) (string, record.Values) { return "Product", record.Values{"title": "Lamp"} },
 		"customer": func(*simulator.Shop) (string, record.Values) {
-			return "Customer", record.Values{"email": "ada@example.com", "defaultAddress.city": "Paris"}
+			return "Customer", record.Values{"email": "ada@example.com", "addressCity": "Paris"}
 		},
 		"variant with its product": func(*simulator.Shop) (string, record.Values) {
-			return "ProductVariant", record.Values{"product.title": "Apron", "price": d("5")}
+			return "ProductVariant", record.Values{"productTitle": "Apron", "price": d("5")}
 		},
 		"variant of a product": func(s *simulator.Shop) (string, record.Values) {
 			return "ProductVariant", record.Values{"product": parent(s), "options": "Color=Red", "price": d("5")}
@@ -349,7 +349,7 @@ func TestRowsThatAreRefused(t *testing.T) {
 		"no option":         {record.Row{Model: "Product", Write: xid, Values: record.Values{"status": "GONE"}}, "shopify.bad_value", "status"},
 		"no id at all":      {record.Row{Model: "Product", Values: record.Values{"title": "x"}}, "shopify.no_id", "id"},
 		"a foreign id":      {record.Row{Model: "Product", Write: record.Write{ID: "gid"}, Values: record.Values{"title": "x"}}, "shopify.bad_id", "id"},
-		"no title":          {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"price": d("5")}}, "shopify.no_title", "product.title"},
+		"no title":          {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"price": d("5")}}, "shopify.no_title", "productTitle"},
 		"no options":        {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt}}, "shopify.no_options", "options"},
 		"another's variant": {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt, "options": "Color=Red"}}, "shopify.variant_taken", "options"},
 		"other options":     {record.Row{Model: "ProductVariant", Write: xid, Values: record.Values{"product": shirt, "options": "Size=M"}}, "shopify.refused", "options"},
