@@ -52,7 +52,9 @@ func Run(ctx context.Context, d Deps) error {
 	fatal := make(chan error, 1)
 	p := &process{Deps: d, fatal: fatal, running: map[string]sdk.Worker{},
 		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities), syncs: activities.NewSyncs(d.Activities)}
-	p.syncs.Alive = p.alive
+	p.syncs.Alive = func(ctx context.Context, workflowID string) (bool, error) {
+		return Alive(ctx, d.Temporal, d.Options, workflowID)
+	}
 	defer p.stop()
 	for _, step := range []func(context.Context) error{p.schedule, p.startMain, p.follow} {
 		if err := patiently(ctx, d.Log, step); err != nil {
@@ -231,16 +233,16 @@ func (p *process) sourceWorker(queue string) sdk.Worker {
 	return w
 }
 
-// alive tells whether a workflow still runs; one that Temporal does not know
+// Alive tells whether a workflow still runs; one that Temporal does not know
 // does not.
-func (p *process) alive(ctx context.Context, workflowID string) (bool, error) {
-	d, err := p.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+func Alive(ctx context.Context, c client.Client, opt client.Options, workflowID string) (bool, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
 	var unknown *serviceerror.NotFound
 	if errors.As(err, &unknown) {
 		return false, nil
 	}
 	if err != nil {
-		return false, unreachable(p.Options, err)
+		return false, unreachable(opt, err)
 	}
 	return d.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }

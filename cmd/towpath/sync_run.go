@@ -68,10 +68,8 @@ func (p *process) startSync(ctx context.Context, in contract.SyncInput) (id stri
 				WithResolution("use full, incremental or reconcile").WithCause(err)
 		}
 	}
-	if held, err := p.store.RunningRun(ctx, in.Job); err == nil {
-		return "", fault.New(fault.Conflict, "run.underway", "another run of %q goes on, since %s", in.Job, ago(held.StartedAt, time.Now())).
-			WithResolution("watch it (towpath sync watch %s), or end it (towpath sync abort %s --reason WHY)", in.Job, in.Job)
-	} else if !fault.Is(err, fault.NotFound) {
+	held, err := p.store.RunningRun(ctx, in.Job)
+	if err != nil && !fault.Is(err, fault.NotFound) {
 		return "", err
 	}
 	temporal, opt, err := p.connectTemporal(ctx)
@@ -79,6 +77,16 @@ func (p *process) startSync(ctx context.Context, in contract.SyncInput) (id stri
 		return "", err
 	}
 	defer temporal.Close()
+	if held.ID != "" { // one whose workflow is gone is ended by the new run
+		alive, err := worker.Alive(ctx, temporal, opt, held.ID)
+		if err != nil {
+			return "", err
+		}
+		if alive {
+			return "", fault.New(fault.Conflict, "run.underway", "another run of %q goes on, since %s", in.Job, ago(held.StartedAt, time.Now())).
+				WithResolution("watch it (towpath sync watch %s), or end it (towpath sync abort %s --reason WHY)", in.Job, in.Job)
+		}
+	}
 	id = contract.SyncWorkflowID(in.Job, time.Now())
 	if _, err := temporal.ExecuteWorkflow(ctx, worker.SyncStart(j, in, id), contract.SyncWorkflow, in); err != nil {
 		return "", fault.New(fault.Transient, "sync.not_started", "Temporal at %s did not start the run", opt.HostPort).

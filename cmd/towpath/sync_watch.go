@@ -170,6 +170,10 @@ func (w *watcher) unopened(ctx context.Context) (*ending, error) {
 	if err := w.temporal.GetWorkflow(short, w.id, "").Get(short, &result); err != nil {
 		return nil, workflowFault(w.id, err)
 	}
+	if result.Status == contract.StatusSkipped { // it has no row that could be shown
+		return nil, fault.New(fault.Conflict, "run.underway", "the run was not opened: another run of its job goes on").
+			WithResolution("wait until that has ended: towpath sync list")
+	}
 	return &ending{id: w.id, status: jobs.Status(result.Status), sentence: result.Sentence, counts: result.Counts}, nil
 }
 
