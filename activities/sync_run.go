@@ -217,6 +217,9 @@ func (r *syncRun) window(ctx context.Context) error {
 			r.run.SourceNow = now
 		}
 		w := flowPlan{}
+		if mark.Time.After(now) { // the clock was set back: nobody knows what bears which time, so begin anew
+			mark.Time = time.Time{}
+		}
 		since, until := jobs.Window(jobs.Mode(r.run.Mode), mark.Time, now, 0)
 		w.Until = until
 		if !since.IsZero() {

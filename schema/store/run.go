@@ -174,8 +174,9 @@ type Ending struct {
 }
 
 // EndRun closes a run and frees the job's lease. Only a run whose proof holds
-// moves the watermarks, to the systems' own time when it began. Ending a run
-// that has ended changes nothing.
+// moves the watermarks, to the systems' own time when it began: back as well,
+// after a clock was set back, or all that is stamped until it has caught up
+// would be lost. Ending a run that has ended changes nothing.
 func (s *Store) EndRun(ctx context.Context, id string, e Ending) error {
 	counts, err := json.Marshal(e.Counts)
 	if err != nil {
@@ -194,7 +195,7 @@ WITH ended AS (
 ), slim AS (
     UPDATE run_page SET ids = '' FROM ended WHERE run_page.run = $1
 )
-UPDATE job SET watermark = greatest(watermark, ended.source_now), watermark_back = greatest(watermark_back, ended.target_now)
+UPDATE job SET watermark = ended.source_now, watermark_back = coalesce(ended.target_now, watermark_back)
 FROM ended WHERE job.name = ended.job AND $5`,
 		id, e.Status, e.Sentence, e.CountedAfter, e.Proved, string(counts), e.Code, string(report))
 	return translate(err)
