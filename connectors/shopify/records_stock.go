@@ -151,6 +151,12 @@ func (c *Connector) callSetStock(ctx context.Context, rows []stockRow) ([]batch.
 		i := e.index("quantities")
 		switch {
 		case i >= 0 && i < len(rows):
+			switch e.Field[len(e.Field)-1] {
+			case "quantity":
+				f = f.WithField(rows[i].name)
+			case "changeFromQuantity":
+				f = f.WithField(compareQuantity)
+			}
 			all[i].Err = f
 		case strings.HasPrefix(e.Code, "IDEMPOTENCY_"): // goes again under another key
 		default:

@@ -50,7 +50,7 @@ func accountLookup(a *Account) lookup {
 		case "id":
 			return a.ID, true
 		case "updated_at":
-			return a.UpdatedAt, true
+			return wholeDay(a.UpdatedAt), true
 		case "email":
 			return a.Email, true
 		case "phone":

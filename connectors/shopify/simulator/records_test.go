@@ -293,6 +293,30 @@ func TestReadingWhileRecordsChange(t *testing.T) {
 	assert.Empty(t, end)
 }
 
+// Customers are searched by whole days, and told apart by the second.
+func TestCustomersOfAWindow(t *testing.T) {
+	now := time.Date(2026, 11, 2, 20, 0, 0, 0, time.UTC)
+	opts := rich
+	opts.Now = func() time.Time { return now }
+	s := start(t, opts)
+	begin := now
+	for i := range 600 {
+		s.AddCustomer(simulator.Customer{ID: int64(1000 + i), Email: fmt.Sprintf("c%d@example.com", i)})
+		now = now.Add(time.Minute)
+	}
+	c, _ := records(t, s, "")
+	q := connectors.RecordQuery{Model: "Customer", Fields: []string{"email"}, Since: begin.Add(100 * time.Minute), Until: begin.Add(500 * time.Minute)}
+	all := readAll(t, c, q, 30, nil)
+	require.Len(t, all, 400)
+	assert.Equal(t, []string{"1100", "1499"}, []string{all[0].ID, all[399].ID})
+	assert.Equal(t, 400, count(t, c, q))
+	assert.Equal(t, 600, count(t, c, connectors.RecordQuery{Model: "Customer"}))
+	some, next, err := c.ReadIDs(t.Context(), q, "", 400)
+	require.NoError(t, err)
+	assert.Equal(t, ids(all), some)
+	assert.Empty(t, next)
+}
+
 func TestFiltersAndArchived(t *testing.T) {
 	s := start(t, rich)
 	goods := simulator.Catalog(10)

@@ -130,6 +130,7 @@ func TestStockIsComparedBeforeItIsSet(t *testing.T) {
 		if i == 7 || i == 31 {
 			require.Equal(t, "shopify.stock_changed", fault.Of(err).Code)
 			require.Equal(t, fault.Conflict, fault.Of(err).Kind)
+			require.Equal(t, "compare_quantity", fault.Of(err).Field)
 			assert.Less(t, level.Available, int64(5))
 			continue
 		}
@@ -385,6 +386,10 @@ func TestRowsThatAreRefused(t *testing.T) {
 // Every field that is described can be read and, where it says so, is taken.
 func TestDescribedFields(t *testing.T) {
 	s := start(t, rich)
+	goods := simulator.Catalog(1)
+	s.AddGoods(goods...)
+	s.SetLevel(goods[0].ID, s.AddLocation("Berlin"), 3)
+	s.AddCustomer(simulator.Customer{ID: 61, Email: "ada@example.com", Address: &simulator.Address{ID: 5, City: "Paris"}})
 	c, _ := records(t, s, "")
 	for _, model := range []string{"Product", "ProductVariant", "Customer", "InventoryLevel"} {
 		fields, err := c.RecordFields(t.Context(), model)

@@ -13,6 +13,10 @@ import (
 // int64, time.Time or decimal as text; false when there is no such field.
 type lookup func(field string) (any, bool)
 
+// wholeDay is a time that searches compare by day, as those of customers do
+// ("matching a whole day", says Shopify's schema).
+type wholeDay time.Time
+
 // condition is a parsed search.
 type condition func(lookup) (bool, error)
 
@@ -152,6 +156,10 @@ func searchMatch(held any, compare, value string) (bool, error) {
 	case int64:
 		n, err := strconv.ParseInt(value, 10, 64)
 		return compares(cmp.Compare(held, n), compare), err
+	case wholeDay:
+		at, err := time.Parse(time.RFC3339, value)
+		day := func(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+		return compares(day(time.Time(held)).Compare(day(at)), compare), err
 	case time.Time:
 		at, err := time.Parse(time.RFC3339, value)
 		return compares(held.Compare(at), compare), err
