@@ -225,6 +225,9 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 	for _, w := range writes {
 		c := w.change
 		entry := store.Wrote{Side: c.Side, ExternalID: c.ExternalID, Fence: c.Fence, State: store.ChangeDone, RecordID: w.id, Note: c.Note}
+		if c.Op == string(jobs.Create) {
+			entry.XID = c.XID
+		}
 		if f := w.failed; f != nil {
 			if fault.Is(f, fault.Uncertain) {
 				continue // the intent stays open: it may land yet

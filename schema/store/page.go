@@ -54,6 +54,7 @@ type Wrote struct {
 	RecordID   string        `json:"record_id"`
 	After      record.Values `json:"after"` // as read back; nil keeps what was to be written
 	Note       string        `json:"note"`
+	XID        string        `json:"-"` // that it was made under; "" of a record that was there
 }
 
 // ParkedRecord needs a person, or another time.
@@ -107,7 +108,7 @@ ON CONFLICT (run, lane, page) DO UPDATE SET after = excluded.after, next = exclu
 			return err
 		}
 		for _, step := range []func(context.Context, *sqlx.Tx, Job, Page) error{
-			settleWrites, putBindings, putSynced, putParked, clearParked, putConflicts,
+			byKeys, settleWrites, putBindings, putSynced, putParked, clearParked, putConflicts,
 		} {
 			if err := step(ctx, tx, j, p); err != nil {
 				return err
@@ -115,6 +116,14 @@ ON CONFLICT (run, lane, page) DO UPDATE SET after = excluded.after, next = exclu
 		}
 		return nil
 	})
+}
+
+// byKeys has the rows of the page looked up by their keys, one by one. While a
+// first run fills the tables, nothing is known of their sizes yet, and a plan
+// that reads them whole looks cheap: each page would cost more than the last.
+func byKeys(ctx context.Context, tx *sqlx.Tx, _ Job, _ Page) error {
+	_, err := tx.ExecContext(ctx, `SELECT set_config(s, 'off', true) FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) s`)
+	return err
 }
 
 // settleWrites ends the intents of the page, if all of them are still current.
@@ -135,17 +144,31 @@ mine AS (
     UPDATE change c SET state = m.state, record_id = coalesce(nullif(m.record_id, ''), c.record_id),
         after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE m.after END, note = m.note, at = now()
     FROM mine m WHERE c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
-), known AS (
-    UPDATE claim l SET target_id = m.record_id FROM mine m JOIN change c ON c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
-    WHERE m.state = 'done' AND m.side = 'target' AND c.op = 'create' AND l.target = $5 AND l.kind = $3 AND l.xid = c.xid AND l.target_id IS NULL
 )
-SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.Kind, string(rows), j.Target); err != nil {
+SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.Kind, string(rows)); err != nil {
 		return err
 	}
 	if current != len(p.Wrote) {
 		return Superseded()
 	}
-	return nil
+	return closeClaims(ctx, tx, j, p.Wrote)
+}
+
+// closeClaims tells all who need a record that the page made where it is.
+func closeClaims(ctx context.Context, tx *sqlx.Tx, j Job, wrote []Wrote) error {
+	var xids, ids []string
+	for _, w := range wrote {
+		if w.XID != "" && w.State == ChangeDone && w.Side == "target" {
+			xids, ids = append(xids, w.XID), append(ids, w.RecordID)
+		}
+	}
+	if len(xids) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+UPDATE claim SET target_id = u.i FROM unnest($3::text[], $4::text[]) AS u(x, i)
+WHERE claim.target = $1 AND claim.kind = $2 AND claim.xid = u.x AND claim.target_id IS NULL`, j.Target, j.Kind, textArray(xids), textArray(ids))
+	return err
 }
 
 // putBindings ties records of the page to theirs in the target. Orders that
