@@ -77,7 +77,7 @@ func (s *Syncs) begin(ctx context.Context, in contract.SyncOpen) (store.Run, err
 	if err != nil {
 		return store.Run{}, err
 	}
-	newest, err := s.Store.Mapping(ctx, job.Mapping, 0)
+	newest, err := s.mappingOf(ctx, job, job.Mapping, 0)
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -144,6 +144,19 @@ func (s *Syncs) takeOver(ctx context.Context, job string) error {
 // AskSync notes what a person wants of a run, where its pages look each second.
 func (s *Syncs) AskSync(ctx context.Context, ask contract.SyncAsk) error {
 	return toTemporal(s.Store.Ask(ctx, ask.Run, ask.What, ask.By, ask.Reason, ask.Beyond))
+}
+
+// mappingOf reads a version of a job's mapping, 0 for the newest. Orders have
+// none: the rules of their flow say what becomes what.
+func (s *Syncs) mappingOf(ctx context.Context, job jobs.Job, name string, version int) (store.Mapping, error) {
+	switch {
+	case job.Kind == jobs.Order:
+		return store.Mapping{}, nil
+	case name == "":
+		return store.Mapping{}, fault.New(fault.Invalid, "job.no_mapping", "the job %q names no mapping", job.Name).WithField("mapping").
+			WithResolution("name one; docs/sync.md has mappings to begin with, for each kind")
+	}
+	return s.Store.Mapping(ctx, name, version)
 }
 
 func readJob(row store.Job) (jobs.Job, error) {

@@ -169,6 +169,9 @@ func (w *laneWork) watch(ctx context.Context, stop func(error)) {
 // all works through the lanes, flow by flow: records of the way back are read
 // after those of the way there were written.
 func (w *laneWork) all(ctx context.Context) error {
+	if w.isOrders() {
+		return w.orderPages(ctx)
+	}
 	for _, f := range w.flows {
 		g, gctx := errgroup.WithContext(ctx)
 		var later []lanePlan

@@ -87,6 +87,12 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 	var after int64
 	proof := jobs.Proof{Complete: true}
 	var sentences []string
+	if r.isOrders() {
+		if proof, after, err = r.proveOrders(ctx); err != nil {
+			return store.Ending{}, err
+		}
+		sentences = append(sentences, proof.Sentence)
+	}
 	for _, f := range r.flows {
 		p, counted, err := r.proveFlow(ctx, f)
 		if err != nil {

@@ -67,6 +67,8 @@ type syncRun struct {
 	only  []string // records named by who started it
 	flows []*syncFlow
 	sides map[string]*syncSide // by jobs.SourceSide, jobs.TargetSide
+
+	orders *orderSource // of a job of orders, which has no flows and sides
 }
 
 // syncSide is one of the two systems of a job.
@@ -101,7 +103,7 @@ func (s *Syncs) load(ctx context.Context, run store.Run) (*syncRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Store.Mapping(ctx, run.Mapping, run.MappingVersion)
+	m, err := s.mappingOf(ctx, job, run.Mapping, run.MappingVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +116,9 @@ func (s *Syncs) load(ctx context.Context, run store.Run) (*syncRun, error) {
 
 func (s *Syncs) assemble(ctx context.Context, run store.Run, row store.Job, job jobs.Job, spec json.RawMessage) (*syncRun, error) {
 	r := &syncRun{Syncs: s, run: run, row: row, job: job, sides: map[string]*syncSide{}}
+	if job.Kind == jobs.Order {
+		return r, r.assembleOrders(ctx)
+	}
 	var m mapping.Mapping
 	if err := json.Unmarshal(spec, &m); err != nil {
 		return nil, fault.New(fault.Invalid, "mapping.unreadable", "the stored mapping %q cannot be read", run.Mapping).
@@ -204,6 +209,9 @@ func (s *syncSide) describe(ctx context.Context) (err error) {
 
 // window fixes what each flow reads, by the clock of the system it reads.
 func (r *syncRun) window(ctx context.Context) error {
+	if r.isOrders() {
+		return r.orderWindow(ctx)
+	}
 	for _, f := range r.flows {
 		now, err := f.from.now(ctx)
 		if err != nil {

@@ -32,6 +32,9 @@ func (p *syncPage) intoSink(ctx context.Context) error {
 
 // sinkDone makes the whole appear.
 func (r *syncRun) sinkDone(ctx context.Context) (where string, err error) {
+	if r.isOrders() {
+		return "", nil
+	}
 	f := r.flows[0]
 	if f.to.target != nil || f.to.sink == nil || r.dry() {
 		return "", nil
@@ -52,6 +55,9 @@ func (r *syncRun) sinkDone(ctx context.Context) (where string, err error) {
 
 // sinkDrop removes what a run that is given up has left in a sink.
 func (r *syncRun) sinkDrop(ctx context.Context) error {
+	if r.isOrders() {
+		return nil
+	}
 	f := r.flows[0]
 	if f.to.target != nil || f.to.sink == nil || r.dry() {
 		return nil

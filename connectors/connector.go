@@ -131,6 +131,14 @@ type OrderLister interface {
 	ListOrders(ctx context.Context, since time.Time, cursor string) (OrderPage, error)
 }
 
+// OrderCounter is an OrderLister that counts, to prove that a listing held all.
+type OrderCounter interface {
+	// CountOrders says how many orders the system holds at this moment that were
+	// last changed at since or later and before until, by its own clock. exact is
+	// false where it counts so far and no further.
+	CountOrders(ctx context.Context, since, until time.Time) (n int64, exact bool, err error)
+}
+
 // OrderPage is one page of a listing.
 type OrderPage struct {
 	Orders []record.Order

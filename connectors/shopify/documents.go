@@ -12,13 +12,14 @@ type operation struct {
 // against the published schema of every supported version.
 type documents struct {
 	order, orderLines, orderRefunds, refundLines, orders operation
+	orderCount                                           operation
 	shop, scopes, hooks, createHook, updateHook          operation
 
 	records recordDocuments
 }
 
 func (d documents) all() []operation {
-	return append(d.records.all(), d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.shop, d.scopes, d.hooks, d.createHook, d.updateHook)
+	return append(d.records.all(), d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.orderCount, d.shop, d.scopes, d.hooks, d.createHook, d.updateHook)
 }
 
 // documentsFor builds the documents for one kind of money: asking for both
@@ -37,6 +38,7 @@ func documentsFor(money string) documents {
 		orderRefunds: op("OrderRefunds", orderRefundsQuery),
 		refundLines:  op("RefundLines", refundLinesQuery, bag),
 		orders:       op("Orders", ordersQuery, orderFragment, addressFragment, lineFragment, taxFragment, bag),
+		orderCount:   op("OrderCount", orderCountQuery),
 		shop:         op("Shop", shopQuery),
 		scopes:       op("Scopes", scopesQuery),
 		hooks:        op("Hooks", hooksQuery),
@@ -159,6 +161,10 @@ query Orders($query: String!, $orders: Int!, $after: String, $lines: Int!, $barc
     pageInfo { hasNextPage endCursor }
   }
 }`
+
+// Without "limit: null" Shopify counts to 10,000.
+const orderCountQuery = `
+query OrderCount($query: String) { found: ordersCount(query: $query, limit: null) { count precision } }`
 
 const shopQuery = `
 query Shop {

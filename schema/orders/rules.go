@@ -180,6 +180,10 @@ func (r Rules) Revision() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Oldest is when the oldest orders that the rules import were created; zero
+// where they name no day.
+func (r Rules) Oldest() time.Time { return r.importFrom() }
+
 // importFrom is ImportFrom as a time; zero when not given or not readable,
 // which Validate reports.
 func (r Rules) importFrom() time.Time {

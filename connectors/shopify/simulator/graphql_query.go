@@ -86,6 +86,8 @@ func (s *Shop) queryOrdersCount(args graph.Args) (any, error) {
 	limit := 10_000
 	if n, ok := graph.Int(args["limit"]); ok {
 		limit = n
+	} else if _, given := args["limit"]; given { // null
+		limit = s.opts.CountLimit
 	}
 	precision := "EXACT"
 	if len(orders) > limit {
