@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/lib/pq"
+	"github.com/shopspring/decimal"
+)
+
+// PlanSummary says what the changes of a run come to: of a plan what would be
+// written, of another run what was.
+type PlanSummary struct {
+	Totals []PlanTotal `json:"totals"`
+	Fields []PlanField `json:"fields"`
+}
+
+// PlanTotal counts changes of one kind.
+type PlanTotal struct {
+	Side  string `db:"side" json:"side"`
+	Op    string `db:"op" json:"op"`
+	Cause string `db:"cause" json:"cause"`
+	State string `db:"state" json:"state"`
+	N     int64  `db:"n" json:"n"`
+}
+
+// PlanField counts how many changes write a field. Of a field that holds
+// numbers it sums them up, before and after, over all changes that write it: a
+// record that is made held nothing before.
+type PlanField struct {
+	Side    string          `db:"side" json:"side"`
+	Field   string          `db:"field" json:"field"`
+	Updates int64           `db:"updates" json:"updates"` // of records that are there
+	All     int64           `db:"all_of_it" json:"all"`   // and of those that are made
+	Number  bool            `db:"number" json:"number"`
+	Before  decimal.Decimal `db:"before" json:"before"`
+	After   decimal.Decimal `db:"after" json:"after"`
+}
+
+// Swing is how much the sum of a field of numbers changes.
+func (f PlanField) Swing() decimal.Decimal { return f.After.Sub(f.Before) }
+
+// PlanSummary sums the changes of a run up.
+func (s *Store) PlanSummary(ctx context.Context, run string) (p PlanSummary, err error) {
+	if err := s.db.SelectContext(ctx, &p.Totals, `
+SELECT side, op, cause, state, count(*) AS n FROM change WHERE run = $1 GROUP BY side, op, cause, state ORDER BY side DESC, n DESC, op, cause, state`, run); err != nil {
+		return p, translate(err)
+	}
+	err = s.db.SelectContext(ctx, &p.Fields, `
+SELECT c.side, f.key AS field, count(*) FILTER (WHERE c.op = 'update') AS updates, count(*) AS all_of_it,
+       coalesce(bool_or('number' IN (jsonb_typeof(f.value), jsonb_typeof(c.before->f.key))), false) AS number,
+       coalesce(sum(CASE WHEN jsonb_typeof(c.before->f.key) = 'number' THEN (c.before->>f.key)::numeric END), 0) AS before,
+       coalesce(sum(CASE WHEN jsonb_typeof(f.value) = 'number' THEN (c.after->>f.key)::numeric END), 0) AS after
+FROM change c, jsonb_each(c.after) f WHERE c.run = $1 GROUP BY c.side, f.key ORDER BY c.side DESC, updates DESC, all_of_it DESC, f.key`, run)
+	return p, translate(err)
+}
+
+// ChangeAt is the place of a change in the changes of its run.
+type ChangeAt struct{ ExternalID, Side string }
+
+// Place is where the change stands.
+func (c Change) Place() ChangeAt { return ChangeAt{ExternalID: c.ExternalID, Side: c.Side} }
+
+// ChangesIn gives changes of a run that are in one of the states (all, where
+// none is named) behind a place, in the order of their records.
+func (s *Store) ChangesIn(ctx context.Context, run string, states []string, after ChangeAt, limit int) (all []Change, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
+WHERE run = $1 AND ($2::text[] IS NULL OR state = ANY($2::text[])) AND (external_id, side) > ($3, $4) ORDER BY external_id, side LIMIT $5`,
+		run, pq.Array(states), after.ExternalID, after.Side, limit)
+	return all, translate(err)
+}
+
+// Noted gives changes of a run of which something is to be told to a person:
+// what an undo left, or put back only in part.
+func (s *Store) Noted(ctx context.Context, run string, limit int) (all []Change, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
+WHERE run = $1 AND (state IN ('left', 'refused') OR note <> '') ORDER BY external_id, side LIMIT $2`, run, limit)
+	return all, translate(err)
+}
+
+// Approval is how far a plan was carried out.
+type Approval struct {
+	Planned int64 `db:"planned"`
+	Done    int64 `db:"done"` // of them, exactly as planned, by whichever run
+}
+
+// Approval tells how much of a plan was carried out already.
+func (s *Store) Approval(ctx context.Context, plan string) (a Approval, err error) {
+	err = s.db.GetContext(ctx, &a, `
+SELECT count(*) AS planned, count(*) FILTER (WHERE EXISTS (
+    SELECT FROM change d JOIN run r ON r.id = d.run
+    WHERE r.base_run = p.run AND r.purpose = 'approve' AND (d.side, d.external_id, d.op, d.digest, d.state) = (p.side, p.external_id, p.op, p.digest, 'done')
+)) AS done
+FROM change p WHERE p.run = $1 AND p.state = 'planned'`, plan)
+	return a, translate(err)
+}
+
+// ChangeOf is a change of a record with the run that it belongs to.
+type ChangeOf struct {
+	Change
+	Run     string    `db:"run"`
+	Purpose string    `db:"purpose"`
+	When    time.Time `db:"changed_at"`
+}
+
+// ChangesOf gives the newest changes of one record, over all runs of a job,
+// newest first.
+func (s *Store) ChangesOf(ctx context.Context, job, externalID string, limit int) (all []ChangeOf, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT c.side, c.external_id, c.op, c.record_id, c.xid, c.label, c.before, c.after, c.digest, c.cause, c.state, c.note, c.fence, c.at,
+       c.run, r.purpose, c.at AS changed_at
+FROM run r JOIN change c ON c.run = r.id AND c.side IN ('source', 'target') AND c.external_id = $2
+WHERE r.job = $1 ORDER BY c.at DESC, c.side LIMIT $3`, job, externalID, limit)
+	return all, translate(err)
+}
+
+// SyncedIn gives what the book says of a record in a job: in step or not, bound
+// or not.
+type SyncedIn struct {
+	Known
+	At  *time.Time `db:"at"`  // when both sides were last in step
+	Run string     `db:"run"` // that saw to it
+	// Parked needs a person, or another time; nil: it does not.
+	ParkedAs *ParkedAs `db:"-"`
+}
+
+// ParkedAs says why a record is parked.
+type ParkedAs struct {
+	Code       string    `db:"code"`
+	Message    string    `db:"message"`
+	Resolution string    `db:"resolution"`
+	Field      string    `db:"field"`
+	Times      int       `db:"times"`
+	Since      time.Time `db:"since"`
+	LastAt     time.Time `db:"last_at"`
+}
+
+// SyncedIn looks one record of a job up. known is false where nothing was ever
+// noted of it.
+func (s *Store) SyncedIn(ctx context.Context, j Job, externalID string) (in SyncedIn, known bool, err error) {
+	err = s.db.GetContext(ctx, &in, `
+SELECT $4 AS external_id, s.job IS NOT NULL AS synced, coalesce(nullif(b.target_id, ''), s.target_id, '') AS target_id, coalesce(b.xid, '') AS xid,
+       coalesce(b.no_export, false) AS no_export, coalesce(b.status = 'deleted_in_target', false) AS gone,
+       coalesce(s.snapshot, '{}') AS snapshot, coalesce(s.mapping_version, 0) AS mapping_version, s.at, coalesce(s.run, '') AS run
+FROM (VALUES (1)) AS one(row)
+LEFT JOIN synced s ON s.job = $5 AND s.external_id = $4
+LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = ($1, $2, $4, $3)`, j.Source, j.Kind, j.Target, externalID, j.Name)
+	if err != nil {
+		return in, false, translate(err)
+	}
+	var parked []ParkedAs
+	if err := s.db.SelectContext(ctx, &parked, `
+SELECT code, message, resolution, field, times, since, last_at FROM parked
+WHERE connection = $1 AND kind = $2 AND external_id = $3 AND job = $4 AND state = 'open'`, j.Source, j.Kind, externalID, j.Name); err != nil {
+		return in, false, translate(err)
+	}
+	if len(parked) > 0 {
+		in.ParkedAs = &parked[0]
+	}
+	return in, in.Synced || in.TargetID != "" || in.NoExport || in.Gone || in.ParkedAs != nil, nil
+}
+
+// JobsFrom gives the jobs that carry records of a kind out of a connection.
+func (s *Store) JobsFrom(ctx context.Context, connection, kind string) (all []Job, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job WHERE source = $1 AND kind = $2 ORDER BY name`, connection, kind)
+	return all, translate(err)
+}
