@@ -92,8 +92,7 @@ func askFault(ask contract.SyncAsk, err error) error {
 	var told *temporal.ApplicationError
 	switch {
 	case errors.As(err, &gone):
-		return fault.New(fault.NotFound, "sync.no_workflow", "no workflow runs for %s, though its run has not ended", ask.Run).
-			WithResolution("run the job again: towpath sync run %s; it closes the lost run and reads its rest", ask.Job).WithCause(err)
+		return lostRun(ask.Run, ask.Job).WithCause(err)
 	case errors.As(err, &told):
 		return fault.New(fault.Conflict, "sync.refused", "the run refuses to %s: %s", ask.What, told.Message()).
 			WithResolution("see how it stands: towpath sync show %s", ask.Job).WithCause(err)

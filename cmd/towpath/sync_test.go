@@ -273,6 +273,9 @@ func TestSyncRunsAreSteered(t *testing.T) {
 	out, exit = d.run("sync", "pause", "products")
 	assert.Equal(t, exitInput, exit)
 	assert.Contains(t, out, "no workflow runs for sync/products-lost")
+	out, exit = d.run("sync", "watch", "products")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "run the job again: towpath sync run products; it closes the lost run")
 }
 
 func TestSyncSchedulesAreSteered(t *testing.T) {

@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
-	"golang.org/x/term"
 
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
@@ -93,8 +91,9 @@ type watcher struct {
 	screen   *screen
 	seen     *meter
 	temporal client.Client
-	idle     int  // looks at which nothing was new
-	told     bool // that nobody works
+	idle     int    // looks at which nothing was new
+	trouble  string // what the run cannot get over at this moment
+	told     bool   // that nobody works
 }
 
 // idleLooks is how often nothing new is taken for patience.
@@ -129,11 +128,15 @@ func (w *watcher) look(ctx context.Context) (*ending, error) {
 	}
 	c := jobs.CountsOf(counts)
 	if w.seen.add(time.Now(), c.Processed()) || run.Asked.Valid {
-		w.idle = 0
+		w.idle, w.trouble = 0, ""
 	} else if err := w.standsStill(ctx, run.Job); err != nil {
 		return nil, err
 	}
-	w.screen.show(w.seen.words(c, run.CountedBefore, run.Asked.String), c.Processed(), run.CountedBefore)
+	words := w.seen.words(c, run.CountedBefore, run.Asked.String)
+	if w.trouble != "" {
+		words += "; " + w.trouble
+	}
+	w.screen.show(words, c.Processed(), run.CountedBefore)
 	return nil, nil
 }
 
@@ -146,20 +149,17 @@ func endOf(run store.Run) *ending {
 // unopened asks Temporal for a run that is not in the book yet: it may never
 // come to be, and then its workflow tells why.
 func (w *watcher) unopened(ctx context.Context) (*ending, error) {
-	w.screen.show("waiting for a worker to open the run", 0, 0)
+	w.screen.show(orNothing(w.trouble, "waiting for a worker to open the run"), 0, 0)
 	if w.idle++; w.idle%idleLooks != 0 {
 		return nil, nil
 	}
-	if err := w.dial(); err != nil {
-		return nil, err
-	}
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	short, cancel := context.WithTimeout(ctx, temporalPatience)
 	defer cancel()
-	d, err := w.temporal.DescribeWorkflow(short, w.id, "")
-	if err != nil {
-		return nil, nil //nolint:nilerr // slow or down: the book will tell
+	d := w.describe(short)
+	if d == nil {
+		return nil, nil // slow or down: the book will tell
 	}
-	if d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if running(d) {
 		w.tellIdle(short)
 		return nil, nil
 	}
@@ -177,27 +177,73 @@ func (w *watcher) unopened(ctx context.Context) (*ending, error) {
 	return &ending{id: w.id, status: jobs.Status(result.Status), sentence: result.Sentence, counts: result.Counts}, nil
 }
 
-func (w *watcher) dial() (err error) {
-	if w.temporal == nil {
-		w.temporal, _, err = worker.Dial(w.log)
-	}
-	return err
-}
+// temporalPatience is how long one look may wait for Temporal.
+const temporalPatience = 5 * time.Second
 
-// standsStill asks the workflow of a run that does not move whether a limit
-// has stopped it: then it waits for a person, who may be the one that looks.
-func (w *watcher) standsStill(ctx context.Context, job string) error {
-	if w.idle++; w.idle%idleLooks != 0 || w.dial() != nil {
+// describe gives the run's workflow, and notes what it cannot get over; nil
+// when Temporal does not answer.
+func (w *watcher) describe(ctx context.Context) *workflowservice.DescribeWorkflowExecutionResponse {
+	if w.temporal == nil {
+		c, _, err := worker.Dial(w.log)
+		if err != nil {
+			return nil
+		}
+		w.temporal = c
+	}
+	d, err := w.temporal.DescribeWorkflowExecution(ctx, w.id, "")
+	var unknown *serviceerror.NotFound
+	if errors.As(err, &unknown) {
+		return &workflowservice.DescribeWorkflowExecutionResponse{} // Temporal's database was lost
+	}
+	if err != nil {
 		return nil
 	}
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	w.trouble = ""
+	for _, a := range d.GetPendingActivities() {
+		if f := a.GetLastFailure(); f != nil {
+			w.trouble = fmt.Sprintf("try %d: %s", a.GetAttempt(), f.GetMessage())
+		}
+	}
+	return d
+}
+
+func running(d *workflowservice.DescribeWorkflowExecutionResponse) bool {
+	return d.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+}
+
+// standsStill asks the workflow of a run that does not move why: something
+// that is tried again, a limit, or nobody there any more. The last two wait for
+// a person, who may be the one that looks.
+func (w *watcher) standsStill(ctx context.Context, job string) error {
+	if w.idle++; w.idle%idleLooks != 0 {
+		return nil
+	}
+	short, cancel := context.WithTimeout(ctx, temporalPatience)
 	defer cancel()
+	d := w.describe(short)
+	if d == nil {
+		return nil // slow or down: the next look will tell
+	}
+	if !running(d) {
+		if r, err := w.store.Run(ctx, w.id); err != nil || r.EndedAt.Valid {
+			return nil // it ended between two looks
+		}
+		return lostRun(w.id, job)
+	}
 	var p contract.SyncProgress
-	v, err := w.temporal.QueryWorkflow(short, w.id, "", contract.QueryProgress)
-	if err != nil || v.Get(&p) != nil || p.Asked != "limit" {
-		return nil //nolint:nilerr // slow or down: the next look will tell
+	if len(d.GetPendingActivities()) > 0 { // it works, whatever it said before
+		return nil
+	}
+	if v, err := w.temporal.QueryWorkflow(short, w.id, "", contract.QueryProgress); err != nil || v.Get(&p) != nil || p.Asked != "limit" {
+		return nil //nolint:nilerr // the next look will tell
 	}
 	return &waitingRun{job: job, reason: p.Reason}
+}
+
+// lostRun is a run whose workflow is gone without having ended it.
+func lostRun(id, job string) *fault.Fault {
+	return fault.New(fault.NotFound, "sync.no_workflow", "no workflow runs for %s, though its run has not ended", id).
+		WithResolution("run the job again: towpath sync run %s; it closes the lost run and reads its rest", job)
 }
 
 // waitingRun ends the looking at a run that a limit has stopped.
@@ -206,8 +252,11 @@ type waitingRun struct{ job, reason string }
 func (w *waitingRun) Error() string { return "stopped by a limit: " + w.reason }
 
 func (w *waitingRun) tell(out io.Writer) error {
-	fmt.Fprintf(out, "the run waits, stopped by a limit: %s\n", w.reason)
-	fmt.Fprintf(out, "  go on after raising the limit in towpath.yaml: towpath sync resume %s\n  go on whatever the limits say: towpath sync resume %s --beyond-limits\n  end it: towpath sync abort %s --reason WHY\n", w.job, w.job, w.job)
+	fmt.Fprintf(out, `the run waits, stopped by a limit: %s
+  go on after raising the limit in towpath.yaml: towpath sync resume %s
+  go on whatever the limits say: towpath sync resume %s --beyond-limits
+  end it: towpath sync abort %s --reason WHY
+`, w.reason, w.job, w.job, w.job)
 	return errProof
 }
 
@@ -228,150 +277,4 @@ func workflowFault(id string, err error) error {
 		f.Message = "the run was not opened: " + told.Message()
 	}
 	return f
-}
-
-// meter reckons how fast a run is.
-type meter struct{ samples []sample }
-
-type sample struct {
-	at   time.Time
-	done int64
-}
-
-// meterSpan is over which time a rate is taken: long enough for pages of many
-// seconds, short enough to show a pause.
-const meterSpan = 30 * time.Second
-
-// add notes how far a run is, and tells whether that is news.
-func (m *meter) add(at time.Time, done int64) (news bool) {
-	news = len(m.samples) == 0 || m.samples[len(m.samples)-1].done != done
-	m.samples = append(m.samples, sample{at, done})
-	for len(m.samples) > 2 && at.Sub(m.samples[1].at) >= meterSpan {
-		m.samples = m.samples[1:]
-	}
-	return news
-}
-
-// rate is in records per second; 0 when nothing can be said.
-func (m *meter) rate() float64 {
-	if len(m.samples) < 2 {
-		return 0
-	}
-	first, last := m.samples[0], m.samples[len(m.samples)-1]
-	took := last.at.Sub(first.at).Seconds()
-	if took <= 0 {
-		return 0
-	}
-	return float64(last.done-first.done) / took
-}
-
-// words says how far a run is: "1,200 of 10,000, 310/s, 28s left, 3 parked".
-func (m *meter) words(c jobs.Counts, total int64, asked string) string {
-	done := c.Processed()
-	parts := []string{thousands(done)}
-	if total > 0 {
-		parts[0] += " of " + thousands(total)
-	}
-	if rate := m.rate(); rate > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f/s", max(rate, 1)))
-		if total > done {
-			parts = append(parts, round(time.Duration(float64(total-done)/rate*float64(time.Second)))+" left")
-		}
-	}
-	if c.Parked > 0 {
-		parts = append(parts, thousands(c.Parked)+" parked")
-	}
-	if c.Failed > 0 {
-		parts = append(parts, thousands(c.Failed)+" failed")
-	}
-	if asked != "" {
-		parts = append(parts, asked+" asked for")
-	}
-	return strings.Join(parts, ", ")
-}
-
-func thousands(n int64) string {
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-// countWords says what became of a run's records, without what is zero.
-func countWords(c jobs.Counts) string {
-	var parts []string
-	for _, p := range []struct {
-		what string
-		n    int64
-	}{
-		{"fetched", c.Fetched}, {"created", c.Created}, {"updated", c.Updated}, {"archived", c.Archived}, {"unchanged", c.Unchanged},
-		{"skipped", c.SkippedAll()}, {"parked", c.Parked}, {"failed", c.Failed}, {"gone from the source", c.Gone},
-	} {
-		if p.n != 0 {
-			parts = append(parts, thousands(p.n)+" "+p.what)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// screen shows progress: a bar that moves where there is a terminal, else a
-// line now and then, for logs.
-type screen struct {
-	w    io.Writer
-	bar  bar
-	last time.Time
-	line string
-}
-
-// bar is what newBar gives, as far as it is used here.
-type bar interface {
-	ChangeMax64(newMax int64)
-	Set64(num int64) error
-	Describe(description string)
-	Clear() error
-}
-
-// newWatchBar leaves rate and time left to the words: its own would count what
-// was done before somebody began to look.
-func newWatchBar(w io.Writer) bar {
-	return progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionShowDescriptionAtLineEnd(),
-		progressbar.OptionClearOnFinish(), progressbar.OptionSetRenderBlankState(true))
-}
-
-func newScreen(w io.Writer) *screen {
-	s := &screen{w: w}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		s.bar = newWatchBar(w)
-	}
-	return s
-}
-
-func (s *screen) show(words string, done, total int64) {
-	if s.bar != nil {
-		if total > 0 {
-			s.bar.ChangeMax64(max(total, done))
-			_ = s.bar.Set64(done)
-		}
-		s.bar.Describe(words)
-		return
-	}
-	if words == s.line || time.Since(s.last) < tellEvery {
-		return
-	}
-	s.line, s.last = words, time.Now()
-	fmt.Fprintln(s.w, words)
-}
-
-func (s *screen) note(words string) {
-	s.clear(true)
-	fmt.Fprintln(s.w, words)
-}
-
-func (s *screen) clear(over bool) {
-	if over && s.bar != nil {
-		_ = s.bar.Clear()
-	}
 }
