@@ -56,7 +56,7 @@ func TestEveryDocumentIsListed(t *testing.T) {
 	slices.Sort(names)
 	assert.Equal(t, []string{
 		"ActivateStock", "CreateHook", "CreateOptions", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
-		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderLines", "OrderRefunds", "Orders",
+		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderCount", "OrderLines", "OrderRefunds", "Orders",
 		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop", "Siblings",
 		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateProduct", "UpdateVariants",
 		"VariantByXID", "VariantCount", "VariantKeys", "VariantRecords", "VariantsByID",

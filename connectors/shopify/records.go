@@ -16,6 +16,8 @@ var (
 	_ connectors.RecordSource = (*Connector)(nil)
 	_ connectors.RecordTarget = (*Connector)(nil)
 	_ connectors.RecordIDs    = (*Connector)(nil)
+
+	_ connectors.RecordArchiver = (*Connector)(nil)
 )
 
 // maxPage is the most that Shopify gives or takes in one list.
