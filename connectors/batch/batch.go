@@ -141,6 +141,11 @@ type OpConfig[R, A any] struct {
 	Weight func(source string) int
 	// Group parts rows that cannot travel together (column sets, contexts).
 	Group func(R) string
+	// Background says of a row that nobody in particular waits for it, such as
+	// one of a long run: it lets all other rows of all operations go first, and
+	// travels with its like. Under steady load of others it still gets every
+	// fifth call. nil: none is.
+	Background func(R) bool
 	// Call sends the rows and gives exactly one result per row, in order. Its
 	// context is the call's own, bounded by Timeout, and it must return when
 	// that ends. An error says that the whole call failed:

@@ -12,6 +12,9 @@
 // call of several rows the slot waits a breath, in which their callers come
 // with their next step together instead of one alone and the rest behind.
 //
+// Rows of long runs are marked as background (OpConfig.Background): however many
+// of them wait, a row that somebody waits for goes with the next call.
+//
 // What a caller may rely on (protocols P3.2-3.3 and P4):
 //
 //   - Do returns exactly once per call, whatever happens to the system.

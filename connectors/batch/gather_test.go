@@ -312,3 +312,49 @@ func TestARowThatLeavesItsChainPushesNobody(t *testing.T) {
 		require.Equal(t, 1, r.most)
 	})
 }
+
+// A run's rows let others go first, in all stages, and are not starved by them.
+func TestBackgroundRowsLetOthersGoFirst(t *testing.T) {
+	r := &remote{took: time.Second}
+	bubble(t, Config{}, r, func(t *testing.T, s *Scheduler) {
+		ops := map[Priority]*Op[row, string]{}
+		for _, p := range []Priority{Load, Read} {
+			cfg := opConfig(r)
+			cfg.Name, cfg.Priority, cfg.MaxRows = p.String(), p, 2
+			cfg.Background = func(r row) bool { return r.source == "run" }
+			ops[p] = NewOp(s, cfg)
+		}
+		send := func(p Priority, source string, keys ...string) {
+			for _, k := range keys {
+				submit(context.Background(), ops[p], row{key: k, source: source})
+			}
+		}
+		send(Load, "run", "b0", "b1", "b2", "b3", "b4") // b0 leaves, four wait
+		send(Read, "run", "p0")
+		pass(500 * time.Millisecond)
+		send(Load, "shop", "order")
+		pass(time.Second)
+		require.Equal(t, [][]string{{"b0"}, {"order"}}, r.sent(), "with the next call")
+		send(Read, "shop", "look")
+		pass(time.Second)
+		require.Equal(t, []string{"look"}, r.sent()[2], "not behind a full call of the run")
+		pass(4 * time.Second)
+		require.Equal(t, [][]string{{"b0"}, {"order"}, {"look"}, {"b1", "b2"}, {"b3", "b4"}, {"p0"}}, r.sent())
+
+		// Orders without end: the run still gets every fifth call.
+		before := r.count()
+		send(Load, "run", "c0", "c1", "c2", "c3")
+		for i := range 12 {
+			send(Load, "shop", fmt.Sprint("o", i))
+			pass(time.Second)
+		}
+		ours := 0
+		for _, call := range r.sent()[before:] {
+			if call[0][0] == 'c' {
+				ours++
+			}
+		}
+		require.GreaterOrEqual(t, ours, 3)
+		pass(10 * time.Second)
+	})
+}

@@ -151,6 +151,7 @@ func (l *lane) binOf(e *entry) *bin {
 	b := l.bins[e.group]
 	if b == nil {
 		b = newBin(l, e.group, false)
+		b.background = e.background
 		l.bins[e.group] = b
 	}
 	return b

@@ -79,6 +79,10 @@ func (o *Op[R, A]) entry(row R) *entry {
 			*part.into = part.of(row)
 		}
 	}
+	if o.cfg.Background != nil && o.cfg.Background(row) {
+		e.background = true
+		e.group += "\x00background" // a bin of its own
+	}
 	if o.cfg.Weight != nil {
 		e.weight = o.cfg.Weight(e.source)
 	}
@@ -104,6 +108,7 @@ type entry struct {
 	row                         any
 	key, content, source, group string
 	weight                      int
+	background                  bool
 	fence                       record.FenceKey
 
 	// Below here the scheduler's mutex guards all but done.

@@ -8,14 +8,16 @@ import (
 // bin holds the queued rows of one operation that may travel together: those
 // of one group, or the suspects, which travel one by one.
 type bin struct {
-	lane   *lane
-	group  string
-	solo   bool
-	listed bool // in the scheduler's ring
-	size   int
-	front  []*entry // rows that go again
-	turn   []*share // sources with rows, whose turn it is first
-	shares map[string]*share
+	lane  *lane
+	group string
+	solo  bool
+	// background rows let others go first.
+	background bool
+	listed     bool // in the scheduler's ring
+	size       int
+	front      []*entry // rows that go again
+	turn       []*share // sources with rows, whose turn it is first
+	shares     map[string]*share
 }
 
 // share is one source's rows in a bin.

@@ -21,6 +21,7 @@ type Scheduler struct {
 	mu      sync.Mutex
 	lanes   []*lane
 	ring    [stages][]*bin // bins with rows, whose turn it is first
+	passed  int            // calls that went before background rows
 	waiting [stages]int    // rows accepted and not being sent
 	circuit circuit        // of the whole system
 	paused  time.Time      // rate limited until then
@@ -99,23 +100,38 @@ func (s *Scheduler) list(b *bin) {
 	}
 }
 
-// next finds the bin whose rows go next: the first ready one of the highest
-// stage. While it has room and an earlier stage has a full call waiting, that
-// goes instead, and the later stage gathers on, for as long as a call takes:
-// many small lookups would cost more than they set free.
+// maxPassed is how many calls may go before background rows that wait.
+const maxPassed = 4
+
+// next finds the bin whose rows go next: of those that somebody waits for, and
+// of background rows only when there are none or it is their turn.
 func (s *Scheduler) next(now time.Time) *bin {
 	if s.closed || now.Before(s.paused) || s.circuit.holds(now) {
 		return nil
 	}
+	for p := range s.ring {
+		s.ring[p] = slices.DeleteFunc(s.ring[p], s.unlist)
+	}
+	behind := s.passed >= maxPassed
+	if b := s.nextOf(behind, now); b != nil {
+		return b
+	}
+	return s.nextOf(!behind, now)
+}
+
+// nextOf gives the first ready bin of the highest stage. While it has room and
+// an earlier stage has a full call waiting, that goes instead, and the later
+// stage gathers on, for as long as a call takes: many small lookups would cost
+// more than they set free.
+func (s *Scheduler) nextOf(background bool, now time.Time) *bin {
 	var next *bin
 	for p := Confirm; p >= Load; p-- {
-		s.ring[p] = slices.DeleteFunc(s.ring[p], s.unlist)
 		if next == nil {
-			next = s.ready(p, now, (*bin).any)
+			next = s.ready(p, background, now, (*bin).any)
 			if next != nil && (next.full() || now.Sub(next.oldest()) >= s.cfg.Target) {
 				return next
 			}
-		} else if full := s.ready(p, now, (*bin).full); full != nil {
+		} else if full := s.ready(p, background, now, (*bin).full); full != nil {
 			return full
 		}
 	}
@@ -123,13 +139,28 @@ func (s *Scheduler) next(now time.Time) *bin {
 }
 
 // ready gives a stage's first bin of the wanted kind that may send.
-func (s *Scheduler) ready(p Priority, now time.Time, wanted func(*bin) bool) *bin {
+func (s *Scheduler) ready(p Priority, background bool, now time.Time, wanted func(*bin) bool) *bin {
 	for _, b := range s.ring[p] {
-		if wanted(b) && !b.lane.circuit.holds(now) && !(b.solo && b.lane.alone) {
+		if b.background == background && wanted(b) && !b.lane.circuit.holds(now) && !(b.solo && b.lane.alone) {
 			return b
 		}
 	}
 	return nil
+}
+
+// pass counts the calls that go before background rows that wait.
+func (s *Scheduler) pass(b *bin) {
+	if b.background {
+		s.passed = 0
+		return
+	}
+	for _, ring := range s.ring {
+		if slices.ContainsFunc(ring, func(b *bin) bool { return b.background && b.size > 0 }) {
+			s.passed++
+			return
+		}
+	}
+	s.passed = 0
 }
 
 // unlist drops an empty bin.
@@ -165,6 +196,7 @@ func (s *Scheduler) take() *flight {
 	s.circuit.probing, l.circuit.probing = f.probesSystem, f.probesLane
 	l.alone = l.alone || f.solo
 	s.rotate(b)
+	s.pass(b)
 	return f
 }
 

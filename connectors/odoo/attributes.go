@@ -141,13 +141,13 @@ func (b *attributeBook) forget() {
 
 func (c *Connector) addAttributes() {
 	c.attributes = batch.NewOp(c.scheduler, batch.OpConfig[attribute, knownAttribute]{
-		Name: "attributes", Priority: batch.Load, Timeout: writeTimeout, Call: c.callAttributes,
+		Name: "attributes", Priority: batch.Load, Timeout: writeTimeout, Background: inBulk[attribute], Call: c.callAttributes,
 	})
 	c.attributeLines = batch.NewOp(c.scheduler, batch.OpConfig[int64, []attributeLine]{
-		Name: "read attribute lines", Priority: batch.Read, Timeout: readTimeout, Call: c.callAttributeLines,
+		Name: "read attribute lines", Priority: batch.Read, Timeout: readTimeout, Background: inBulk[int64], Call: c.callAttributeLines,
 	})
 	c.lineRemovals = batch.NewOp(c.scheduler, batch.OpConfig[[]int64, struct{}]{
-		Name: "remove attribute lines", Priority: batch.Load, Timeout: writeTimeout, MaxRows: 1,
+		Name: "remove attribute lines", Priority: batch.Load, Timeout: writeTimeout, MaxRows: 1, Background: inBulk[[]int64],
 		Key: func(lines []int64) string { return fmt.Sprint(lines) },
 		Call: func(ctx context.Context, lines [][]int64) ([]batch.Result[struct{}], error) {
 			err := c.rpc.Unlink(c.scope(ctx), "product.template.attribute.line", lines[0])
@@ -158,7 +158,7 @@ func (c *Connector) addAttributes() {
 		},
 	})
 	c.variants = batch.NewOp(c.scheduler, batch.OpConfig[variantAsk, int64]{
-		Name: "find variants", Priority: batch.Read, Timeout: readTimeout, Call: c.callVariants,
+		Name: "find variants", Priority: batch.Read, Timeout: readTimeout, Background: inBulk[variantAsk], Call: c.callVariants,
 	})
 }
 

@@ -20,6 +20,7 @@ type loadRow struct {
 	write  record.Write
 	fields []string
 	rows   [][]any
+	bulk   bool // of a run over many records: orders go first
 }
 
 // newLoad makes the operation that loads records of a model. Records with
@@ -32,6 +33,8 @@ func (c *Connector) newLoad(model string, maxRows int) *batch.Op[loadRow, int64]
 		Fence:   func(r loadRow) record.FenceKey { return r.write.Fence },
 		Source:  func(r loadRow) string { return r.write.Fence.Connection },
 		Group:   func(r loadRow) string { return strings.Join(r.fields, ",") },
+
+		Background: func(r loadRow) bool { return r.bulk },
 		Call: func(ctx context.Context, rows []loadRow) ([]batch.Result[int64], error) {
 			return c.callLoad(ctx, model, rows)
 		},
@@ -61,6 +64,12 @@ func (c *Connector) callLoad(ctx context.Context, model string, records []loadRo
 	values := map[string]any{"tz": "UTC"}
 	if records[0].fields[0] == ".id" {
 		values["active_test"] = false
+	}
+	if records[0].bulk {
+		// Thousands of notes "Product created", and the bot as a follower of each,
+		// tell nobody anything that the record's own dates do not; changes leave
+		// their notes. A sixth of Odoo's work for new products (measured on 19).
+		values["mail_create_nolog"], values["mail_create_nosubscribe"] = true, true
 	}
 	result, err := c.rpc.Load(c.scope(ctx), model, records[0].fields, cells, values)
 	if err != nil {

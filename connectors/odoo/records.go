@@ -177,9 +177,13 @@ func (c *Connector) addRecords() {
 	c.counts = newRead(c, "count records", c.countRecords)
 }
 
+// inBulk marks operations that only runs over many records use: orders and
+// people go first.
+func inBulk[R any](R) bool { return true }
+
 func newRead[A any](c *Connector, name string, read func(context.Context, recordAsk) (A, error)) *batch.Op[recordAsk, A] {
 	return batch.NewOp(c.scheduler, batch.OpConfig[recordAsk, A]{
-		Name: name, Priority: batch.Read, MaxRows: 1, Timeout: writeTimeout,
+		Name: name, Priority: batch.Read, MaxRows: 1, Timeout: writeTimeout, Background: inBulk[recordAsk],
 		Call: func(ctx context.Context, asks []recordAsk) ([]batch.Result[A], error) {
 			answer, err := read(archivedToo(c.scope(ctx), asks[0].query), asks[0])
 			if err != nil {

@@ -46,7 +46,7 @@ func (c *Connector) WriteRecord(ctx context.Context, row record.Row) (string, er
 	if err != nil {
 		return "", err
 	}
-	number, _, err := c.load(ctx, c.recordLoad(row.Model), loadRow{write: row.Write, fields: s.fields, rows: [][]any{s.cells}})
+	number, _, err := c.load(ctx, c.recordLoad(row.Model), loadRow{write: row.Write, fields: s.fields, rows: [][]any{s.cells}, bulk: true})
 	if err != nil {
 		return "", err
 	}
@@ -171,8 +171,8 @@ type recordFind struct {
 func (c *Connector) addRecordFinder() {
 	c.finds = batch.NewOp(c.scheduler, batch.OpConfig[recordFind, map[string][]string]{
 		Name: "find records", Priority: batch.Read, Timeout: readTimeout,
-		Group: func(f recordFind) string { return f.model + " " + f.field },
-		Call:  c.callFindRecords,
+		Group: func(f recordFind) string { return f.model + " " + f.field }, Background: inBulk[recordFind],
+		Call: c.callFindRecords,
 	})
 }
 

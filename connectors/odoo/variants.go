@@ -104,7 +104,7 @@ func (c *Connector) writeTemplate(ctx context.Context, known map[string]rpc.Fiel
 		}
 	}
 	kept, added := lineCells(row.Write, ids, present)
-	first := loadRow{write: row.Write, fields: head.fields, rows: [][]any{head.cells}}
+	first := loadRow{write: row.Write, fields: head.fields, rows: [][]any{head.cells}, bulk: true}
 	switch {
 	case len(kept) > 0:
 		first = withLines(head, row.Write, "attribute_line_ids/.id", kept)
@@ -143,7 +143,7 @@ func lineCells(write record.Write, wanted []knownAttribute, present []attributeL
 }
 
 func withLines(head *sheet, write record.Write, address string, lines [][]any) loadRow {
-	row := loadRow{write: write, fields: append(append(slices.Clone(head.fields), address), lineColumns...)}
+	row := loadRow{write: write, fields: append(append(slices.Clone(head.fields), address), lineColumns...), bulk: true}
 	for i, line := range lines {
 		cells := slices.Clone(head.cells)
 		if i > 0 { // a row that is empty but for its line belongs to the one above

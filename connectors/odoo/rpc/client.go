@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"towpath/connectors/httpx"
 	"towpath/schema/fault"
 )
@@ -51,6 +53,8 @@ type Client struct {
 
 	fieldsMu sync.Mutex
 	fields   map[string]cachedFields
+	// fieldsAsked holds the questions for fields that are on their way.
+	fieldsAsked singleflight.Group
 }
 
 // Context is Odoo's own context: lang, tz, active_test, tracking_disable …

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"towpath/schema/fault"
 )
 
 // fieldsKept is how long a model's fields are believed. A module installed in
@@ -36,8 +38,8 @@ type cachedFields struct {
 	defaults map[string]bool // nil: not asked yet
 }
 
-// FieldsGet gives the fields of a model, cached for ten minutes. The map is
-// shared: do not change it.
+// FieldsGet gives the fields of a model, cached for ten minutes; however many
+// ask at once, Odoo is asked once. The map is shared: do not change it.
 func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field, error) {
 	c.fieldsMu.Lock()
 	cached, ok := c.fields[model]
@@ -45,6 +47,21 @@ func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field,
 	if ok && c.now().Sub(cached.at) < fieldsKept {
 		return cached.fields, nil
 	}
+	// The question is nobody's own: one who leaves takes no answer from others.
+	asked := c.fieldsAsked.DoChan(model, func() (any, error) { return c.askFields(context.WithoutCancel(ctx), model) })
+	select {
+	case <-ctx.Done():
+		return nil, fault.Of(ctx.Err())
+	case answer := <-asked:
+		if answer.Err != nil {
+			own := *fault.Of(answer.Err) // callers add to it
+			return nil, &own
+		}
+		return answer.Val.(map[string]Field), nil
+	}
+}
+
+func (c *Client) askFields(ctx context.Context, model string) (map[string]Field, error) {
 	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "digits", "selection", "depends", "related"}
 	var wire map[string]wireField
 	err := c.Call(ctx, model, "fields_get", nil, nil, map[string]any{"attributes": attributes}, &wire)
