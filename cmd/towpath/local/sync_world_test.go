@@ -141,13 +141,15 @@ func (w *world) row(run string) store.Run {
 // ended waits for the end of a run.
 func (w *world) ended(run string, within time.Duration) store.Run {
 	w.t.Helper()
-	var r store.Run
-	w.eventually(within, "the end of "+run, func() (over bool) {
-		var err error
-		r, err = w.Store.Run(w.ctx, run)
-		return err == nil && r.EndedAt.Valid
-	})
-	return r
+	for end := time.Now().Add(within); ; time.Sleep(25 * time.Millisecond) {
+		r, err := w.Store.Run(w.ctx, run)
+		if err == nil && r.EndedAt.Valid {
+			return r
+		}
+		if time.Now().After(end) {
+			require.Fail(w.t, "the run does not end", "%s: %d records are settled, asked %q, %v, its workflow says %+v", run, w.done(run), r.Asked.String, err, w.at(run))
+		}
+	}
 }
 
 // done is how many records of a run are settled.
