@@ -31,6 +31,7 @@ type known struct {
 	kinds    map[string]string // of connections, by name
 	mappings map[string]mapping.Mapping
 	jobs     []fileJob // those that the file does not change
+	flows    []store.Flow
 }
 
 func (p *process) knownBeside(ctx context.Context, f file) (*known, error) {
@@ -41,6 +42,9 @@ func (p *process) knownBeside(ctx context.Context, f file) (*known, error) {
 	}
 	for _, c := range connections {
 		k.kinds[c.Name] = c.Kind
+	}
+	if k.flows, err = p.store.Flows(ctx); err != nil {
+		return nil, err
 	}
 	stored, err := p.store.Jobs(ctx)
 	if err != nil {
@@ -114,8 +118,14 @@ func (f file) mappingOf(name string, k *known) (m mapping.Mapping, found, sure b
 	return m, found, true
 }
 
-// systemOf is what a kind of connection can do for a job.
-func systemOf(d connectors.Definition) jobs.System {
+// systemOf is what a kind of connection can do for a job of a kind. Orders come
+// in by the rules of their flow: listed by the shop, written as sales are.
+func systemOf(d connectors.Definition, k jobs.Kind) jobs.System {
+	if k == jobs.Order {
+		_, lists := d.Proto.(connectors.OrderLister)
+		_, sells := d.Proto.(connectors.SalesTarget)
+		return jobs.System{Kind: d.Kind, Reads: lists, Writes: sells, Updates: sells, Home: d.Home}
+	}
 	_, reads := d.Proto.(connectors.RecordSource)
 	_, updates := d.Proto.(connectors.RecordTarget)
 	_, fills := d.Proto.(connectors.RecordSink)
@@ -174,7 +184,7 @@ func (f file) checkJob(where string, j fileJob, k *known) (wrong []string) {
 	target, hasTarget, sureTarget := f.kindOf(j.Target, k)
 	faults := j.Faults()
 	if hasSource && hasTarget {
-		faults = j.FaultsBetween(systemOf(source), systemOf(target))
+		faults = j.FaultsBetween(systemOf(source, j.Kind), systemOf(target, j.Kind))
 	}
 	for _, w := range faults {
 		wrong = append(wrong, fmt.Sprintf("%s: %s; %s", where, w.Message, w.Resolution))
@@ -187,6 +197,12 @@ func (f file) checkJob(where string, j fileJob, k *known) (wrong []string) {
 	}
 	if !hasTarget && sureTarget && slug.MatchString(j.Target) {
 		missing("target", "connection", j.Target)
+	}
+	if j.Kind == jobs.Order && j.Filter != "" {
+		wrong = append(wrong, where+": filter means nothing for orders; say which come in by the rules of their flow: import, import_from, import_test_orders")
+	}
+	if j.Kind == jobs.Order && k != nil && !f.hasFlow(j.Job, k) {
+		wrong = append(wrong, fmt.Sprintf("%s: target gets no orders of %s; say by which rules, under orders: {from: %s, to: %s}", where, j.Source, j.Source, j.Target))
 	}
 	m, found, sure := f.mappingOf(j.Mapping, k)
 	if !found && sure && slug.MatchString(j.Mapping) {
@@ -207,6 +223,12 @@ func (f file) checkJob(where string, j fileJob, k *known) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// hasFlow says whether orders flow where a job of orders wants them to.
+func (f file) hasFlow(j jobs.Job, k *known) bool {
+	return slices.ContainsFunc(f.Orders, func(o fileFlow) bool { return o.From == j.Source && o.To == j.Target }) ||
+		slices.ContainsFunc(k.flows, func(o store.Flow) bool { return o.Source == j.Source && o.Target == j.Target })
 }
 
 // directionsOf are the directions in which jobs use a mapping; of one that

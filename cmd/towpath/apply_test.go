@@ -155,7 +155,7 @@ func TestApplyTellsAllMistakesAtOnce(t *testing.T) {
 	out, exit := d.apply(`
 connections:
   - {name: supplier, kind: csv, config: {folder: "${FOLDER}", id_column: SKU}}
-  - {name: shop, kind: shopify, config: {shop: acme.myshopify.com, access_token: x}}
+  - {name: shop, kind: shopify, config: {shop: acme.myshopify.com, access_token: x, webhook_secrets: [s]}}
 mappings:
   - {name: BAD NAME, source: a.csv, target: b.csv, fields: [{source: a, target: b, key: true}]}
   - {name: unkeyed, source: a.csv, target: b.csv, fields: [{source: a, target: b}]}
@@ -194,6 +194,30 @@ jobs:
 	assert.Contains(t, out, `kind cannot be "produce"`, "the file's mistakes are told without PostgreSQL, too")
 	out, exit = d.apply(deskConnections+deskJobs, "--check")
 	assert.Zero(t, exit, "the mapping may be stored: %s", out)
+}
+
+func TestApplyKnowsWhatAJobOfOrdersNeeds(t *testing.T) {
+	d := newDesk(t)
+	text := `
+connections:
+  - {name: shop, kind: shopify, config: {shop: acme.myshopify.com, access_token: x, webhook_secrets: [s]}}
+  - {name: files, kind: csv, config: {folder: "${FOLDER}", id_column: SKU}}
+  - {name: erp, kind: odoo, config: {url: "http://127.0.0.1:1", database: x, login: y, api_key: z}}
+jobs:
+  - {name: orders, source: shop, target: erp, kind: order}
+`
+	out, exit := d.apply(text)
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "jobs[0] (orders): target gets no orders of shop; say by which rules, under orders: {from: shop, to: erp}")
+	out, exit = d.apply(text + "orders:\n  - {from: shop, to: erp}\n")
+	require.Zero(t, exit, out)
+	out, exit = d.apply(strings.Replace(text, "kind: order}", "kind: order, filter: x}", 1))
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "filter means nothing for orders")
+	assert.NotContains(t, out, "gets no orders", "the flow is stored")
+	out, exit = d.apply(strings.Replace(text, "source: shop, target: erp", "source: files, target: erp", 1))
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "jobs[0] (orders): source cannot be read in bulk (csv)")
 }
 
 func TestApplyKeepsMappingsFitForStoredJobs(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,13 @@ func doctor(ctx context.Context, out io.Writer) error {
 		queues := []string{contract.QueueMain}
 		for _, f := range flows {
 			queues = append(queues, contract.QueueTarget(f.Target), contract.QueueSource(f.Source))
+		}
+		all, jerr := p.store.Jobs(ctx)
+		say("sync jobs", jerr, fmt.Sprintf("%d", len(all)))
+		for _, j := range all {
+			if q := contract.QueueTarget(j.Target); j.Active && !slices.Contains(queues, q) {
+				queues = append(queues, q)
+			}
 		}
 		for _, q := range queues {
 			n, perr := worker.Pollers(ctx, temporal, q)

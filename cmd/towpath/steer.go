@@ -243,8 +243,12 @@ func newParked() *cobra.Command {
 				fmt.Fprintln(out, "nothing needs a person")
 			}
 			for _, f := range families {
-				fmt.Fprintf(out, "%4d × %s, since %s\n       %s\n       what to do: %s\n       for example: towpath explain %s\n",
-					f.N, f.Code, f.Oldest.UTC().Format("2006-01-02 15:04"), f.Message, f.Resolution, f.Example)
+				example := f.Example // of a sync job: its runs tell more
+				if _, err := contract.ParseRef(f.Example); err == nil {
+					example = "towpath explain " + f.Example
+				}
+				fmt.Fprintf(out, "%4d × %s, since %s\n       %s\n       what to do: %s\n       for example: %s\n",
+					f.N, f.Code, f.Oldest.UTC().Format("2006-01-02 15:04"), f.Message, f.Resolution, example)
 			}
 			return nil
 		},
