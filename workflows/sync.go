@@ -245,17 +245,14 @@ func (s *syncRun) attention(ctx workflow.Context, needed bool) {
 
 // details is what the Temporal UI shows of a run.
 func (s *syncRun) details(doing string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", doing)
 	p := s.progress
-	fmt.Fprintf(&b, "| done | of | records/s | time left |\n|---|---|---|---|\n| %d | %d | %.0f | %s |\n", p.Done, p.Total, p.Rate, left(p))
-	if len(p.Counts) > 0 {
-		b.WriteString("\n")
-		for _, name := range workflow.DeterministicKeys(p.Counts) {
-			fmt.Fprintf(&b, "%s %d · ", name, p.Counts[name])
-		}
+	text := doing + "\n\n| done | of | records/s | time left |\n|---|---|---|---|\n" +
+		fmt.Sprintf("| %d | %d | %.0f | %s |\n", p.Done, p.Total, p.Rate, left(p))
+	var counts []string
+	for _, name := range workflow.DeterministicKeys(p.Counts) {
+		counts = append(counts, fmt.Sprintf("%s %d", name, p.Counts[name]))
 	}
-	return strings.TrimSuffix(b.String(), " · ")
+	return text + "\n" + strings.Join(counts, " · ")
 }
 
 func left(p contract.SyncProgress) string {
