@@ -144,7 +144,7 @@ func countOrder(c *jobs.Counts, o store.OrderOutcome, known bool) {
 	case o.Outcome == "applied", o.Outcome == "unchanged":
 		c.Unchanged++
 	case o.Outcome == "waiting":
-		c.Skip("waiting_for_"+or(o.Code, "its_time"), 1)
+		c.Skip("waiting_"+or(o.Code, "its_time"), 1)
 	case o.Outcome == "parked":
 		c.Parked++
 	default:

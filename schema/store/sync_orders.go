@@ -24,7 +24,7 @@ func (s *Store) OrderOutcomes(ctx context.Context, run string, ids []string) (ma
 	var rows []OrderOutcome
 	err := s.db.SelectContext(ctx, &rows, `
 SELECT o.external_id, coalesce(o.outcome, '') AS outcome, coalesce(o.code, '') AS code,
-       o.settled_at IS NULL OR o.due_at <= now() OR EXISTS (
+       o.settled_at IS NULL OR coalesce(o.due_at <= now(), false) OR EXISTS (
            SELECT FROM inbound_event e WHERE (e.connection, e.kind, e.external_id) = (o.connection, o.kind, o.external_id) AND e.state = 'pending') AS pending,
        coalesce(o.settled_at >= r.started_at, false) AS fresh, coalesce(b.created_at >= r.started_at, false) AS made
 FROM run r JOIN job j ON j.name = r.job

@@ -166,7 +166,10 @@ func (s *Shop) Close() error {
 	return nil
 }
 
-func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.opts.Now().UTC().Format(http.TimeFormat))
+	s.handler.ServeHTTP(w, r)
+}
 
 // URL is where the shop listens; it stands for https://<domain>.
 func (s *Shop) URL() string { return s.url }
