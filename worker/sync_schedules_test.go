@@ -15,7 +15,9 @@ import (
 
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
+	"towpath/schema/seal"
 	"towpath/schema/store"
+	"towpath/schema/storetest"
 	"towpath/workflows/contract"
 )
 
@@ -127,6 +129,51 @@ func TestSyncSchedulesAreAnOperators(t *testing.T) {
 	ensureJobs(t, c, opt, storedJob(t, j, true))
 	assert.True(t, state().Paused, "nothing begins to run by itself")
 	assert.Contains(t, state().Note, "towpath sync resume-schedule products")
+}
+
+// A worker looks every minute: it makes what is missing, follows jobs that
+// changed, and leaves the others' histories alone.
+func TestWorkerFollowsJobs(t *testing.T) {
+	c, opt := server(t)
+	ready(t, c, opt)
+	st := storetest.Open(t)
+	ring, err := seal.ParseRing("k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
+	require.NoError(t, err)
+	for name, kind := range map[string]string{"files": "csv", "main-odoo": "odoo"} {
+		_, err := st.PutConnection(t.Context(), ring, name, kind, json.RawMessage(`{}`), nil)
+		require.NoError(t, err)
+	}
+	put := func(j jobs.Job) {
+		_, err := st.PutJob(t.Context(), storedJob(t, j, true))
+		require.NoError(t, err)
+	}
+	j := nightly()
+	put(j)
+	d := Deps{Temporal: c, Options: opt, Store: st}
+	var s syncSchedules
+	require.Eventually(t, func() bool { return s.follow(t.Context(), d) == nil }, time.Minute, 50*time.Millisecond)
+	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
+	require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
+	require.NoError(t, s.follow(t.Context(), d))
+	before := describe(t, h)
+	require.NoError(t, s.follow(t.Context(), d))
+	assert.Equal(t, before.Info.LastUpdateAt, describe(t, h).Info.LastUpdateAt, "what has not changed is not written again")
+
+	j.Schedule = jobs.Schedule{Type: jobs.Interval, Every: 20, Unit: jobs.Minutes}
+	put(j)
+	require.NoError(t, s.follow(t.Context(), d))
+	after := describe(t, h)
+	require.Len(t, after.Schedule.Spec.Intervals, 1)
+	assert.Equal(t, client.ScheduleState{Note: "go"}, *after.Schedule.State)
+
+	require.NoError(t, h.Delete(t.Context())) // as when Temporal's database is lost
+	require.Eventually(t, func() bool {
+		if err := s.follow(t.Context(), d); err != nil {
+			return false
+		}
+		again, err := h.Describe(t.Context())
+		return err == nil && again.Schedule.State.Paused
+	}, time.Minute, 50*time.Millisecond, "it is made again, paused")
 }
 
 func TestOneBadJobDoesNotHoldUpTheOthers(t *testing.T) {
