@@ -40,6 +40,9 @@ func (p *syncPage) create(item *syncItem) {
 		item.skip("create_off")
 		return
 	}
+	if p.notThere(item) {
+		return
+	}
 	values := record.Values{}
 	for name, v := range item.read {
 		if v != nil {

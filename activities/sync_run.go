@@ -189,6 +189,9 @@ func (r *syncRun) addFlow(ctx context.Context, m *mapping.Compiled, from, to *sy
 	if err := to.describe(ctx); err != nil {
 		return err
 	}
+	if err := r.readOnlyModel(ctx, to); err != nil {
+		return err
+	}
 	fitted, err := m.For(from.fields, to.fields)
 	if err != nil {
 		return err

@@ -112,7 +112,9 @@ const rounds = 3
 func (p *syncPage) send(ctx context.Context, writes []*syncWrite) error {
 	pending := writes
 	for round := 1; ; round++ {
-		p.sendOnce(ctx, pending)
+		if err := p.sendFresh(ctx, pending); err != nil {
+			return err
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -169,7 +171,7 @@ func (p *syncPage) row0(w *syncWrite) record.Row {
 	if c.Op == string(jobs.Create) {
 		write.XID, write.ID = c.XID, ""
 	}
-	return record.Row{Write: write, Model: w.side.model, Values: c.After}
+	return record.Row{Write: write, Model: w.side.model, Values: w.side.expecting(c.After, c.Before)}
 }
 
 // readBack reads what was written, side by side: what it says now is how each
@@ -310,6 +312,9 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	page.Run, page.Lane, page.Number, page.After, page.Next = p.run.ID, p.lane.Lane, p.number, p.after, p.next
 	counts := p.counts()
 	page.Counts = counts.Named()
+	if n := p.matched(); n > 0 {
+		page.Counts[countMatched] = n
+	}
 	page.Clear = append(page.Clear, p.vanished...)
 	for _, item := range p.items {
 		page.IDs = append(page.IDs, item.rec.ID)

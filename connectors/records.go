@@ -89,6 +89,16 @@ type RecordTarget interface {
 	RecordsByID(ctx context.Context, model string, ids, fields []string) ([]record.Sourced, error)
 }
 
+// RecordComparer is a RecordTarget that writes some fields only where they still
+// hold what they held when they were read: stock that is sold meanwhile.
+type RecordComparer interface {
+	// CompareWith names the value of a Row that says what a field must still
+	// hold; "" where the field is written whatever it holds.
+	CompareWith(model, field string) (value string)
+	// Stale tells the refusal of a row whose field holds something else by now.
+	Stale(err error) bool
+}
+
 // RecordArchiver is a RecordTarget whose records can be set aside instead of
 // deleted, and taken back.
 type RecordArchiver interface {

@@ -45,7 +45,9 @@ func (c *Compiled) Apply(rec record.Sourced) Result {
 			res.Faults = append(res.Faults, c.fault(s, p))
 			continue
 		}
-		res.Values[s.target] = value
+		if !s.onlyFinds() {
+			res.Values[s.target] = value
+		}
 	}
 	return res
 }

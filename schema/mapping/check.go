@@ -93,7 +93,7 @@ func (w *wrongs) readable(at, path, model string, fields []record.FieldInfo) *re
 
 func (w *wrongs) targetOf(s *step, gives record.FieldType) {
 	at := s.at + ".target"
-	w.that(!s.info.ReadOnly, at, fmt.Sprintf("%q can only be read", s.target), "write the field that it is computed from")
+	w.that(!s.info.ReadOnly || s.key, at, fmt.Sprintf("%q can only be read", s.target), "write the field that it is computed from")
 	if s.info.Type == record.TypeOther {
 		w.that(false, at, fmt.Sprintf("%q is of a kind that cannot be written", s.target), "write another field")
 		return

@@ -132,14 +132,26 @@ func (c *Compiled) SourceFields() []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == odooIDField }) // every record has it
 }
 
-// TargetFields are the fields that are written, in the order of the mapping.
+// TargetFields are the fields that are written, in the order of the mapping;
+// after For, without keys that can only be read.
 func (c *Compiled) TargetFields() []string {
-	names := make([]string, len(c.steps))
-	for i, s := range c.steps {
-		names[i] = s.target
+	var names []string
+	for i := range c.steps {
+		if s := &c.steps[i]; !s.onlyFinds() {
+			names = append(names, s.target)
+		}
 	}
 	return names
 }
+
+// OnlyFinds says that records are found by a field that cannot be written, such
+// as a stock level's SKU and location: one that is not there cannot be made.
+func (c *Compiled) OnlyFinds() bool {
+	return slices.ContainsFunc(c.steps, func(s step) bool { return s.onlyFinds() })
+}
+
+// onlyFinds is true, after For, of a key that the target does not let be written.
+func (s *step) onlyFinds() bool { return s.key && s.info != nil && s.info.ReadOnly }
 
 // Reference is a field of the target that points to another record there.
 type Reference struct {
