@@ -21,6 +21,9 @@ func (s *Syncs) ProveSync(ctx context.Context, in contract.SyncEnding) (contract
 	defer done()
 	defer beat(ctx)()
 	result, err := s.prove(ctx, in)
+	if err == nil {
+		result.Conflicts, err = s.waiting(ctx, in.Job)
+	}
 	e := s.Log.Info()
 	if err != nil {
 		e = s.Log.Warn().Str("fault", fault.Of(err).Code)
@@ -126,8 +129,12 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 		}
 	}
 	moved := jobs.NextWatermark(jobs.Mode(run.Mode), status, counts, r.row.Watermark.Time, run.SourceNow)
+	report, err := r.report(ctx, named)
+	if err != nil {
+		return store.Ending{}, err
+	}
 	return store.Ending{
-		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: named,
+		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: named, Report: report,
 		Proved: run.Purpose == contract.PurposeSync && !r.named() && !moved.IsZero() && moved.Equal(run.SourceNow),
 	}, nil
 }

@@ -159,11 +159,14 @@ func (p *process) startMain(context.Context) error {
 	w.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})
+	w.RegisterWorkflowWithOptions(workflows.Conflict, workflow.RegisterOptions{Name: contract.ConflictWorkflow})
 	register(w, contract.ActivityPostpone, p.orders.Postpone)
 	register(w, contract.ActivityRetain, p.keeper.Retain)
 	register(w, contract.ActivitySources, p.keeper.Sources)
 	register(w, contract.ActivityOpenSync, p.syncs.OpenSync)
 	register(w, contract.ActivityAskSync, p.syncs.AskSync)
+	register(w, contract.ActivityLookAtConflict, p.syncs.LookAtConflict)
+	register(w, contract.ActivityDecideConflict, p.syncs.DecideConflict)
 	return p.start(contract.QueueMain, w)
 }
 

@@ -99,6 +99,8 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 	if err != nil {
 		return result, err
 	}
+	s.watchConflicts(end, opened, result.Conflicts)
+	result.Conflicts = nil
 	if err := workflow.Await(end, func() bool { return workflow.AllHandlersFinished(end) }); err != nil {
 		return result, err
 	}

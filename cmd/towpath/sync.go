@@ -39,6 +39,8 @@ docs/sync.md tells how to set one up and what its numbers mean.`,
 		newSyncAsk(contract.UpdateAbort, "End a job's run; what was written stays, and the next run reads the rest again",
 			"End a job's run behind the page that it is writing. What was written stays. The\nwatermark stays where it was, so that the next run reads the rest."),
 		newSyncRuns(), newSyncShow(),
+		newSyncPlan(), newSyncApprove(), newSyncUndo(), newSyncDrift(), newSyncConflicts(), newSyncDecide(),
+		newSyncUntie(), newSyncLeave(true), newSyncLeave(false), newSyncExport(),
 		newPauseSchedule(), newResumeSchedule(), newSyncBackfill(),
 	)
 	return cmd

@@ -16,6 +16,7 @@ import (
 func newSyncRun() *cobra.Command {
 	in := contract.SyncInput{}
 	var dry, watch bool
+	var ids []string
 	cmd := &cobra.Command{
 		Use:   "run NAME",
 		Short: "Run a job now",
@@ -27,7 +28,7 @@ incomplete or stopped, 1 failed.`,
 		Example: "  towpath sync run supplier-products --dry-run --watch\n  towpath sync run supplier-products --mode full --reason \"new mapping\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
-			in.Job = args[0]
+			in.Job, in.Only = args[0], only(ids)
 			if dry {
 				in.Purpose = contract.PurposePlan
 			}
@@ -44,6 +45,7 @@ incomplete or stopped, 1 failed.`,
 		}),
 	}
 	cmd.Flags().StringVar(&in.Mode, "mode", "", "full (everything), incremental (what changed since the last run) or reconcile (compare both sides, write nothing); empty: the job's own")
+	cmd.Flags().StringSliceVar(&ids, "only", nil, "just these records, by their ids in the source")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "write nothing; keep what would be written as a plan")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show how far it is until it ends")
 	cmd.Flags().StringVar(&in.By, "by", currentUser(), "who asks for it")

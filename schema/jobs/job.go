@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"maps"
+	"time"
 
 	"towpath/schema/record"
 )
@@ -51,6 +52,21 @@ const (
 	Manual     Policy = "manual" // a person decides; the other fields flow
 )
 
+// remindEvery is how often people are reminded of what they have to decide.
+const remindEvery = 24 * time.Hour
+
+// RemindAfter is how long a conflict waits until people are reminded of it, and
+// then again each time: a day, or half of a shorter deadline.
+func (j Job) RemindAfter() time.Duration {
+	if half := time.Duration(j.ConflictDeadline) / 2; half > 0 && half < remindEvery {
+		return half
+	}
+	return remindEvery
+}
+
+// MinConflictDeadline leaves people the time to read that they are asked.
+const MinConflictDeadline = time.Minute
+
 // The two sides of a job, as Owner names them.
 const (
 	SourceSide = "source"
@@ -74,6 +90,11 @@ type Job struct {
 	Mapping string `json:"mapping,omitempty" yaml:"mapping,omitempty"`
 	// Conflict is source_wins by default.
 	Conflict Policy `json:"conflict,omitempty" yaml:"conflict,omitempty"`
+	// ConflictDeadline is how long a field in conflict waits for a person ("72h");
+	// then ConflictDefault, the side whose value holds, is its decision. Without
+	// them it waits for ever.
+	ConflictDeadline Duration `json:"conflict_deadline,omitempty" yaml:"conflict_deadline,omitempty"`
+	ConflictDefault  string   `json:"conflict_default,omitempty" yaml:"conflict_default,omitempty"`
 	// Owner says by field which side ("source" or "target") it belongs to,
 	// whoever changed it: the owner's value is put back on the other side.
 	Owner map[string]string `json:"owner,omitempty" yaml:"owner,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"towpath/schema/fault"
 )
@@ -110,6 +111,8 @@ func (c *check) job(j Job) {
 	oneOf(c, "mode", j.Mode, Full, Incremental, Reconcile)
 	oneOf(c, "conflict", j.Conflict, SourceWins, TargetWins, NewestWins, Manual)
 
+	c.deadline(j)
+
 	fixed := j.Kind == Order || j.Kind == Inventory
 	c.that(fixed || j.Mapping != "", "mapping", "is missing", "give the name of the mapping that says which field goes where")
 	c.that(j.Mapping == "" || slug.MatchString(j.Mapping), "mapping", "is not the name of a mapping", "use small letters, digits and dashes")
@@ -125,6 +128,20 @@ func (c *check) job(j Job) {
 	}
 	c.limits(j.Limits)
 	c.schedule(j.Schedule)
+}
+
+// deadline checks what becomes of conflicts that nobody decides.
+func (c *check) deadline(j Job) {
+	if j.ConflictDeadline == 0 && j.ConflictDefault == "" {
+		return
+	}
+	c.that(j.Conflict == Manual || j.Conflict == NewestWins, "conflict_deadline", fmt.Sprintf("means nothing where conflict is %s", j.Conflict),
+		"remove it, or write conflict: manual")
+	c.that(time.Duration(j.ConflictDeadline) >= MinConflictDeadline, "conflict_deadline", "is missing or too short",
+		"give a time of a minute or more, such as 72h, or remove conflict_default")
+	if j.ConflictDeadline != 0 {
+		oneOf(c, "conflict_default", j.ConflictDefault, SourceSide, TargetSide)
+	}
 }
 
 func knownKind(k Kind) bool {

@@ -168,3 +168,20 @@ func (s *Store) JobsFrom(ctx context.Context, connection, kind string) (all []Jo
 SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job WHERE source = $1 AND kind = $2 ORDER BY name`, connection, kind)
 	return all, translate(err)
 }
+
+// SyncedTargets gives the target's records that a job keeps in step.
+func (s *Store) SyncedTargets(ctx context.Context, job string, each func(id string)) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT target_id FROM synced WHERE job = $1`, job)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return translate(err)
+		}
+		each(id)
+	}
+	return translate(rows.Err())
+}

@@ -121,4 +121,7 @@ type SyncResult struct {
 	Status   string           `json:"status"` // success, partial, incomplete, failed, stopped, skipped
 	Sentence string           `json:"sentence"`
 	Counts   map[string]int64 `json:"counts"`
+	// Conflicts are records of the job that wait for a person's decision, as many
+	// as get a workflow of their own after this run.
+	Conflicts []string `json:"conflicts,omitempty"`
 }

@@ -1,0 +1,122 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// mostWatched is how many records in conflict get a workflow of their own at the
+// end of one run; the next run takes care of the others.
+const mostWatched = 100
+
+// mostFields of one record can be in conflict.
+const mostFields = 1000
+
+// waiting names records of a job that wait for a decision, and notes by when.
+func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
+	_, job, err := s.jobNamed(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.WatchConflicts(ctx, name, store.Deadline{Remind: job.RemindAfter(), Decide: time.Duration(job.ConflictDeadline)}, mostWatched)
+}
+
+func (s *Syncs) jobNamed(ctx context.Context, name string) (store.Job, jobs.Job, error) {
+	row, err := s.Store.Job(ctx, name)
+	if err != nil {
+		return row, jobs.Job{}, err
+	}
+	job, err := readJob(row)
+	return row, job, err
+}
+
+// LookAtConflict reminds people of a record that waits for them when it is time
+// for that, decides as the job says what they did not decide in time, and tells
+// what still waits.
+func (s *Syncs) LookAtConflict(ctx context.Context, ref contract.ConflictRef) (contract.ConflictState, error) {
+	state, err := s.lookAtConflict(ctx, ref)
+	return state, toTemporal(err)
+}
+
+func (s *Syncs) lookAtConflict(ctx context.Context, ref contract.ConflictRef) (contract.ConflictState, error) {
+	_, job, err := s.jobNamed(ctx, ref.Job)
+	if fault.Is(err, fault.NotFound) { // nobody's conflict any more
+		return contract.ConflictState{}, nil
+	}
+	if err != nil {
+		return contract.ConflictState{}, err
+	}
+	if job.ConflictDefault != "" {
+		fields, err := s.Store.DecideDue(ctx, ref.Job, ref.ExternalID, store.Decision{
+			Side: job.ConflictDefault, By: contract.ByDeadline, Reason: "nobody decided within " + time.Duration(job.ConflictDeadline).String(),
+		})
+		if err != nil {
+			return contract.ConflictState{}, err
+		}
+		if len(fields) > 0 {
+			s.Log.Warn().Str("job", ref.Job).Str("record", ref.ExternalID).Strs("fields", fields).Str("side", job.ConflictDefault).
+				Msg("a conflict was decided by its deadline")
+		}
+	}
+	state, remind, err := s.conflictState(ctx, ref)
+	if err != nil || !remind {
+		return state, err
+	}
+	s.Log.Warn().Str("job", ref.Job).Str("record", ref.ExternalID).Strs("fields", state.Waiting).
+		Msg("both sides changed it and a person is to decide: towpath sync conflicts " + ref.Job)
+	if _, err := s.Store.Reminded(ctx, ref.Job, ref.ExternalID, job.RemindAfter()); err != nil {
+		return state, err
+	}
+	state, _, err = s.conflictState(ctx, ref)
+	return state, err
+}
+
+// conflictState says what waits, until when, and whether people are to be
+// reminded now.
+func (s *Syncs) conflictState(ctx context.Context, ref contract.ConflictRef) (state contract.ConflictState, remind bool, err error) {
+	all, err := s.Store.Conflicts(ctx, ref.Job, ref.ExternalID, mostFields)
+	if err != nil {
+		return state, false, err
+	}
+	for _, c := range all {
+		if c.Decision.Valid {
+			continue
+		}
+		state.Waiting = append(state.Waiting, c.Field)
+		if c.DueAt.Valid {
+			state.DueAt, state.WakeAt = earlier(state.DueAt, c.DueAt.Time), earlier(state.WakeAt, c.DueAt.Time)
+		}
+		if c.RemindAt.Valid {
+			state.WakeAt = earlier(state.WakeAt, c.RemindAt.Time)
+			remind = remind || !c.RemindAt.Time.After(s.Now())
+		}
+	}
+	slices.Sort(state.Waiting)
+	return state, remind, nil
+}
+
+func earlier(a *time.Time, b time.Time) *time.Time {
+	if b = b.UTC(); a != nil && a.Before(b) {
+		return a
+	}
+	return &b
+}
+
+// DecideConflict notes what a person decided, for the next run to carry it out,
+// and tells what still waits.
+func (s *Syncs) DecideConflict(ctx context.Context, d contract.ConflictDecision) (contract.ConflictState, error) {
+	if _, err := s.Store.Decide(ctx, d.Job, d.ExternalID, store.Decision{Field: d.Field, Side: d.Side, By: d.By, Reason: d.Reason}); err != nil {
+		return contract.ConflictState{}, toTemporal(err)
+	}
+	state, _, err := s.conflictState(ctx, d.ConflictRef)
+	return state, toTemporal(err)
+}

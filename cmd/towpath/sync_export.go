@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/mapping"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+func newSyncExport() *cobra.Command {
+	in := contract.SyncInput{}
+	var ids []string
+	var to string
+	cmd := &cobra.Command{
+		Use:   "export MODEL --ids ID,ID",
+		Short: "Export records of an Odoo model now, by every job that reads it",
+		Long: `Export records of an Odoo model now, whatever schedules say: every active job that
+reads the model out of Odoo runs once, for these records only. Records that are left
+out (towpath sync skip) are skipped.`,
+		Example: "  towpath sync export product.product --ids 12,13,14\n  towpath sync export res.partner --ids 7 --to main-shop",
+		Args:    cobra.ExactArgs(1),
+		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
+			ctx, out := cmd.Context(), cmd.OutOrStdout()
+			if in.Only = only(ids); len(in.Only) == 0 {
+				fmt.Fprintln(out, "warning: no records are named, nothing was exported; add --ids ID,ID")
+				return errProof
+			}
+			found, err := p.exporters(ctx, args[0], to)
+			if err != nil {
+				return err
+			}
+			var ended error
+			for _, j := range found {
+				in.Job, in.Mode = j.Name, string(jobs.Incremental)
+				ended = errors.Join(ended, p.exportBy(cmd, j, in))
+			}
+			return ended
+		}),
+	}
+	cmd.Flags().StringSliceVar(&ids, "ids", nil, "the records, by their ids in Odoo")
+	cmd.Flags().StringVar(&to, "to", "", "to this connection only; empty: to all")
+	cmd.Flags().StringVar(&in.By, "by", currentUser(), "who asks for it")
+	cmd.Flags().StringVar(&in.Reason, "reason", "", "why; kept with the runs")
+	return cmd
+}
+
+// only cleans a list of ids that a person wrote.
+func only(ids []string) (clean []string) {
+	for _, id := range ids {
+		if id = strings.TrimSpace(id); id != "" && !slices.Contains(clean, id) {
+			clean = append(clean, id)
+		}
+	}
+	return clean
+}
+
+// exporters are the active jobs that read a model out of Odoo.
+func (p *process) exporters(ctx context.Context, model, to string) (found []store.Job, err error) {
+	all, err := p.store.Jobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range all {
+		if !row.Active || to != "" && row.Target != to {
+			continue
+		}
+		reads, err := p.modelOf(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		if reads == model {
+			found = append(found, row)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fault.New(fault.Unsupported, "sync.no_export", "Export not implemented for model %s in connector %s", model, orNothing(to, "any")).
+			WithResolution("add a job with direction: export whose mapping reads %s to towpath.yaml; towpath sync list shows the jobs there are", model)
+	}
+	return found, nil
+}
+
+// modelOf gives the model that a job exports; "" of one that exports nothing.
+func (p *process) modelOf(ctx context.Context, row store.Job) (string, error) {
+	_, j, err := p.storedJob(ctx, row.Name)
+	if err != nil || j.Direction == jobs.Import || j.Mapping == "" {
+		return "", err
+	}
+	stored, err := p.store.Mapping(ctx, j.Mapping, 0)
+	if err != nil {
+		return "", err
+	}
+	var m mapping.Mapping
+	if err := json.Unmarshal(stored.Spec, &m); err != nil {
+		return "", fault.New(fault.Invalid, "mapping.unreadable", "the stored mapping %q cannot be read", j.Mapping).
+			WithResolution("apply towpath.yaml again").WithCause(err)
+	}
+	if j.Direction == jobs.Bidirectional {
+		return m.Source, nil
+	}
+	return m.Target, nil // an export runs the mapping backwards
+}
+
+// exportBy runs a job for the records and tells how it went.
+func (p *process) exportBy(cmd *cobra.Command, j store.Job, in contract.SyncInput) error {
+	id, err := p.startSync(cmd.Context(), in)
+	if err != nil {
+		return err
+	}
+	ended := p.watchRun(cmd, id)
+	if ended != nil && !errors.Is(ended, errProof) {
+		return ended
+	}
+	r, err := p.store.Run(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	c, err := p.countsOf(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	words, warn := exportWords(c, len(in.Only))
+	level := "success"
+	if warn {
+		level = "warning"
+		ended = errProof
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: to %s by %s: %s\n", level, j.Target, j.Name, words)
+	return ended
+}
+
+// exportWords is the notification: how many records were exported, of them
+// made, skipped, and not exported for an error.
+func exportWords(c jobs.Counts, asked int) (words string, warn bool) {
+	missing := max(0, int64(asked)-c.Fetched)
+	words = fmt.Sprintf("%d exported (%d created), %d skipped, %d errors", c.Succeeded(), c.Created, c.SkippedAll(), c.Errors()+missing)
+	if reasons := skippedWords(c); reasons != "" {
+		words += "; skipped: " + reasons
+	}
+	if missing > 0 {
+		words += fmt.Sprintf("; %d not found in Odoo", missing)
+	}
+	return words, c.Errors()+missing > 0
+}
