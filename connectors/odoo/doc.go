@@ -47,6 +47,22 @@
 // (product_product_combination_unique). Extra prices belong to the template's
 // values (product.template.attribute.value), which are loaded once they exist.
 //
+// # How fast records are written
+//
+// Rows of runs travel in the background: an order that comes while hundreds of
+// them wait goes with the next call, and waits for the one in flight at most.
+// Calls carry up to 200 rows; more gains nothing that counts. Odoo's work for
+// 1,000 new products was 2.6 s in calls of 200 inside Odoo itself (3.2 s in calls
+// of 100, 2.5 s in calls of 500) and 2.2 s here, without creation notes; the rest
+// of the difference in time is that several calls run at once. Import flags
+// (import_file) and prefetch_fields change nothing.
+//
+// With a password it was 7 s: making products empties Odoo's caches, among them
+// the one of passwords that were right, so that each call hashes it anew, about
+// a quarter of a second (19; a key costs a few milliseconds). Over JSON-RPC a key
+// in place of the password costs more still, since Odoo tries it as a password
+// first. So bulk loads want JSON-2 and a key.
+//
 // # When an answer is lost
 //
 // A load of the same content is idempotent, so a write whose answer was lost is
