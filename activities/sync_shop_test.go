@@ -148,3 +148,16 @@ func buyer(n int64) *shop.Customer {
 		Address: &shop.Address{FirstName: name, LastName: "Martin", Address1: "1 rue Haute", City: "Paris", Zip: "75001", Country: "France", CountryCode: "FR"},
 	}
 }
+
+// nextSecond waits until a system's clock, which tells whole seconds, tells the
+// next: what was changed until now lies before it.
+func (w *world) nextSecond(name string) {
+	w.Helper()
+	source := w.doors[name].(connectors.RecordSource)
+	began, err := source.SourceNow(w.Context())
+	require.NoError(w, err)
+	require.Eventually(w, func() bool {
+		now, err := source.SourceNow(w.Context())
+		return err == nil && now.After(began)
+	}, 5*time.Second, 20*time.Millisecond)
+}

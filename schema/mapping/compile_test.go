@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"towpath/schema/fault"
@@ -215,4 +216,31 @@ func TestCheckTellsWhatDoesNotFit(t *testing.T) {
 func TestProblemsOfAnythingElse(t *testing.T) {
 	require.Empty(t, Problems(nil))
 	require.Len(t, Problems(fault.New(fault.Invalid, "x.y", "m")), 1)
+}
+
+// TestOnlyFinds: a key that the target does not let be written finds records,
+// and is no value of them.
+func TestOnlyFinds(t *testing.T) {
+	m := Mapping{Name: "stock", Source: "a", Target: "b", Fields: []Field{
+		{Source: "place", Target: "sku_at", Key: true}, {Source: "free", Target: "available"},
+	}}
+	c, err := Compile(m, Import)
+	require.NoError(t, err)
+	source := []record.FieldInfo{{Name: "place", Type: record.TypeText}, {Name: "free", Type: record.TypeInteger}}
+	target := []record.FieldInfo{{Name: "sku_at", Type: record.TypeText, ReadOnly: true}, {Name: "available", Type: record.TypeInteger}}
+	fitted, err := c.For(source, target)
+	require.NoError(t, err)
+	require.True(t, fitted.OnlyFinds())
+	require.Equal(t, []string{"available"}, fitted.TargetFields())
+	require.Equal(t, []string{"sku_at"}, fitted.KeyFields())
+	got := fitted.Apply(record.Sourced{ID: "1", Values: record.Values{"place": "A@B", "free": decimal.NewFromInt(3)}})
+	require.Empty(t, got.Faults)
+	require.Equal(t, map[string]string{"sku_at": "A@B"}, got.Keys)
+	require.NotContains(t, got.Values, "sku_at")
+
+	m.Fields[0].Key, m.Fields[1].Key = false, true
+	c, err = Compile(m, Import)
+	require.NoError(t, err)
+	_, err = c.For(source, target)
+	require.ErrorContains(t, err, "can only be read")
 }
