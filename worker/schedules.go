@@ -69,16 +69,6 @@ func schedule(id, summary string, every time.Duration, now bool, in contract.Mai
 	}
 }
 
-func updateSchedule(ctx context.Context, c client.ScheduleClient, want client.ScheduleOptions) error {
-	h := c.GetHandle(ctx, want.ID)
-	return h.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-		s := in.Description.Schedule // State, with an operator's pause and note, stays
-		s.Spec, s.Action = &want.Spec, want.Action
-		s.Policy = &client.SchedulePolicies{Overlap: want.Overlap, CatchupWindow: want.CatchupWindow}
-		return &client.ScheduleUpdate{Schedule: &s}, nil
-	}})
-}
-
 // CatchUpNow triggers the catch-up schedule, as after an outage.
 func CatchUpNow(ctx context.Context, c client.Client) error {
 	return c.ScheduleClient().GetHandle(ctx, contract.ScheduleCatchUp).Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP})

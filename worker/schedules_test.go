@@ -39,6 +39,7 @@ func server(t *testing.T) (client.Client, client.Options) {
 		t.Skip("SKIPPED: needs a real Temporal server, its address in TOWPATH_TEST_TEMPORAL")
 	}
 	opt := client.Options{HostPort: address, Namespace: fmt.Sprintf("test-%d-%s", time.Now().UnixNano(), strings.ToLower(t.Name())), Logger: sdkLogger{zerolog.Nop()}}
+	opt.ConnectionOptions.DialOptions = append(opt.ConnectionOptions.DialOptions, carryConflictTokens())
 	c, err := client.NewLazyClient(opt)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

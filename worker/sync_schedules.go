@@ -105,7 +105,7 @@ func ensureSyncSchedule(ctx context.Context, c client.Client, stored store.Job, 
 		return err == nil, err
 	}
 	if update {
-		if err := updateSyncSchedule(ctx, c, want); err != nil {
+		if err := updateSchedule(ctx, c.ScheduleClient(), want); err != nil {
 			return false, err
 		}
 	}
@@ -128,16 +128,6 @@ func pauseInactive(ctx context.Context, c client.Client, job string) error {
 		return err
 	}
 	return h.Pause(ctx, client.SchedulePauseOptions{Note: inactiveNote(job)})
-}
-
-func updateSyncSchedule(ctx context.Context, c client.Client, want client.ScheduleOptions) error {
-	h := c.ScheduleClient().GetHandle(ctx, want.ID)
-	return h.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-		s := in.Description.Schedule // State, with an operator's pause and note, stays
-		s.Spec, s.Action = &want.Spec, want.Action
-		s.Policy = &client.SchedulePolicies{Overlap: want.Overlap, CatchupWindow: want.CatchupWindow, PauseOnFailure: want.PauseOnFailure}
-		return &client.ScheduleUpdate{Schedule: &s, TypedSearchAttributes: &want.TypedSearchAttributes}, nil
-	}})
 }
 
 // syncSchedule is the Temporal Schedule of a job, as it is created: paused,

@@ -131,6 +131,32 @@ func TestSyncSchedulesAreAnOperators(t *testing.T) {
 	assert.Contains(t, state().Note, "towpath sync resume-schedule products")
 }
 
+// The server may carry out a pause before an update that was sent earlier: no
+// pause is lost by it, and no update.
+func TestAPauseIsNeverLostToAnUpdate(t *testing.T) {
+	c, opt := server(t)
+	ready(t, c, opt)
+	j := nightly()
+	ensureJobs(t, c, opt, storedJob(t, j, true))
+	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
+	for i := range 15 {
+		require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
+		j.Schedule = jobs.Schedule{Type: jobs.Interval, Every: 10 + i, Unit: jobs.Minutes}
+		updated := make(chan error, 1)
+		go func() {
+			_, err := EnsureSyncSchedules(t.Context(), c, opt, []store.Job{storedJob(t, j, true)})
+			updated <- err
+		}()
+		require.NoError(t, h.Pause(t.Context(), client.SchedulePauseOptions{Note: "stop"}))
+		require.NoError(t, <-updated)
+		require.Eventually(t, func() bool { return describe(t, h).Schedule.State.Note == "stop" }, 10*time.Second, 20*time.Millisecond)
+		d := describe(t, h)
+		require.Equal(t, client.ScheduleState{Paused: true, Note: "stop"}, *d.Schedule.State, "try %d", i)
+		require.Len(t, d.Schedule.Spec.Intervals, 1)
+		require.Equal(t, time.Duration(10+i)*time.Minute, d.Schedule.Spec.Intervals[0].Every, "try %d", i)
+	}
+}
+
 // A worker looks every minute: it makes what is missing, follows jobs that
 // changed, and leaves the others' histories alone.
 func TestWorkerFollowsJobs(t *testing.T) {

@@ -31,6 +31,7 @@ func Dial(log zerolog.Logger) (client.Client, client.Options, error) {
 	// Our messages are ids and codes of some hundred bytes: gzip saves nothing
 	// and cost a tenth of a worker's time.
 	opt.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	opt.ConnectionOptions.DialOptions = append(opt.ConnectionOptions.DialOptions, carryConflictTokens())
 	c, err := client.NewLazyClient(opt)
 	if err != nil {
 		return nil, opt, unreachable(opt, err)
