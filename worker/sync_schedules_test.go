@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -131,30 +132,53 @@ func TestSyncSchedulesAreAnOperators(t *testing.T) {
 	assert.Contains(t, state().Note, "towpath sync resume-schedule products")
 }
 
-// The server may carry out a pause before an update that was sent earlier: no
-// pause is lost by it, and no update.
+// An operator pauses just when a changed file is applied: between what the
+// update read and what it writes.
 func TestAPauseIsNeverLostToAnUpdate(t *testing.T) {
 	c, opt := server(t)
 	ready(t, c, opt)
 	j := nightly()
 	ensureJobs(t, c, opt, storedJob(t, j, true))
 	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
-	for i := range 15 {
-		require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
-		j.Schedule = jobs.Schedule{Type: jobs.Interval, Every: 10 + i, Unit: jobs.Minutes}
-		updated := make(chan error, 1)
-		go func() {
-			_, err := EnsureSyncSchedules(t.Context(), c, opt, []store.Job{storedJob(t, j, true)})
-			updated <- err
-		}()
-		require.NoError(t, h.Pause(t.Context(), client.SchedulePauseOptions{Note: "stop"}))
-		require.NoError(t, <-updated)
-		require.Eventually(t, func() bool { return describe(t, h).Schedule.State.Note == "stop" }, 10*time.Second, 20*time.Millisecond)
-		d := describe(t, h)
-		require.Equal(t, client.ScheduleState{Paused: true, Note: "stop"}, *d.Schedule.State, "try %d", i)
-		require.Len(t, d.Schedule.Spec.Intervals, 1)
-		require.Equal(t, time.Duration(10+i)*time.Minute, d.Schedule.Spec.Intervals[0].Every, "try %d", i)
+	require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
+	require.Eventually(t, func() bool { return !describe(t, h).Schedule.State.Paused }, time.Minute, 10*time.Millisecond)
+	j.Schedule = jobs.Schedule{Type: jobs.Interval, Every: 20, Unit: jobs.Minutes}
+	operator := &hasty{ScheduleClient: c.ScheduleClient(), t: t}
+	require.NoError(t, updateSchedule(t.Context(), operator, syncSchedule(j)))
+	assert.Equal(t, 2, operator.reads, "the update was made anew")
+	d := describe(t, h)
+	assert.Equal(t, client.ScheduleState{Paused: true, Note: "stop"}, *d.Schedule.State)
+	require.Len(t, d.Schedule.Spec.Intervals, 1, "and is in force")
+	assert.Equal(t, 20*time.Minute, d.Schedule.Spec.Intervals[0].Every)
+}
+
+// hasty pauses a schedule once, right after an update has read it.
+type hasty struct {
+	client.ScheduleClient
+	t     *testing.T
+	reads int
+}
+
+func (o *hasty) GetHandle(ctx context.Context, id string) client.ScheduleHandle {
+	return &hastyHandle{o.ScheduleClient.GetHandle(ctx, id), o}
+}
+
+type hastyHandle struct {
+	client.ScheduleHandle
+	*hasty
+}
+
+func (h *hastyHandle) Update(ctx context.Context, options client.ScheduleUpdateOptions) error {
+	change := options.DoUpdate
+	options.DoUpdate = func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+		update, err := change(in)
+		if h.reads++; h.reads == 1 {
+			require.NoError(h.t, h.Pause(h.t.Context(), client.SchedulePauseOptions{Note: "stop"}))
+			require.Eventually(h.t, func() bool { return describe(h.t, h.ScheduleHandle).Schedule.State.Paused }, time.Minute, 10*time.Millisecond)
+		}
+		return update, err
 	}
+	return h.ScheduleHandle.Update(ctx, options)
 }
 
 // A worker looks every minute: it makes what is missing, follows jobs that
