@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -227,6 +228,41 @@ func TestFieldsAreCached(t *testing.T) {
 		assert.Equal(t, rpc.Field{Type: "float", String: "Unit Price", Required: true, Digits: [2]int32{16, 2}}, fields["price_unit"])
 		assert.Equal(t, rpc.Field{Type: "selection", ReadOnly: true, Selection: []rpc.Option{{Value: "draft", Label: "Quotation"}}}, fields["state"])
 	}
+	assert.EqualValues(t, 1, asked.Load())
+}
+
+// Hundreds of rows may need a model's fields at once: so many calls at once
+// made a real Odoo reset connections.
+func TestFieldsAreAskedOnceByAll(t *testing.T) {
+	var asked atomic.Int32
+	all := make(chan struct{})
+	c := replay(t, rpc.JSON2, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		<-all
+		fmt.Fprint(w, `{"name": {"type": "char"}}`)
+	})
+	leaver, leave := context.WithCancel(context.Background())
+	left := make(chan error)
+	go func() {
+		_, err := c.FieldsGet(leaver, "res.partner")
+		left <- err
+	}()
+	require.Eventually(t, func() bool { return asked.Load() == 1 }, 5*time.Second, time.Millisecond)
+	var wg, ready sync.WaitGroup
+	ready.Add(100)
+	for range 100 {
+		wg.Go(func() {
+			ready.Done()
+			fields, err := c.FieldsGet(context.Background(), "res.partner")
+			assert.NoError(t, err, "one who asked first and left takes no answer from others")
+			assert.Equal(t, "char", fields["name"].Type)
+		})
+	}
+	ready.Wait()
+	leave()
+	require.Error(t, <-left)
+	close(all)
+	wg.Wait()
 	assert.EqualValues(t, 1, asked.Load())
 }
 
