@@ -74,6 +74,9 @@ func TestSimulatedOdoo14(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, record.StageCancelled, cancelled.Stage)
 	}
+	stocked, err := c.CountRecords(t.Context(), connectors.RecordQuery{Model: StockLevel}) // type "product" there
+	require.NoError(t, err)
+	require.EqualValues(t, 100, stocked)
 	report := c.Check(t.Context())
 	require.True(t, report.OK(), "%+v", report.Probes)
 }
