@@ -32,7 +32,7 @@ type recordField struct {
 // recordModel is one model.
 type recordModel struct {
 	name   string
-	prefix string // of its ids, before the number
+	prefix string // of its ids, before the number: as orders know it (orders.Needs)
 	status string // the search field that tells archived records
 	fields []recordField
 }
@@ -47,7 +47,7 @@ func (m *recordModel) field(name string) *recordField {
 var recordModels = map[string]*recordModel{
 	modelProduct:  {name: modelProduct, status: "status", fields: productFields("")},
 	modelVariant:  {name: modelVariant, prefix: "variant:", status: "product_status", fields: variantFields()},
-	modelCustomer: {name: modelCustomer, fields: customerFields()},
+	modelCustomer: {name: modelCustomer, prefix: "shopid:", fields: customerFields()},
 	modelLevel:    {name: modelLevel, fields: levelFields()},
 }
 

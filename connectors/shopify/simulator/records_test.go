@@ -308,7 +308,7 @@ func TestCustomersOfAWindow(t *testing.T) {
 	q := connectors.RecordQuery{Model: "Customer", Fields: []string{"email"}, Since: begin.Add(100 * time.Minute), Until: begin.Add(500 * time.Minute)}
 	all := readAll(t, c, q, 30, nil)
 	require.Len(t, all, 400)
-	assert.Equal(t, []string{"1100", "1499"}, []string{all[0].ID, all[399].ID})
+	assert.Equal(t, []string{"shopid:1100", "shopid:1499"}, []string{all[0].ID, all[399].ID})
 	assert.Equal(t, 400, count(t, c, q))
 	assert.Equal(t, 600, count(t, c, connectors.RecordQuery{Model: "Customer"}))
 	some, next, err := c.ReadIDs(t.Context(), q, "", 400)
@@ -372,7 +372,7 @@ func TestFinding(t *testing.T) {
 	assert.Equal(t, map[string][]string{"4006381333931": {"variant:4000000000005"}}, found)
 	found, err = c.FindRecords(t.Context(), "Customer", "email", []string{"ada@example.com"})
 	require.NoError(t, err)
-	assert.Equal(t, map[string][]string{"ada@example.com": {"61"}}, found)
+	assert.Equal(t, map[string][]string{"ada@example.com": {"shopid:61"}}, found)
 
 	_, err = c.FindRecords(t.Context(), "Customer", "note", []string{"x"})
 	assert.Equal(t, "shopify.no_key", fault.Of(err).Code)
