@@ -90,15 +90,23 @@ func (w *world) deliver(s *sheet) {
 	require.NoError(w.t, os.Rename(part, filepath.Join(folder, s.name+".csv")))
 }
 
-// apply delivers sheets and applies their jobs, as an operator would.
+// apply delivers sheets and applies their jobs.
 func (w *world) apply(sheets ...*sheet) {
+	w.t.Helper()
+	for _, s := range sheets {
+		w.deliver(s)
+	}
+	w.applyJobs(sheets...)
+}
+
+// applyJobs applies the jobs of sheets, as an operator would.
+func (w *world) applyJobs(sheets ...*sheet) {
 	w.t.Helper()
 	file := map[string]any{"connections": []any{map[string]any{"name": filesName, "kind": "csv", "config": map[string]any{
 		"folder": filepath.Join(w.Stack.Dir(), filesName), "id_column": "sku",
 	}}}}
 	var mappings, all []any
 	for _, s := range sheets {
-		w.deliver(s)
 		mappings = append(mappings, map[string]any{"name": s.name, "source": s.name + ".csv", "target": "product.product", "fields": []any{
 			map[string]any{"source": "sku", "target": "default_code", "key": true, "required": true},
 			map[string]any{"source": "name", "target": "name", "required": true},
