@@ -161,3 +161,28 @@ func (w *world) nextSecond(name string) {
 		return err == nil && now.After(began)
 	}, 5*time.Second, 20*time.Millisecond)
 }
+
+// findOne is the id of the one record that holds a value.
+func (w *world) findOne(name, model, field, value string) int64 {
+	w.Helper()
+	found, err := w.doors[name].(connectors.RecordTarget).FindRecords(w.Context(), model, field, []string{value})
+	require.NoError(w, err)
+	require.Len(w, found[value], 1, "%s %s", model, value)
+	id, err := decimal.NewFromString(found[value][0])
+	require.NoError(w, err)
+	return id.IntPart()
+}
+
+// readAll reads all records of a model.
+func (w *world) readAll(name, model string, fields ...string) (all []record.Sourced) {
+	w.Helper()
+	source := w.doors[name].(connectors.RecordSource)
+	for after := ""; ; {
+		page, err := source.ReadRecords(w.Context(), connectors.RecordQuery{Model: model, Fields: fields, Archived: true}, after, 500)
+		require.NoError(w, err)
+		all = append(all, page.Records...)
+		if after = page.Next; after == "" {
+			return all
+		}
+	}
+}
