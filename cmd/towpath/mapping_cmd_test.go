@@ -33,7 +33,8 @@ func TestMappingsAreListedAndShown(t *testing.T) {
 	require.Zero(t, exit)
 	assert.Contains(t, out, "target: title")
 
-	indented := strings.ReplaceAll(strings.TrimSpace(out[strings.Index(out, "\n"):]), "\n", "\n    ")
+	_, shown, _ := strings.Cut(out, "\n")
+	indented := strings.ReplaceAll(strings.TrimSpace(shown), "\n", "\n    ")
 	out, exit = d.apply("mappings:\n  - " + indented + "\n")
 	require.Zero(t, exit, out)
 	assert.Contains(t, out, "changed, version 3", "what is shown can be applied")

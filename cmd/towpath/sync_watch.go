@@ -118,7 +118,7 @@ func (w *watcher) look(ctx context.Context) (*ending, error) {
 	if err != nil {
 		if fault.Retryable(err) {
 			w.screen.show("PostgreSQL does not answer; trying again", 0, 0)
-			return nil, nil //nolint:nilerr // the run goes on, and so does the looking
+			return nil, nil // the run goes on, and so does the looking
 		}
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (w *watcher) standsStill(ctx context.Context, job string) error {
 		return nil
 	}
 	if v, err := w.temporal.QueryWorkflow(short, w.id, "", contract.QueryProgress); err != nil || v.Get(&p) != nil || p.Asked != "limit" {
-		return nil //nolint:nilerr // the next look will tell
+		return nil // the next look will tell
 	}
 	return &waitingRun{job: job, reason: p.Reason}
 }
