@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"strings"
@@ -110,7 +111,7 @@ func listJobs(p *process, cmd *cobra.Command, _ []string) error {
 			s.words, s.next = s.words+"; the job is not active", "never"
 		}
 		fmt.Fprintf(t, "%s\t%s, %s → %s\t%s, %s\t%s\t%s\t%s\t%s\n",
-			j.Name, j.Kind, j.Source, j.Target, j.Direction, j.Mode, s.words, last, inStep(row, time.Now()), s.next)
+			j.Name, j.Kind, j.Source, j.Target, j.Direction, j.Mode, s.words, last, inStep(row, j, time.Now()), s.next)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -143,13 +144,23 @@ func (p *process) lastRun(ctx context.Context, job string) (string, error) {
 	return r.Status + " for " + round(time.Since(r.StartedAt)), nil
 }
 
-// inStep is the age of a job's watermark: what changed before it is in the
-// target.
-func inStep(row store.Job, now time.Time) string {
-	if !row.Watermark.Valid {
-		return "never yet"
+// inStep is the age of a job's watermark: what changed before it is on the
+// other side. Of a bidirectional job the older of its two counts.
+func inStep(row store.Job, j jobs.Job, now time.Time) string {
+	marks := []sql.NullTime{row.Watermark}
+	if j.Direction == jobs.Bidirectional {
+		marks = append(marks, row.WatermarkBack)
 	}
-	return "until " + ago(row.Watermark.Time, now)
+	oldest := now
+	for _, m := range marks {
+		if !m.Valid {
+			return "never yet"
+		}
+		if m.Time.Before(oldest) {
+			oldest = m.Time
+		}
+	}
+	return "until " + ago(oldest, now)
 }
 
 // scheduleState is what Temporal says of a job's schedule, in words.

@@ -463,3 +463,13 @@ func TestBackfillRanges(t *testing.T) {
 		assert.Equal(t, "sync.bad_range", fault.Of(err).Code, bad)
 	}
 }
+
+func TestInStepIsTheOlderWatermark(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	mark := func(age time.Duration) sql.NullTime { return sql.NullTime{Time: now.Add(-age), Valid: true} }
+	both := jobs.Job{Direction: jobs.Bidirectional}
+	assert.Equal(t, "never yet", inStep(store.Job{}, jobs.Job{}, now))
+	assert.Equal(t, "until 2m ago", inStep(store.Job{Watermark: mark(2 * time.Minute)}, jobs.Job{}, now))
+	assert.Equal(t, "never yet", inStep(store.Job{Watermark: mark(2 * time.Minute)}, both, now), "the way back was never made")
+	assert.Equal(t, "until 5m ago", inStep(store.Job{Watermark: mark(2 * time.Minute), WatermarkBack: mark(5 * time.Minute)}, both, now))
+}
