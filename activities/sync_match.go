@@ -187,8 +187,12 @@ func (r *syncRun) resolve(ctx context.Context, f *syncFlow, items []*syncItem, o
 		if err != nil {
 			return err
 		}
+		near, err := r.narrow(ctx, f, ref, ids)
+		if err != nil {
+			return err
+		}
 		for _, item := range items {
-			point(item, of(item), ref, ids)
+			point(item, of(item), ref, near(of(item)))
 		}
 	}
 	return nil

@@ -34,6 +34,7 @@ type step struct {
 	key       bool
 	sequence  int
 	lookup    string            // of a reference: field of the related model
+	within    string            // narrows lookup: a reference of target and related model
 	refers    string            // of a reference without lookup: kind of bound record
 	info      *record.FieldInfo // of the target; nil before For
 }
@@ -61,7 +62,7 @@ func Compile(m Mapping, direction Direction) (*Compiled, error) {
 			w.turnable(s.at, f)
 			s.source, s.target = f.Target, f.Source
 			if f.Lookup != "" { // the way back reads what the way there looks up
-				s.source, s.lookup = f.Target+"."+f.Lookup, ""
+				s.source, s.lookup, s.within = f.Target+"."+f.Lookup, "", ""
 			}
 		}
 		c.steps = append(c.steps, s)
@@ -79,8 +80,9 @@ func newStep(w *wrongs, i int, f Field) (step, bool) {
 	s := step{
 		at: fmt.Sprintf("fields[%d]", i), source: f.Source, target: f.Target, transform: f.Transform,
 		required: f.Required, fallback: f.Default, key: f.Key, sequence: f.Sequence,
-		lookup: f.Lookup, refers: f.Refers,
+		lookup: f.Lookup, within: f.Within, refers: f.Refers,
 	}
+	w.that(f.Within == "" || f.Lookup != "", s.at, "has within, but no lookup that it narrows", "name the field that is looked up by, or remove within")
 	w.that(f.Lookup == "" || f.Refers == "", s.at, "has both lookup and refers", "keep one: lookup finds by a field, refers by what is bound")
 	w.that(f.Target != "", s.at+".target", "is missing", "name the field that is written")
 	w.that(!strings.Contains(f.Target, "."), s.at+".target", "leads into another record",
@@ -158,6 +160,7 @@ type Reference struct {
 	Field  string // of the target
 	Model  string // related model
 	Lookup string // field of Model; "" of a bound record
+	Within string // narrows Lookup: a reference of Model and of the target alike
 	Refers string // kind of bound record; "" is the job's own
 	Many   bool
 }
@@ -169,9 +172,11 @@ func (c *Compiled) References() []Reference {
 	var all []Reference
 	for _, s := range c.steps {
 		if s.info != nil && (s.info.Type == record.TypeReference || s.info.Type == record.TypeMany) {
-			all = append(all, Reference{s.target, s.info.Relation, s.lookup, s.refers, s.info.Type == record.TypeMany})
+			all = append(all, Reference{s.target, s.info.Relation, s.lookup, s.within, s.refers, s.info.Type == record.TypeMany})
 		}
 	}
+	// What narrows others is known before them.
+	slices.SortStableFunc(all, func(a, b Reference) int { return cmp.Compare(min(len(a.Within), 1), min(len(b.Within), 1)) })
 	return all
 }
 
@@ -255,6 +260,8 @@ func (w *wrongs) together(c *Compiled, direction Direction) {
 	keyed := false
 	for _, s := range c.steps {
 		first, twice := seen[s.target]
+		w.that(s.within == "" || slices.ContainsFunc(c.steps, func(o step) bool { return o.target == s.within && o.within == "" }), s.at+".within",
+			fmt.Sprintf("names %q, which the mapping does not fill", s.within), "map that field, too")
 		w.that(!twice, s.at+".target", fmt.Sprintf("writes %q, as %s does already", s.target, first),
 			"remove one of them, or join them in an expression")
 		seen[s.target] = s.at

@@ -244,3 +244,40 @@ func TestOnlyFinds(t *testing.T) {
 	_, err = c.For(source, target)
 	require.ErrorContains(t, err, "can only be read")
 }
+
+// TestWithin: a lookup may be narrowed by another reference, which is then
+// resolved before it.
+func TestWithin(t *testing.T) {
+	m := Mapping{Name: "customers", Source: "a", Target: "b", Fields: []Field{
+		{Source: "email", Target: "email", Key: true},
+		{Source: "state", Target: "state_id", Lookup: "code", Within: "country_id"},
+		{Source: "country", Target: "country_id", Lookup: "code"},
+	}}
+	text := func(names ...string) (all []record.FieldInfo) {
+		for _, n := range names {
+			all = append(all, record.FieldInfo{Name: n, Type: record.TypeText})
+		}
+		return all
+	}
+	target := append(text("email"), record.FieldInfo{Name: "state_id", Type: record.TypeReference, Relation: "state"},
+		record.FieldInfo{Name: "country_id", Type: record.TypeReference, Relation: "country"})
+	c, err := Compile(m, Import)
+	require.NoError(t, err)
+	fitted, err := c.For(text("email", "state", "country"), target)
+	require.NoError(t, err)
+	require.Equal(t, []Reference{
+		{Field: "country_id", Model: "country", Lookup: "code"}, {Field: "state_id", Model: "state", Lookup: "code", Within: "country_id"},
+	}, fitted.References())
+
+	_, err = Compile(m, Export) // turned round it reads state_id.code, whatever the country
+	require.NoError(t, err)
+
+	lone := m
+	lone.Fields = m.Fields[:2]
+	_, err = Compile(lone, Import)
+	require.ErrorContains(t, err, `names "country_id", which the mapping does not fill`)
+	bare := m
+	bare.Fields = []Field{m.Fields[0], {Source: "state", Target: "state_id", Within: "country_id"}, m.Fields[2]}
+	_, err = Compile(bare, Import)
+	require.ErrorContains(t, err, "has within, but no lookup")
+}

@@ -65,6 +65,10 @@ type Field struct {
 	// gives a record of its own system, and the reference points to the record
 	// that it is bound to.
 	Lookup string `yaml:"lookup,omitempty" json:"lookup,omitempty"`
+	// Within narrows Lookup to records that share this reference with the record
+	// that is written: of all states with the code CA, that of its country_id. It
+	// names a field of the target which the mapping fills, too.
+	Within string `yaml:"within,omitempty" json:"within,omitempty"`
 	// Refers is the kind of bound record that a reference without Lookup points
 	// to: product, customer. Empty is the kind of the job itself.
 	Refers string `yaml:"refers,omitempty" json:"refers,omitempty"`
