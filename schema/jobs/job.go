@@ -85,8 +85,8 @@ type Job struct {
 	Direction Direction `json:"direction,omitempty" yaml:"direction,omitempty"`
 	// Mode is incremental by default.
 	Mode Mode `json:"mode,omitempty" yaml:"mode,omitempty"`
-	// Mapping is the name of the mapping of fields. Orders and inventory may do
-	// without: their fields are fixed by the rules of their own path.
+	// Mapping is the name of the mapping of fields. Orders have none: the rules
+	// of their flow say what becomes what.
 	Mapping string `json:"mapping,omitempty" yaml:"mapping,omitempty"`
 	// Conflict is source_wins by default.
 	Conflict Policy `json:"conflict,omitempty" yaml:"conflict,omitempty"`

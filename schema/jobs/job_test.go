@@ -130,6 +130,11 @@ func TestWrongJobs(t *testing.T) {
 		"unknown mode":                {func(j *Job) { j.Mode = "delta" }, "mode", "full, incremental, reconcile"},
 		"no mapping":                  {func(j *Job) { j.Mapping = "" }, "mapping", "is missing"},
 		"orders need no mapping":      {change: func(j *Job) { j.Kind, j.Mapping = Order, "" }},
+		"orders out":                  {func(j *Job) { j.Kind, j.Direction = Order, Export }, "direction", "export not implemented for model sale.order"},
+		"orders reconciled":           {func(j *Job) { j.Kind, j.Mode = Order, Reconcile }, "mode", "full or incremental"},
+		"orders filtered":             {func(j *Job) { j.Kind, j.Filter = Order, "status:open" }, "filter", "import_from"},
+		"inventory needs a mapping":   {func(j *Job) { j.Kind, j.Mapping = Inventory, "" }, "mapping", "is missing"},
+		"inventory both ways":         {func(j *Job) { j.Kind, j.Direction = Inventory, Bidirectional }, "direction", "use export"},
 		"mapping that is no name":     {func(j *Job) { j.Mapping = "My map" }, "mapping", "dashes"},
 		"unknown policy":              {func(j *Job) { j.Conflict = "odoo_wins" }, "conflict", "newest_wins"},
 		"owner of neither side":       {func(j *Job) { j.Owner = map[string]string{"price": "erp"} }, "owner.price", "use source, target"},
@@ -202,6 +207,17 @@ func TestAllMistakesAreToldAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.Equal(t, []string{"batch_size", "kind", "schedule.time_zone"}, fieldsOf(j.Faults()))
+}
+
+func TestInventoryDoesNotFlowIntoOdoo(t *testing.T) {
+	erp := System{Kind: "odoo", Reads: true, Writes: true, Updates: true, Home: true}
+	shop := System{Kind: "shopify", Reads: true, Writes: true, Updates: true}
+	j := products()
+	j.Kind = Inventory
+	require.Equal(t, []string{"kind"}, fieldsOf(j.FaultsBetween(shop, erp)))
+	require.ErrorContains(t, j.ValidateBetween(shop, erp), "import not implemented for model stock.quant in connector odoo")
+	j.Direction = Export
+	require.Empty(t, j.FaultsBetween(erp, shop))
 }
 
 func TestJobsFitTheirSystems(t *testing.T) {

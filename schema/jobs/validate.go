@@ -113,8 +113,8 @@ func (c *check) job(j Job) {
 
 	c.deadline(j)
 
-	fixed := j.Kind == Order || j.Kind == Inventory
-	c.that(fixed || j.Mapping != "", "mapping", "is missing", "give the name of the mapping that says which field goes where")
+	c.ways(j)
+	c.that(j.Kind == Order || j.Mapping != "", "mapping", "is missing", "give the name of the mapping that says which field goes where")
 	c.that(j.Mapping == "" || slug.MatchString(j.Mapping), "mapping", "is not the name of a mapping", "use small letters, digits and dashes")
 
 	for _, field := range slices.Sorted(maps.Keys(j.Owner)) {
@@ -128,6 +128,21 @@ func (c *check) job(j Job) {
 	}
 	c.limits(j.Limits)
 	c.schedule(j.Schedule)
+}
+
+// ways refuses what a kind of record does not do between any systems.
+func (c *check) ways(j Job) {
+	if j.Kind == Inventory {
+		c.that(j.Direction != Bidirectional, "direction", `cannot be "bidirectional" for inventory`,
+			"use export: Odoo says how much there is, and its stock is moved by its own documents")
+	}
+	if j.Kind != Order {
+		return
+	}
+	c.that(j.Direction == Import, "direction", fmt.Sprintf("cannot be %q for orders: export not implemented for model sale.order", j.Direction),
+		"use import, from a shop to Odoo")
+	c.that(j.Mode != Reconcile, "mode", `cannot be "reconcile" for orders`, "use full or incremental; each order is compared with Odoo as it is read")
+	c.that(j.Filter == "", "filter", "means nothing for orders", "say which orders come in by the rules under orders: import, import_from")
 }
 
 // deadline checks what becomes of conflicts that nobody decides.
@@ -175,6 +190,8 @@ func (c *check) systems(j Job, source, target System) {
 		}
 		return
 	}
+	c.that(j.Kind != Inventory || !target.Home, "kind", fmt.Sprintf("cannot be inventory: import not implemented for model stock.quant in connector %s", target.Kind),
+		"turn the job round; stock of Odoo is moved by its own documents: receipts, deliveries, inventory adjustments")
 	if source.Home == target.Home {
 		return
 	}
