@@ -141,6 +141,12 @@ func (s *Syncs) takeOver(ctx context.Context, job string) error {
 	})
 }
 
+// LogUnopened puts a run into the log that could not be opened: its source was
+// not to be reached, or its job is not good any more.
+func (s *Syncs) LogUnopened(ctx context.Context, in contract.SyncEnding) error {
+	return toTemporal(s.Store.LogUnopened(ctx, in.Run, in.Job, in.Fault, "it did not begin: "+in.Message))
+}
+
 // AskSync notes what a person wants of a run, where its pages look each second.
 func (s *Syncs) AskSync(ctx context.Context, ask contract.SyncAsk) error {
 	return toTemporal(s.Store.Ask(ctx, ask.Run, ask.What, ask.By, ask.Reason, ask.Beyond))

@@ -165,6 +165,7 @@ func (p *process) startMain(context.Context) error {
 	register(w, contract.ActivitySources, p.keeper.Sources)
 	register(w, contract.ActivityOpenSync, p.syncs.OpenSync)
 	register(w, contract.ActivityAskSync, p.syncs.AskSync)
+	register(w, contract.ActivityLogUnopened, p.syncs.LogUnopened)
 	register(w, contract.ActivityLookAtConflict, p.syncs.LookAtConflict)
 	register(w, contract.ActivityDecideConflict, p.syncs.DecideConflict)
 	return p.start(contract.QueueMain, w)

@@ -88,7 +88,7 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 	var opened contract.SyncOpened
 	if err := workflow.ExecuteActivity(opening(ctx, "fix what is read, and take the job's lease"), contract.ActivityOpenSync,
 		contract.SyncOpen{SyncInput: s.in, Run: s.ref.Run}).Get(ctx, &opened); err != nil {
-		return notOpened(err)
+		return s.notOpened(ctx, err)
 	}
 	s.queue, s.progress.Total = contract.QueueTarget(opened.Target), opened.Counted
 	workflow.SetCurrentDetails(ctx, s.details("reading"))
@@ -114,12 +114,18 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 	return result, nil
 }
 
-// notOpened ends a run that never began. That another one of its job goes on is
-// no failure, of which a schedule might pause itself.
-func notOpened(err error) (contract.SyncResult, error) {
-	if code, message := whatFailed(err); code == "run.underway" {
+// notOpened ends a run that never began, and puts it into the log of the job's
+// runs. That another one goes on is no failure, of which a schedule might pause
+// itself.
+func (s *syncRun) notOpened(ctx workflow.Context, err error) (contract.SyncResult, error) {
+	code, message := whatFailed(err)
+	if code == "run.underway" {
 		return contract.SyncResult{Status: contract.StatusSkipped, Sentence: message}, nil
 	}
+	end, done := workflow.NewDisconnectedContext(ctx)
+	defer done()
+	_ = workflow.ExecuteActivity(keeping(end, "log that the run did not begin"), contract.ActivityLogUnopened,
+		contract.SyncEnding{SyncRef: s.ref, Fault: code, Message: message}).Get(end, nil)
 	return contract.SyncResult{}, err
 }
 
@@ -208,6 +214,7 @@ func (s *syncRun) wait(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return s.asked == "" || s.asked == contract.UpdateAbort }); err != nil {
 		return err
 	}
+	s.progress.Asked, s.progress.Reason = "", "" // it goes on
 	if limit {
 		s.attention(ctx, false)
 	}

@@ -112,6 +112,16 @@ WHERE p.run = $1 AND p.lane BETWEEN $2 AND $3 GROUP BY c.key`, run, first, last)
 	return totals, translate(err)
 }
 
+// LogUnopened keeps that a run could not even begin. Of a job that is not there
+// nothing is kept.
+func (s *Store) LogUnopened(ctx context.Context, id, job, code, sentence string) error {
+	_, err := s.db.ExecContext(ctx, `
+INSERT INTO run (id, job, mode, job_revision, mapping, mapping_version, source_now, counted_before, status, code, sentence, ended_at)
+SELECT $1, name, coalesce(spec->>'mode', 'incremental'), revision, '', 0, now(), 0, 'failed', $3, $4, now() FROM job WHERE name = $2
+ON CONFLICT DO NOTHING`, id, job, code, sentence)
+	return translate(err)
+}
+
 // Steering is what the pages of a run go by while it runs.
 type Steering struct {
 	Status    string          `db:"status"`

@@ -201,3 +201,17 @@ func TestAskOfARun(t *testing.T) {
 		require.Equal(t, []string{stored, "ann", "month end"}, []string{r.Asked.String, r.AskedBy.String, r.AskedWhy.String})
 	}
 }
+
+// A run that could not begin is in the log all the same.
+func TestARunThatDidNotBeginIsLogged(t *testing.T) {
+	w := newWorld(t)
+	products(w, t)
+	require.NoError(t, w.LogUnopened(t.Context(), "r1", "products", "odoo.unreachable", "it did not begin"))
+	require.NoError(t, w.LogUnopened(t.Context(), "r1", "products", "odoo.unreachable", "said twice"))
+	require.NoError(t, w.LogUnopened(t.Context(), "r2", "nothing", "job.unknown", ""))
+	runs, err := w.Runs(t.Context(), "products", 10)
+	require.NoError(t, err)
+	require.Len(t, runs, 1)
+	require.Equal(t, []string{"failed", "full", "it did not begin"}, []string{runs[0].Status, runs[0].Mode, runs[0].Sentence})
+	w.start(t, "r3", noon) // the lease is free
+}

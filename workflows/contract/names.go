@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -76,11 +77,15 @@ func (r Ref) String() string {
 	return fmt.Sprintf("%s/%s/%s", r.Kind, r.Connection, r.ExternalID)
 }
 
+// refKinds are the kinds that have objects of their own: orders, and what sync
+// jobs carry.
+var refKinds = []record.Kind{record.KindOrder, record.KindProduct, record.KindCustomer, record.KindPrice, record.KindInventory}
+
 // ParseRef reads what String printed.
 func ParseRef(s string) (Ref, error) {
 	parts := strings.SplitN(s, "/", 3)
-	if len(parts) != 3 || parts[0] != string(record.KindOrder) || parts[1] == "" || parts[2] == "" {
-		return Ref{}, fmt.Errorf("%q names no object: write order/SHOP/ID, for example order/demo-shop/5001", s)
+	if len(parts) != 3 || !slices.Contains(refKinds, record.Kind(parts[0])) || parts[1] == "" || parts[2] == "" {
+		return Ref{}, fmt.Errorf("%q names no object: write order/SHOP/ID, for example order/demo-shop/5001; of synced records product, customer, price or inventory", s)
 	}
 	return Ref{Kind: record.Kind(parts[0]), Connection: parts[1], ExternalID: parts[2]}, nil
 }

@@ -10,10 +10,11 @@ import (
 const (
 	SyncWorkflow = "Sync"
 
-	ActivityOpenSync  = "OpenSync"  // SyncInput -> SyncOpened: window, lanes, lease
-	ActivitySyncPages = "SyncPages" // SyncRef -> SyncProgress: pages until the end, a word of a person, or a while
-	ActivityProveSync = "ProveSync" // SyncEnding -> SyncResult: proof, status, watermark
-	ActivityAskSync   = "AskSync"   // SyncAsk: what a person wants, where the pages look for it
+	ActivityOpenSync    = "OpenSync"        // SyncInput -> SyncOpened: window, lanes, lease
+	ActivitySyncPages   = "SyncPages"       // SyncRef -> SyncProgress: pages until the end, a word of a person, or a while
+	ActivityProveSync   = "ProveSync"       // SyncEnding -> SyncResult: proof, status, watermark
+	ActivityLogUnopened = "LogUnopenedSync" // SyncEnding: of a run that could not be opened
+	ActivityAskSync     = "AskSync"         // SyncAsk: what a person wants, where the pages look for it
 
 	// Updates of the Sync workflow: SyncAsk -> SyncProgress.
 	UpdatePause  = "pause"
