@@ -204,9 +204,12 @@ func (m *memory) RecordsByID(_ context.Context, _ string, ids, fields []string) 
 func (m *memory) FindRecords(_ context.Context, _, field string, values []string) (map[string][]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := map[string][]string{}
+	found, wanted := map[string][]string{}, map[string]bool{}
+	for _, v := range values {
+		wanted[v] = true
+	}
 	for _, id := range m.order {
-		if v, ok := m.rows[id].values[field].(string); ok && v != "" && slices.Contains(values, v) {
+		if v, ok := m.rows[id].values[field].(string); ok && v != "" && wanted[v] {
 			found[v] = append(found[v], strconv.Itoa(id))
 		}
 	}
@@ -345,7 +348,9 @@ func (m *memory) bySKU(t testing.TB) map[string]record.Values {
 	for _, id := range m.order {
 		values := m.rows[id].values
 		sku, _ := values["sku"].(string)
-		require.NotContains(t, all, sku, "twice in the target")
+		if _, twice := all[sku]; twice { // require.NotContains compares with each key
+			require.Fail(t, "twice in the target", sku)
+		}
 		all[sku] = maps.Clone(values)
 	}
 	return all

@@ -151,6 +151,7 @@ func (s *Store) Known(ctx context.Context, run string, side string, ids []string
 	if len(ids) == 0 {
 		return known, nil
 	}
+	// OFFSET 0: record by record, also before there are statistics (settleWrites).
 	var rows []Known
 	err := s.db.SelectContext(ctx, &rows, `
 SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '') AS target_id, coalesce(b.xid, '') AS xid,
@@ -161,9 +162,10 @@ SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '
        coalesce(own.xid, '') AS made, lost.at AS unheard, coalesce(lost.digest, '') AS sent
 FROM run r JOIN job j ON j.name = r.job
 CROSS JOIN unnest($3::text[]) AS u(id)
-LEFT JOIN synced s ON s.job = j.name AND s.external_id = u.id
-LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = (j.source, j.kind, u.id, j.target)
-LEFT JOIN change own ON own.run = r.id AND own.side = $2 AND own.external_id = u.id AND own.op = 'create' AND own.state IN ('intent', 'done')
+LEFT JOIN LATERAL (SELECT * FROM synced WHERE (job, external_id) = (j.name, u.id) OFFSET 0) s ON true
+LEFT JOIN LATERAL (SELECT * FROM binding WHERE (connection, kind, external_id) = (j.source, j.kind, u.id) OFFSET 0) b ON b.target = j.target
+LEFT JOIN LATERAL (
+    SELECT xid FROM change WHERE (run, side, external_id) = (r.id, $2, u.id) AND op = 'create' AND state IN ('intent', 'done') OFFSET 0) own ON true
 LEFT JOIN LATERAL (
     SELECT max(c.at) AS at, CASE WHEN count(DISTINCT c.digest) = 1 THEN min(c.digest) ELSE 'several' END AS digest FROM change c
     WHERE (c.connection, c.kind, c.external_id, c.state, c.side) = (j.source, j.kind, u.id, 'intent', $2) AND c.at > now() - $4 * interval '1 millisecond'
