@@ -30,6 +30,9 @@ type syncItem struct {
 	leftAfter                     *record.Sourced // the source's record after it was written
 	// What the next snapshot holds, unless something is written.
 	nextSource, nextTarget record.Values
+	// apart are fields that the sides do not agree on after this page: in
+	// conflict, or the target's own of a one-way job.
+	apart []string
 
 	done   outcome
 	reason string // of skipped

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -109,16 +110,28 @@ func (p *syncPage) merge(item *syncItem) {
 			steady[name] = base[name]
 		}
 	}
-	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, p.owners(item), leftChanged, rightChanged)
+	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, p.owners(item, left, steady), leftChanged, rightChanged)
 	causes := p.causes(item, merged)
 	if !p.bidirectional() {
 		drifted := merged.ToSource
 		merged = merged.OneWay(base)
+		for _, c := range item.settled {
+			if _, kept := drifted[c.Field]; kept && c.Decision.Valid { // it is not asked again, until a value is another one
+				merged.Base[c.Field] = left[c.Field]
+			}
+		}
+		for name := range drifted {
+			item.apart = append(item.apart, name)
+		}
 		if p.reconciling() && p.job.Conflict == jobs.SourceWins {
 			for name := range drifted { // what the target changed by itself is proposed to be put right
 				merged.ToTarget[name] = left[name]
 			}
+			item.apart = nil
 		}
+	}
+	for _, c := range merged.Conflicts {
+		item.apart = append(item.apart, c.Field)
 	}
 	p.settleConflicts(item, merged)
 	toTarget := record.Values{}
@@ -209,8 +222,27 @@ func (p *syncPage) toSource(item *syncItem, back record.Values) record.Values {
 	return out
 }
 
-// owners are those of the job, and what persons decided about this record.
-func (p *syncPage) owners(item *syncItem) map[string]string {
+// asLastTogether is how the target is remembered: of fields that the sides do
+// not agree on, as it was when they did. Else its own value would pass for the
+// common one, and the source's next reading would write over it.
+func (i *syncItem) asLastTogether(target record.Values) record.Values {
+	if len(i.apart) == 0 {
+		return target
+	}
+	kept := over(target, nil)
+	for _, name := range i.apart {
+		if was, had := i.snapshot.Target[name]; had {
+			kept[name] = was
+		} else {
+			delete(kept, name)
+		}
+	}
+	return kept
+}
+
+// owners are those of the job, and what persons decided about this record, as
+// long as the values are those that they saw.
+func (p *syncPage) owners(item *syncItem, source, target record.Values) map[string]string {
 	if len(item.settled) == 0 {
 		return p.job.Owner
 	}
@@ -219,11 +251,16 @@ func (p *syncPage) owners(item *syncItem) map[string]string {
 		owners[field] = side
 	}
 	for _, c := range item.settled {
-		if c.Decision.Valid {
+		if c.Decision.Valid && sameValue(c.Source, source[c.Field]) && sameValue(c.Target, target[c.Field]) {
 			owners[c.Field] = c.Decision.String
 		}
 	}
 	return owners
+}
+
+func sameValue(stored json.RawMessage, now any) bool {
+	was, err := record.ParseValue(stored)
+	return err == nil && record.Equal(was, now)
 }
 
 // settleConflicts keeps what is still in conflict and lets go of the rest.

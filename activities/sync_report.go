@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -35,19 +34,14 @@ const (
 // What would put them in step is the run's plan: nothing is overwritten by
 // itself.
 func (r *syncRun) report(ctx context.Context, named map[string]int64) (any, error) {
-	if !r.reconciling() || !r.dry() || r.named() {
+	if !r.reconciling() || !r.dry() || r.named() || len(r.flows) == 0 {
 		return nil, nil
 	}
-	rep := &jobs.Report{Causes: map[string]int64{}, Fields: map[string]int64{}, Matched: named[countMatched], Source: r.run.CountedBefore}
+	f := r.flows[0]
+	rep := &jobs.Report{Causes: map[string]int64{}, Fields: map[string]int64{}, Matched: named[countMatched], Source: r.plan.Flows[0].Counted}
 	if err := r.reportChanges(ctx, rep, jobs.CountsOf(named)); err != nil {
 		return nil, err
 	}
-	if len(r.flows) == 0 {
-		rep.Notes = append(rep.Notes, "the orders of the target and money per day: orders go through their own workflow, which proves the total of each one")
-		return rep, nil
-	}
-	f := r.flows[0]
-	rep.Source = r.plan.Flows[0].Counted
 	counts, err := r.flowCounts(ctx, f)
 	if err != nil {
 		return nil, err
@@ -56,7 +50,7 @@ func (r *syncRun) report(ctx context.Context, named map[string]int64) (any, erro
 	if err := r.reportTarget(ctx, rep, f); err != nil {
 		return nil, err
 	}
-	if r.job.Kind == jobs.Inventory || r.job.Kind == jobs.Order {
+	if r.job.Kind == jobs.Inventory {
 		err = r.reportSums(ctx, rep, f)
 	}
 	return rep, err
@@ -81,7 +75,6 @@ func (r *syncRun) reportChanges(ctx context.Context, rep *jobs.Report, counts jo
 			rep.Fields[f.Field] += f.Updates
 		}
 	}
-	rep.InStep = counts.Unchanged
 	return nil
 }
 
@@ -136,15 +129,14 @@ func (r *syncRun) targetQuery(f *syncFlow) connectors.RecordQuery {
 	return connectors.RecordQuery{Model: f.to.model, Archived: r.job.May(jobs.Archive, r.job.Kind)}
 }
 
-// reportSums adds up what both sides hold: stock per location, money per day.
+// reportSums adds up what both sides hold: stock per location.
 func (r *syncRun) reportSums(ctx context.Context, rep *jobs.Report, f *syncFlow) error {
 	group, numbers := r.sumFields(f)
 	switch {
 	case f.to.source == nil || f.to.target == nil:
 		return nil // said already
 	case group == "" || len(numbers) == 0:
-		what := map[jobs.Kind]string{jobs.Inventory: "stock per location: the mapping writes no location and number", jobs.Order: "money per day: the mapping writes no day and number"}
-		rep.Notes = append(rep.Notes, what[r.job.Kind])
+		rep.Notes = append(rep.Notes, "stock per location: the mapping writes no location, or no number")
 		return nil
 	}
 	sums := map[[2]string]*jobs.Sum{}
@@ -186,7 +178,7 @@ func (r *syncRun) reportSums(ctx context.Context, rep *jobs.Report, f *syncFlow)
 	return nil
 }
 
-// sumFields are the mapped field by which is summed up, and those of numbers.
+// sumFields are the mapped field that tells the location, and those of numbers.
 func (r *syncRun) sumFields(f *syncFlow) (group string, numbers []string) {
 	for _, name := range f.mapping.TargetFields() {
 		info := fieldOf(f.to.fields, name)
@@ -194,9 +186,8 @@ func (r *syncRun) sumFields(f *syncFlow) (group string, numbers []string) {
 			continue
 		}
 		place := strings.Contains(strings.ToLower(name), "location") || strings.Contains(strings.ToLower(name), "warehouse")
-		day := info.Type == record.TypeDate || info.Type == record.TypeTime
 		switch {
-		case group == "" && (r.job.Kind == jobs.Inventory && place || r.job.Kind == jobs.Order && day):
+		case group == "" && place:
 			group = name
 		case info.Type == record.TypeNumber || info.Type == record.TypeInteger:
 			numbers = append(numbers, name)
@@ -205,17 +196,13 @@ func (r *syncRun) sumFields(f *syncFlow) (group string, numbers []string) {
 	return group, numbers
 }
 
-// groupOf names a location, or the day of a time.
+// groupOf names a location.
 func groupOf(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
 	case string:
 		return v
-	case time.Time:
-		return v.UTC().Format(time.DateOnly)
-	case record.Date:
-		return string(v)
 	}
 	return string(record.ValueJSON(value))
 }

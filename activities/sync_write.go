@@ -295,12 +295,14 @@ func (p *syncPage) remember(page *store.Page, item *syncItem) {
 	if snap.Source == nil { // archived: the fields stay as they were
 		snap.Source = item.snapshot.Source
 	}
+	targetSeen := digestOf(snap.Target)
+	snap.Target = item.asLastTogether(snap.Target)
 	raw, err := json.Marshal(snap)
 	if err != nil {
 		return
 	}
 	page.Synced = append(page.Synced, store.Synced{
-		ExternalID: ext, TargetID: target, SourceSeen: seen, TargetSeen: digestOf(snap.Target), Snapshot: raw, MappingVersion: p.run.MappingVersion,
+		ExternalID: ext, TargetID: target, SourceSeen: seen, TargetSeen: targetSeen, Snapshot: raw, MappingVersion: p.run.MappingVersion,
 	})
 	if item.known.TargetID != target || !item.known.Synced {
 		page.Bindings = append(page.Bindings, store.NewBinding{ExternalID: ext, TargetID: target, XID: xid})

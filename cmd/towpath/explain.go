@@ -9,18 +9,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"towpath/schema/record"
 	"towpath/schema/store"
 	"towpath/workflows/contract"
 )
 
 func newExplain() *cobra.Command {
 	return &cobra.Command{
-		Use:     "explain order/SHOP/ID",
-		Short:   "Say in one sentence where an order is, why, and what to do; then its trail",
-		Example: "  towpath explain order/demo-shop/5001",
+		Use:     "explain KIND/CONNECTION/ID",
+		Short:   "Say in one sentence where an order, or a synced record, is, why, and what to do; then its trail",
+		Example: "  towpath explain order/demo-shop/5001\n  towpath explain product/supplier/A-1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := parseRef(args[0])
+			ref, err := parseAnyRef(args[0])
 			if err != nil {
 				return err
 			}
@@ -29,6 +30,9 @@ func newExplain() *cobra.Command {
 				return err
 			}
 			defer p.close()
+			if ref.Kind != record.KindOrder {
+				return p.explainSynced(cmd.Context(), cmd.OutOrStdout(), ref)
+			}
 			return p.explain(cmd.Context(), cmd.OutOrStdout(), ref, true)
 		},
 	}

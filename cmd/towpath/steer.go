@@ -29,7 +29,10 @@ func newDecision(verb contract.Verb, use, short, long string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := parseRef(args[0])
+			ref, err := parseAnyRef(args[0])
+			if err == nil && verb != contract.VerbRetry {
+				ref, err = parseRef(args[0])
+			}
 			if err != nil {
 				return err
 			}
@@ -42,6 +45,9 @@ func newDecision(verb contract.Verb, use, short, long string) *cobra.Command {
 				return err
 			}
 			defer p.close()
+			if ref.Kind != record.KindOrder {
+				return p.retrySynced(cmd, ref, by, reason)
+			}
 			d := contract.Decision{Verb: verb, By: by, Reason: reason}
 			if verb == contract.VerbEdit {
 				if d.EditID, err = p.saveEdit(cmd.Context(), ref, patch, by, reason); err != nil {
@@ -67,7 +73,18 @@ func currentUser() string {
 	return "operator"
 }
 
+// parseRef reads the name of an order.
 func parseRef(s string) (contract.Ref, error) {
+	ref, err := parseAnyRef(s)
+	if err == nil && ref.Kind != record.KindOrder {
+		return ref, fault.New(fault.Invalid, "steer.bad_ref", "%q is no order", s).
+			WithResolution("of synced records: towpath sync skip, unskip and untie take a job's name and the record's id")
+	}
+	return ref, err
+}
+
+// parseAnyRef reads the name of an order or of a synced record.
+func parseAnyRef(s string) (contract.Ref, error) {
 	ref, err := contract.ParseRef(s)
 	if err != nil {
 		return ref, fault.New(fault.Invalid, "steer.bad_ref", "%s", err).WithResolution("towpath parked lists what needs a person")
