@@ -139,7 +139,8 @@ func settleWrites(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
 	if err := tx.GetContext(ctx, &current, `
 WITH w AS (SELECT * FROM jsonb_to_recordset($4::jsonb) AS w(side text, external_id text, fence bigint, state text, record_id text, after jsonb, note text)),
 mine AS (
-    SELECT w.* FROM w JOIN object o ON (o.connection, o.kind, o.external_id, o.fence) = ($2, $3, w.external_id, w.fence)
+    SELECT w.* FROM w CROSS JOIN LATERAL (
+        SELECT FROM object o WHERE (o.connection, o.kind, o.external_id, o.fence) = ($2, $3, w.external_id, w.fence) OFFSET 0) current
 ), ended AS (
     UPDATE change c SET state = m.state, record_id = coalesce(nullif(m.record_id, ''), c.record_id),
         after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE m.after END, note = m.note, at = now()
