@@ -56,6 +56,7 @@ func setMoney(in graph.Args, name string, into **decimal.Decimal) bool {
 		return true
 	}
 	d, err := decimal.NewFromString(fmt.Sprint(v))
+	d = d.Round(2) // the currencies of the simulator's shops have cents
 	*into = &d
 	return err == nil && !d.IsNegative()
 }
