@@ -40,6 +40,7 @@ type syncItem struct {
 
 	writes    []*syncWrite
 	snapshot  snapshot
+	begun     record.Values // fields that a dead worker of this run was changing
 	conflicts []store.Conflict
 	settled   []store.Conflict
 }

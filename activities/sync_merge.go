@@ -140,6 +140,13 @@ func (p *syncPage) merge(item *syncItem) {
 			toTarget[name] = v
 		}
 	}
+	if !p.flow.back {
+		for name := range item.begun { // a dead worker has written it: once more, so that the book knows what this run did
+			if v := left[name]; record.Equal(v, now[name]) {
+				toTarget[name] = v
+			}
+		}
+	}
 	toSource := p.toSource(item, merged.ToSource)
 	item.nextSource, item.nextTarget = merged.Base, now
 	if len(toTarget)+len(toSource) == 0 {

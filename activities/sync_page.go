@@ -99,6 +99,11 @@ func (p *syncPage) recall(ctx context.Context) error {
 				return err
 			}
 		}
+		if len(item.known.Begun) > 0 {
+			if err := json.Unmarshal(item.known.Begun, &item.begun); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -138,6 +138,8 @@ type Known struct {
 	// Made is the external id under which this run was making the record when
 	// its worker died.
 	Made string `db:"made"`
+	// Begun are the fields that this run was changing when its worker died.
+	Begun json.RawMessage `db:"begun"`
 	// Unheard is when something was last sent of which nothing was heard since,
 	// Sent the digest of it, "several" of different content.
 	Unheard sql.NullTime `db:"unheard"`
@@ -159,13 +161,14 @@ SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '
        coalesce(s.source_seen, '') AS source_seen, coalesce(s.target_seen, '') AS target_seen,
        coalesce(s.snapshot, '{}') AS snapshot, coalesce(s.mapping_version, 0) AS mapping_version,
        EXISTS (SELECT FROM parked p WHERE (p.connection, p.kind, p.external_id, p.job) = (j.source, j.kind, u.id, j.name) AND p.state = 'open') AS parked,
-       coalesce(own.xid, '') AS made, lost.at AS unheard, coalesce(lost.digest, '') AS sent
+       CASE WHEN own.op = 'create' AND own.state IN ('intent', 'done') THEN own.xid ELSE '' END AS made,
+       CASE WHEN own.op = 'update' AND own.state = 'intent' THEN own.after ELSE '{}' END AS begun, lost.at AS unheard, coalesce(lost.digest, '') AS sent
 FROM run r JOIN job j ON j.name = r.job
 CROSS JOIN unnest($3::text[]) AS u(id)
 LEFT JOIN LATERAL (SELECT * FROM synced WHERE (job, external_id) = (j.name, u.id) OFFSET 0) s ON true
 LEFT JOIN LATERAL (SELECT * FROM binding WHERE (connection, kind, external_id) = (j.source, j.kind, u.id) OFFSET 0) b ON b.target = j.target
 LEFT JOIN LATERAL (
-    SELECT xid FROM change WHERE (run, side, external_id) = (r.id, $2, u.id) AND op = 'create' AND state IN ('intent', 'done') OFFSET 0) own ON true
+    SELECT op, state, xid, after FROM change WHERE (run, side, external_id) = (r.id, $2, u.id) OFFSET 0) own ON true
 LEFT JOIN LATERAL (
     SELECT max(c.at) AS at, CASE WHEN count(DISTINCT c.digest) = 1 THEN min(c.digest) ELSE 'several' END AS digest FROM change c
     WHERE (c.connection, c.kind, c.external_id, c.state, c.side) = (j.source, j.kind, u.id, 'intent', $2) AND c.at > now() - $4 * interval '1 millisecond'
