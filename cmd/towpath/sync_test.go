@@ -59,9 +59,10 @@ func fastWatch(t *testing.T) {
 // engine stands for the sync engine: runs that do what a test says.
 type engine struct {
 	d      *desk
-	ending jobs.Status // empty: the run goes on until somebody aborts it
-	refuse string      // the run is not even opened
-	limit  string      // why a limit has stopped the run
+	ending jobs.Status                                // empty: the run goes on until somebody aborts it
+	refuse string                                     // the run is not even opened
+	limit  string                                     // why a limit has stopped the run
+	opened func(ctx context.Context, id string) error // what else is in the book of a run
 	input  atomic.Pointer[contract.SyncInput]
 	asks   chan contract.SyncAsk
 }
@@ -120,7 +121,10 @@ func (b *engine) open(ctx context.Context, id string, in contract.SyncInput) err
 	if b.refuse != "" {
 		return temporal.NewNonRetryableApplicationError(b.refuse, "csv.file_missing", nil)
 	}
-	return b.d.openRun(ctx, id, in)
+	if err := b.d.openRun(ctx, id, in); err != nil || b.opened == nil {
+		return err
+	}
+	return b.opened(ctx, id)
 }
 
 func (b *engine) end(ctx context.Context, id, status string) error {

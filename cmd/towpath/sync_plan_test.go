@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/record"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// ranAs puts a run into the book that has ended.
+func (d *desk) ranAs(id, purpose string, report any, changes ...store.Change) {
+	d.t.Helper()
+	d.opensAs(id, purpose)
+	require.NoError(d.t, d.Plan(d.t.Context(), id, changes))
+	require.NoError(d.t, d.EndRun(d.t.Context(), id, store.Ending{Status: "success", Sentence: "all well", Report: report}))
+}
+
+func (d *desk) opensAs(id, purpose string) {
+	d.t.Helper()
+	mode := "full"
+	if strings.Contains(id, "drift") {
+		mode = "reconcile"
+	}
+	_, err := d.StartRun(d.t.Context(), store.Run{ID: id, Job: "products", Mode: mode, JobRevision: 1, Mapping: "products", MappingVersion: 1, SourceNow: time.Now(), Purpose: purpose, By: "anna"})
+	require.NoError(d.t, err)
+}
+
+func plannedChanges() []store.Change {
+	price := func(text string) decimal.Decimal { return decimal.RequireFromString(text) }
+	return []store.Change{
+		{Side: "target", ExternalID: "A-1", Op: "update", Cause: "changed_in_source", Label: "Bolt", Before: record.Values{"price": price("1.50")}, After: record.Values{"price": price("1.25")}, Digest: "1", State: store.ChangePlanned},
+		{Side: "target", ExternalID: "A-2", Op: "create", Cause: "missing_in_target", After: record.Values{"title": "Nut", "price": price("2")}, Digest: "2", State: store.ChangePlanned},
+		{Side: "source", ExternalID: "A-3", Op: "update", Cause: "changed_in_target", Before: record.Values{"title": nil}, After: record.Values{"title": "Washer"}, Digest: "3", State: store.ChangePlanned},
+	}
+}
+
+func TestPlansAreTold(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	out, exit := d.run("sync", "plan", "products")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, `the job "products" has never run`)
+	d.ranAs("sync/products-0", contract.PurposeSync, nil)
+	out, exit = d.run("sync", "plan", "products")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "make one: towpath sync run products --dry-run --watch")
+	d.ranAs("sync/products-1", contract.PurposePlan, nil, plannedChanges()...)
+	d.ranAs("sync/products-2", contract.PurposeSync, nil)
+
+	out, exit = d.run("sync", "plan", "products")
+	require.Zero(t, exit, out)
+	for _, line := range []string{
+		"the plan of sync/products-1, full, plan, success, asked for by anna\n3 changes: 3 planned\n",
+		"\nupdate A-1 (Bolt): changed in the source\n  price: 1.5 → 1.25\ncreate A-2: missing in the target\n  price: 2\n  title: \"Nut\"\nupdate A-3 in the source: changed in the target\n  title: (empty) → \"Washer\"\n",
+		"nothing of it is written yet. To write exactly this: towpath sync approve sync/products-1 --reason WHY\n",
+	} {
+		assert.Contains(t, out, line)
+	}
+	assert.Regexp(t, `(?m)^1 +create +target +missing in the target$`, out)
+	assert.Regexp(t, `(?m)^price +target +1 +1\.5 +3\.25 +\+1\.75$`, out)
+	assert.Regexp(t, `(?m)^title +source +1 *$`, out)
+	out, exit = d.run("sync", "plan", "sync/products-1", "--limit", "1")
+	require.Zero(t, exit)
+	assert.Contains(t, out, "… and 2 more: towpath sync plan sync/products-1 --all\n")
+	assert.NotContains(t, out, "A-2")
+	out, exit = d.run("sync", "plan", "sync/products-2")
+	require.Zero(t, exit)
+	assert.Contains(t, out, "it holds no changes")
+
+	for args, n := range map[string]int{"--all": 3, "--limit=2": 2, "--limit=0": 0} {
+		out, exit = d.run("sync", "plan", "products", "--json", args)
+		require.Zero(t, exit)
+		var plan planFor
+		require.NoError(t, json.Unmarshal([]byte(out), &plan), out)
+		require.Len(t, plan.Changes, n)
+		assert.Len(t, plan.Summary.Totals, 3)
+		assert.Equal(t, "sync/products-1", plan.Run)
+		if n > 0 {
+			assert.Equal(t, "1.25", plan.Changes[0].After["price"].(decimal.Decimal).String())
+		}
+	}
+}
+
+func TestOnlyAPlanThatHoldsIsApproved(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	d.ranAs("sync/products-1", contract.PurposePlan, nil, plannedChanges()...)
+	d.ranAs("sync/products-2", contract.PurposePlan, nil)
+	d.ranAs("sync/products-3", contract.PurposeSync, nil)
+	refused := func(says string, args ...string) {
+		t.Helper()
+		out, exit := d.run(append([]string{"sync"}, args...)...)
+		assert.NotZero(t, exit, out)
+		assert.Contains(t, out, says)
+	}
+	refused("an approval needs a reason", "approve", "sync/products-1")
+	refused("give a run's id", "approve", "products", "--reason", "r")
+	refused("sync/products-3 is no plan: its purpose is sync\n  what to do: re-plan: towpath sync run products --dry-run", "approve", "sync/products-3", "--reason", "r")
+	refused("the plan holds no changes", "approve", "sync/products-2", "--reason", "r")
+	refused("Temporal does not answer", "approve", "sync/products-1", "--reason", "r")
+	refused("sync/products-1 is a plan: it wrote nothing", "undo", "sync/products-1", "--reason", "r")
+	refused("sync/products-3 wrote nothing that could be put back", "undo", "sync/products-3", "--reason", "r")
+	refused("an undo needs a reason", "undo", "sync/products-3")
+
+	d.opensAs("sync/products-4", contract.PurposePlan)
+	refused("the plan is still being made", "approve", "sync/products-4", "--reason", "r")
+	require.NoError(t, d.EndRun(t.Context(), "sync/products-4", store.Ending{Status: "success"}))
+
+	_, exit := d.apply(strings.Replace(deskFile, "title", "label", 1))
+	require.Zero(t, exit)
+	refused("the mapping has changed since the plan was made (products version 1, now products version 2)", "approve", "sync/products-1", "--reason", "r")
+	_, exit = d.apply(strings.Replace(deskFile, "04:30", "05:30", 1))
+	require.Zero(t, exit)
+	refused("the job has changed since the plan was made (revision 1, now 2)\n  what to do: re-plan", "approve", "sync/products-1", "--reason", "r")
+}
+
+func TestApprovingAndUndoingAreWatched(t *testing.T) {
+	d := newDesk(t)
+	fastWatch(t)
+	c, _ := d.withTemporal()
+	d.applied()
+	d.ranAs("sync/products-1", contract.PurposePlan, nil, plannedChanges()...)
+	wrote := func(states ...string) func(context.Context, string) error {
+		return func(ctx context.Context, id string) error {
+			changes := plannedChanges()
+			for i := range changes {
+				changes[i].State = states[i]
+				if states[i] == store.ChangeLeft || states[i] == store.ChangeRefused {
+					changes[i].Note = "changed since: title"
+				}
+			}
+			return d.Plan(ctx, id, changes)
+		}
+	}
+	b := d.engine(c, &engine{ending: jobs.Success})
+	b.opened = wrote(store.ChangeDone, store.ChangePlanned, store.ChangeRefused)
+	out, exit := d.run("sync", "approve", "sync/products-1", "--reason", "checked", "--by", "ben", "--watch")
+	require.Zero(t, exit, out)
+	assert.Equal(t, contract.SyncInput{Job: "products", Mode: "full", Purpose: contract.PurposeApprove, Base: "sync/products-1", By: "ben", Reason: "checked"}, *b.input.Load())
+	assert.Contains(t, out, "1 change of the plan carried out\n1 stale: the records are not what the plan was made for, and were planned anew.\n  look at it: towpath sync plan sync/products-20")
+	assert.Contains(t, out, "refused by the target:\n  A-3: changed since: title\n")
+
+	b.opened = wrote(store.ChangeDone, store.ChangeDone, store.ChangeLeft)
+	d.ranAs("sync/products-2", contract.PurposeSync, nil)
+	require.NoError(t, wrote(store.ChangeDone, store.ChangeDone, store.ChangeDone)(t.Context(), "sync/products-2"))
+	out, exit = d.run("sync", "undo", "sync/products-2", "--reason", "wrong prices", "--watch")
+	require.Zero(t, exit, out)
+	assert.Equal(t, []string{contract.PurposeUndo, "sync/products-2"}, []string{b.input.Load().Purpose, b.input.Load().Base})
+	assert.Contains(t, out, "2 records put back\nleft as they are, whole or in part:\n  A-3: changed since: title\n")
+	out, exit = d.run("sync", "undo", "sync/products-2", "--reason", "wrong prices")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "then see what it did: towpath sync plan sync/products-20")
+}
+
+func TestDriftIsTold(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	d.ranAs("sync/products-drift", contract.PurposePlan, jobs.Report{
+		Source: 1200, Target: 1190, Bound: 1180, Extra: 10, ExtraIDs: []string{"77", "78"}, Vanished: 2, InStep: 1170,
+		Causes: map[string]int64{"changed_in_target": 20, "missing_in_target": 10}, Fields: map[string]int64{"price": 15, "title": 5},
+		Sums:  []jobs.Sum{{Field: "qty", Group: "Berlin", Source: decimal.NewFromInt(5), Target: decimal.NewFromInt(3)}},
+		Notes: []string{"the colour of the sky"},
+	}, plannedChanges()...)
+	out, exit := d.run("sync", "drift", "sync/products-drift")
+	require.Zero(t, exit, out)
+	for _, line := range []string{
+		"source      1,200 records\n", "target      1,190 records: 1,180 kept in step by this job, 10 extra\n            extra, for example: 77, 78\n            2 that were kept in step are not there any more\n",
+		"in step     1,170\ndiffer      30\n", "not compared: the colour of the sky\n", "carry it out: towpath sync approve sync/products-drift --reason WHY\n",
+	} {
+		assert.Contains(t, out, line)
+	}
+	assert.Regexp(t, `(?m)^20 +changed in the target\n10 +missing in the target$`, out)
+	assert.Regexp(t, `(?m)^qty +Berlin +5 +3 +-2$`, out)
+	d.ranAs("sync/products-1", contract.PurposeSync, nil)
+	out, exit = d.run("sync", "drift", "sync/products-1")
+	assert.Equal(t, exitFailed, exit)
+	assert.Contains(t, out, "sync/products-1 compared nothing: its mode was full")
+	d.ranAs("sync/products-drift-broken", contract.PurposePlan, nil)
+	out, _ = d.run("sync", "drift", "sync/products-drift-broken")
+	assert.Contains(t, out, "ended without a report: all well")
+	_, exit = d.run("sync", "drift", "sync/none")
+	assert.Equal(t, exitInput, exit)
+	out, _ = d.run("sync", "drift", "products")
+	assert.Contains(t, out, "Temporal does not answer")
+}
+
+// conflicted puts a record into step, and into conflict over its title.
+func (d *desk) conflicted(id string) {
+	d.t.Helper()
+	d.opensAs("sync/products-c", contract.PurposeSync)
+	require.NoError(d.t, d.SettlePage(d.t.Context(), store.Page{
+		Run: "sync/products-c", Counts: map[string]int64{"fetched": 1, "updated": 1},
+		Synced: []store.Synced{{ExternalID: id, TargetID: "7", MappingVersion: 1,
+			Snapshot: json.RawMessage(`{"s":{"code":"A-1","title":"Bolt","price":1.999},"t":{"code":"A-1","title":"Bolt","price":2,"stock":4}}`)}},
+		Bindings:  []store.NewBinding{{ExternalID: id, TargetID: "7"}},
+		Conflicts: []store.Conflict{{ExternalID: id, Field: "title", Base: []byte(`"Bolt"`), Source: []byte(`"Bolt M5"`), Target: []byte(`"Bolts"`)}},
+	}))
+	require.NoError(d.t, d.EndRun(d.t.Context(), "sync/products-c", store.Ending{Status: "success"}))
+}
+
+func TestConflictsAreDecidedAtTheDesk(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	out, exit := d.run("sync", "conflicts", "products")
+	require.Zero(t, exit)
+	assert.Contains(t, out, "nothing of products waits for a decision")
+	d.conflicted("A-1")
+	out, exit = d.run("sync", "conflicts", "products")
+	require.Zero(t, exit)
+	assert.Regexp(t, `(?m)^A-1 +title +"Bolt" +"Bolt M5" +"Bolts" +\d+s ago +waits$`, out)
+	for says, args := range map[string][]string{
+		`"left" is no side`:             {"A-1", "title", "left", "--reason", "r"},
+		"a decision needs a reason":     {"A-1", "title", "source"},
+		"no such field of this record":  {"A-1", "price", "source", "--reason", "r"},
+		"no such field of this record ": {"A-9", "title", "source", "--reason", "r"},
+	} {
+		out, exit = d.run(append([]string{"sync", "decide", "products"}, args...)...)
+		assert.Equal(t, exitInput, exit)
+		assert.Contains(t, out, says)
+	}
+	out, exit = d.run("sync", "decide", "products", "A-1", "title", "target", "--reason", "agreed", "--by", "anna")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "title of A-1: the target's value holds; the next run of products writes it")
+	out, _ = d.run("sync", "conflicts", "products")
+	assert.Contains(t, out, "target, by anna (agreed); the next run carries it out")
+}
+
+func TestRecordsAreLeftOutAndUntied(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	d.conflicted("A-1")
+	out, exit := d.run("sync", "skip", "products", "A-1")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "a skip needs a reason")
+	out, exit = d.run("sync", "skip", "products", "A-1", "--reason", "not for sale")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "A-1 is left out of products from now on (no_export)")
+	out, _ = d.run("sync", "skip", "products", "A-1", "--reason", "not for sale")
+	assert.Contains(t, out, "A-1 was so already in products")
+	out, _ = d.run("explain", "product/supplier/A-1")
+	assert.Contains(t, out, "product/supplier/A-1 is 7 in copies (job products) and is left out on purpose (no_export). To take it in again: towpath sync unskip products A-1 --reason WHY.")
+	out, exit = d.run("sync", "unskip", "products", "A-1", "--reason", "for sale again")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "A-1 is taken into products again")
+
+	out, exit = d.run("sync", "untie", "products", "A-1", "--reason", "the wrong one")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "A-1 is no longer tied to 7 of copies, which is left as it is")
+	out, exit = d.run("sync", "untie", "products", "A-1", "--reason", "again")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, `"A-1" is tied to nothing in copies`)
+}
+
+func TestSyncedRecordsAreExplained(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	for says, ref := range map[string]string{
+		"no job carries records of the kind customer out of": "customer/supplier/1", "no run has met product/supplier/A-1 yet (jobs: products)": "product/supplier/A-1",
+		"write order/SHOP/ID, for example": "thing/supplier/1",
+	} {
+		out, exit := d.run("explain", ref)
+		assert.Equal(t, exitInput, exit)
+		assert.Contains(t, out, says)
+	}
+	d.conflicted("A-1")
+	d.ranAs("sync/products-1", contract.PurposePlan, nil, plannedChanges()...)
+	out, exit := d.run("explain", "product/supplier/A-1")
+	require.Zero(t, exit, out)
+	for _, line := range []string{
+		"product/supplier/A-1 is 7 in copies (job products) and waits for a decision about 1 field; its other fields flow.\n",
+		`both sides changed title: it was "Bolt", is "Bolt M5" in the source and "Bolts" in the target`,
+		"towpath sync decide products A-1 title source|target --reason WHY\n",
+		"both sides held, when they were last in step\n  code: \"A-1\"\n  price: 1.999, which the target keeps as 2\n  title: \"Bolt\"\n  stock: 4, in the target only\n",
+		"update in the target, planned, run sync/products-1\n    price: 1.5 → 1.25\n",
+	} {
+		assert.Contains(t, out, line)
+	}
+	_, err := d.Decide(t.Context(), "products", "A-1", store.Decision{Field: "title", Side: "source", By: "anna", Reason: "r"})
+	require.NoError(t, err)
+	d.opensAs("sync/products-p", contract.PurposeSync)
+	require.NoError(t, d.SettlePage(t.Context(), store.Page{
+		Run: "sync/products-p", Counts: map[string]int64{}, Settled: []store.Conflict{{ExternalID: "A-1"}},
+	}))
+	out, _ = d.run("explain", "product/supplier/A-1")
+	assert.Regexp(t, `is 7 in copies \(job products\), in step since \d+s ago by run sync/products-c, mapping version 1\.`, out)
+	require.NoError(t, d.SettlePage(t.Context(), store.Page{
+		Run: "sync/products-p", Lane: 1, Counts: map[string]int64{},
+		Parked: []store.ParkedRecord{{ExternalID: "A-1", Fault: fault.New(fault.Invalid, "mapping.empty_required", "a required field is empty").WithField("title").WithResolution("fill it in at the source")}},
+	}))
+	out, _ = d.run("explain", "product/supplier/A-1")
+	assert.Contains(t, out, "and needs you: a required field is empty (field title) (mapping.empty_required), since 0s ago, tried 1 time. What to do: fill it in at the source.")
+
+	for _, args := range [][]string{{"skip", "product/supplier/A-1", "--reason", "r"}, {"forget", "product/supplier/A-1"}} {
+		out, exit = d.run(args...)
+		assert.Equal(t, exitInput, exit)
+		assert.Contains(t, out, "is no order")
+		assert.Contains(t, out, "towpath sync skip, unskip and untie")
+	}
+}
+
+func TestSyncedRecordsAreRetried(t *testing.T) {
+	d := newDesk(t)
+	fastWatch(t)
+	c, _ := d.withTemporal()
+	d.applied()
+	d.conflicted("A-1")
+	b := d.engine(c, &engine{ending: jobs.Success})
+	out, exit := d.run("retry", "product/supplier/A-1", "--by", "anna", "--reason", "corrected")
+	require.Zero(t, exit, out)
+	assert.Equal(t, contract.SyncInput{Job: "products", Mode: "incremental", Only: []string{"A-1"}, By: "anna", Reason: "corrected"}, *b.input.Load())
+	assert.Contains(t, out, "product/supplier/A-1 is 7 in copies")
+	_, exit = d.run("sync", "run", "products", "--only", "A-1, A-2,A-1", "--watch")
+	require.Zero(t, exit)
+	assert.Equal(t, []string{"A-1", "A-2"}, b.input.Load().Only)
+}
+
+func TestExportRouting(t *testing.T) {
+	d := newDesk(t)
+	fastWatch(t)
+	c, _ := d.withTemporal()
+	d.applied()
+	for name, direction := range map[string]jobs.Direction{"out": jobs.Export, "both": jobs.Bidirectional, "in": jobs.Import, "off": jobs.Export} {
+		raw, err := json.Marshal(jobs.Job{Name: name, Source: "supplier", Target: "copies", Kind: jobs.Product, Direction: direction, Mapping: name})
+		require.NoError(t, err)
+		_, err = d.PutJob(t.Context(), store.Job{Name: name, Source: "supplier", Target: "copies", Kind: jobs.Product, Spec: raw, Active: name != "off"})
+		require.NoError(t, err)
+		m := `{"source": "shop.product", "target": "product.product", "fields": []}`
+		if direction == jobs.Bidirectional {
+			m = `{"source": "product.product", "target": "shop.product", "fields": []}`
+		}
+		_, _, err = d.PutMapping(t.Context(), name, json.RawMessage(m), name)
+		require.NoError(t, err)
+	}
+	out, exit := d.run("sync", "export", "product.product", "--ids", " ,")
+	assert.Equal(t, exitProof, exit)
+	assert.Contains(t, out, "warning: no records are named, nothing was exported")
+	out, exit = d.run("sync", "export", "stock.picking", "--ids", "1", "--to", "copies")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "towpath: Export not implemented for model stock.picking in connector copies\n")
+	out, exit = d.run("sync", "export", "product.product", "--ids", "1", "--to", "supplier")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "Export not implemented for model product.product in connector supplier")
+
+	b := d.engine(c, &engine{ending: jobs.Partial})
+	out, exit = d.run("sync", "export", "product.product", "--ids", "1,2")
+	assert.Equal(t, exitProof, exit, "three records were parked")
+	assert.Equal(t, []string{"1", "2"}, b.input.Load().Only)
+	for _, job := range []string{"both", "out"} {
+		assert.Contains(t, out, "warning: to copies by "+job+": 1190 exported (1000 created), 7 skipped, 3 errors; skipped: 7 no_export\n")
+	}
+	assert.NotContains(t, out, "by in:")
+	assert.NotContains(t, out, "by off:")
+	words, warn := exportWords(jobs.Counts{Fetched: 2, Created: 1, Unchanged: 1}, 3)
+	assert.Equal(t, "2 exported (1 created), 0 skipped, 1 errors; 1 not found in Odoo", words)
+	assert.True(t, warn)
+	_, warn = exportWords(jobs.Counts{Fetched: 3, Created: 1, Unchanged: 1, Skipped: map[string]int64{"no_export": 1}}, 3)
+	assert.False(t, warn)
+}
