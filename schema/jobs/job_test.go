@@ -260,3 +260,44 @@ func TestJobsFitTheirSystems(t *testing.T) {
 		})
 	}
 }
+
+// A deadline needs a decision, and a policy that leaves something to decide.
+func TestConflictDeadlines(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy   Policy
+		deadline time.Duration
+		side     string
+		fields   []string
+	}{
+		"none":               {policy: Manual},
+		"both":               {policy: Manual, deadline: 72 * time.Hour, side: SourceSide},
+		"newest may ask too": {policy: NewestWins, deadline: time.Minute, side: TargetSide},
+		"no decision":        {policy: Manual, deadline: time.Hour, fields: []string{"conflict_default"}},
+		"no such side":       {policy: Manual, deadline: time.Hour, side: "left", fields: []string{"conflict_default"}},
+		"no deadline":        {policy: Manual, side: SourceSide, fields: []string{"conflict_deadline"}},
+		"too short":          {policy: Manual, deadline: time.Second, side: SourceSide, fields: []string{"conflict_deadline"}},
+		"nothing to decide":  {policy: SourceWins, deadline: time.Hour, side: SourceSide, fields: []string{"conflict_deadline"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := products()
+			j.Conflict, j.ConflictDeadline, j.ConflictDefault = tc.policy, Duration(tc.deadline), tc.side
+			var fields []string
+			for _, f := range j.Faults() {
+				fields = append(fields, f.Field)
+				assert.NotEmpty(t, f.Resolution)
+			}
+			assert.Equal(t, tc.fields, fields)
+		})
+	}
+	var j Job
+	require.NoError(t, yaml.Unmarshal([]byte("{name: products, conflict: manual, conflict_deadline: 72h, conflict_default: source}"), &j))
+	assert.Equal(t, Duration(72*time.Hour), j.ConflictDeadline)
+	raw, err := json.Marshal(products())
+	require.NoError(t, err)
+	assert.NotContains(t, string(raw), "deadline")
+
+	assert.Equal(t, 24*time.Hour, j.RemindAfter())
+	j.ConflictDeadline = Duration(6 * time.Hour)
+	assert.Equal(t, 3*time.Hour, j.RemindAfter(), "half of a deadline that is shorter than two days")
+	assert.Equal(t, 24*time.Hour, products().RemindAfter())
+}
