@@ -56,7 +56,6 @@ func setMoney(in graph.Args, name string, into **decimal.Decimal) bool {
 		return true
 	}
 	d, err := decimal.NewFromString(fmt.Sprint(v))
-	d = d.Round(2) // the currencies of the simulator's shops have cents
 	*into = &d
 	return err == nil && !d.IsNegative()
 }
@@ -193,7 +192,7 @@ func (g *goods) fillVariant(v *Good, in graph.Args, r *refusals, path ...string)
 		r.add("GREATER_THAN_OR_EQUAL_TO", "Price must be greater than or equal to 0", append(slices.Clone(path), "price")...)
 		return
 	}
-	v.Price = *price
+	v.Price = price.Round(2) // the simulator's shops sell in currencies with cents
 	if barcode := in.Text("barcode"); len(barcode) > 255 {
 		r.add("TOO_LONG", "Barcode is too long (maximum is 255 characters)", append(slices.Clone(path), "barcode")...)
 		return
