@@ -103,8 +103,8 @@ func (p *syncPage) readGone(ctx context.Context, size int) error {
 		return err
 	}
 	read.sort()
-	for {
-		ids, err := p.Store.SyncedIDs(ctx, p.job.Name, p.after, maxPageRecords)
+	for after := p.after; ; after = p.next {
+		ids, err := p.Store.SyncedIDs(ctx, p.job.Name, after, maxPageRecords)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,6 @@ func (p *syncPage) readGone(ctx context.Context, size int) error {
 			p.next = ""
 		}
 		if len(gone) == 0 && p.next != "" {
-			p.after = p.next
 			continue
 		}
 		return p.confirmGone(ctx, gone)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -83,7 +84,8 @@ type Conflict struct {
 // a dead worker had settled already counts once.
 //
 // Faults: run.over (Conflict) when the run has ended meanwhile,
-// object.superseded (Conflict) when somebody else has taken one of the records
+// object.superseded (Conflict) when another worker has settled the lane's pages
+// within other bounds, or somebody else has taken one of the records
 // over: then nothing of the page is counted.
 func (s *Store) SettlePage(ctx context.Context, p Page) error {
 	counts, err := json.Marshal(p.Counts)
@@ -101,11 +103,20 @@ SELECT j.name, j.source, j.target, j.kind FROM run r JOIN job j ON j.name = r.jo
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `
-INSERT INTO run_page (run, lane, page, after, next, counts, ids) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (run, lane, page) DO UPDATE SET after = excluded.after, next = excluded.next, counts = excluded.counts, ids = excluded.ids, at = now()`,
-			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n")); err != nil {
+		// A page that is settled keeps its bounds, and each begins where the one
+		// before it ended: two workers at one lane would count records twice else.
+		put, err := tx.ExecContext(ctx, `
+INSERT INTO run_page (run, lane, page, after, next, counts, ids)
+SELECT $1, $2, $3, $4, $5, $6, $7
+WHERE NOT EXISTS (SELECT FROM run_page p WHERE (p.run, p.lane, p.page) = ($1, $2, $3 - 1) AND p.next <> $4)
+ON CONFLICT (run, lane, page) DO UPDATE SET counts = excluded.counts, ids = excluded.ids, at = now()
+WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
+			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n"))
+		if err != nil {
 			return err
+		}
+		if n, err := put.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, error(Superseded()))
 		}
 		for _, step := range []func(context.Context, *sqlx.Tx, Job, Page) error{
 			byKeys, settleWrites, putBindings, putSynced, putParked, clearParked, putConflicts,

@@ -160,7 +160,7 @@ func TestAPageDoneTwiceCountsOnce(t *testing.T) {
 	settle := func(lane, number int, next string, counts map[string]int64, synced ...store.Synced) {
 		t.Helper()
 		require.NoError(t, w.SettlePage(t.Context(), store.Page{
-			Run: "r1", Lane: lane, Number: number, After: fmt.Sprint(number), Next: next, Counts: counts, Synced: synced,
+			Run: "r1", Lane: lane, Number: number, After: map[int]string{1: "10"}[number], Next: next, Counts: counts, Synced: synced,
 		}))
 	}
 	resume := func(lane int) []any {
