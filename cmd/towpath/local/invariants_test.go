@@ -2,8 +2,8 @@
 // counted on both sides. The other tests of this package put each of them to
 // every fault by itself; here each is seen once in full.
 //
-// Promise 4 (outbound deliveries) and promise 5 (sync runs) come with the rooms
-// that make them, and get TestPromise4 and TestPromise5 in this file then.
+// Promise 4 (outbound deliveries) comes with the room that makes them, and gets
+// TestPromise4 in this file then.
 package local_test
 
 import (
@@ -140,6 +140,67 @@ func TestPromise3(t *testing.T) {
 	for _, s := range sold {
 		assert.NotEqual(t, strconv.FormatInt(o.ID, 10), s.OrderID(), "what does not add up is not in Odoo")
 	}
+}
+
+// TestPromise5: a sync run says success only when every record that the source
+// has was read, and has exactly one outcome, by count on both sides; whatever
+// crashed meanwhile. The watermark moves only then: not for a run that broke.
+func TestPromise5(t *testing.T) {
+	t.Parallel() // it waits for the timeouts of dead workers
+	s := goodsSheet("promise", 3*maxPage)
+	s.nameless = map[string]bool{s.sku(7): true, s.sku(600): true, s.sku(1499): true}
+	w := syncing(t, local.Options{}, s)
+
+	// The worker dies, PostgreSQL restarts, Odoo's answers are lost.
+	dies := func(step string) (run string) {
+		require.NoError(t, w.Worker[0].Kill())
+		run = w.start(s)
+		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
+		require.NoError(t, doomed.Start(w.ctx))
+		w.die(doomed, time.Minute)
+		return run
+	}
+	run := dies("sync.written:2")
+	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "product.product", Method: "load", Skip: 1, Times: 2, ResetAfterCommit: true})
+	require.NoError(t, w.PG.Kill())
+	require.NoError(t, w.PG.Start(w.ctx))
+	require.NoError(t, w.Worker[0].Start(w.ctx))
+	c := w.proved(s, run, 2*time.Minute)
+	assert.EqualValues(t, len(s.goods)-3, c.Created)
+	assert.EqualValues(t, 3, c.Parked, "three lines are no products; the others do not wait for them")
+
+	// Nothing changed: nothing is written.
+	sent := w.rowsSent()
+	c = w.proved(s, w.start(s), time.Minute)
+	assert.EqualValues(t, len(s.goods)-3, c.Unchanged)
+	assert.Equal(t, sent, w.rowsSent())
+
+	// The file is corrected, prices change, and a worker dies again.
+	s.nameless = nil
+	changed, reparked := s.reprice(10), 1 // of the three, number 600 has a new price as well
+	w.deliver(s)
+	run = dies("sync.readback:1")
+	require.NoError(t, w.Worker[0].Start(w.ctx))
+	c = w.proved(s, run, 2*time.Minute)
+	assert.EqualValues(t, 3, c.Created, "what was parked goes through by itself")
+	assert.EqualValues(t, changed-reparked, c.Updated)
+	assert.EqualValues(t, len(s.goods)-changed-3+reparked, c.Unchanged)
+
+	// A file that is replaced while it is read proves nothing.
+	before := w.watermarkOf(s).Watermark
+	slow := w.SimOdoo.Faults.Add(odoosim.Fault{Model: "product.product", Method: "load", Delay: time.Second})
+	s.reprice(2)
+	w.deliver(s)
+	sent, run = w.rowsSent(), w.start(s)
+	w.eventually(time.Minute, "it writes", func() bool { return w.rowsSent() > sent })
+	s.reprice(5)
+	w.deliver(s)
+	slow()
+	r := w.ended(run, time.Minute)
+	assert.Equal(t, "failed", r.Status, r.Sentence)
+	assert.Equal(t, "csv.file_changed", r.Code)
+	assert.Equal(t, before, w.watermarkOf(s).Watermark, "the watermark stays")
+	w.proved(s, w.start(s), time.Minute)
 }
 
 // TestPromise6: nothing spins and nothing vanishes. While Odoo refuses, passes

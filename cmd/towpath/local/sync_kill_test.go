@@ -70,3 +70,38 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 	assert.Equal(w.t, len(s.goods)+again, w.rowsSent(), "no row is sent twice but those of the pages under way")
 	return c
 }
+
+// TestSyncWorkerKilledWhileRealOdooWrites does so at the writing steps, and at
+// any moment in between, with a real Odoo 19 whose transactions go on or roll
+// back as they like: while records are made, and while they are changed.
+func TestSyncWorkerKilledWhileRealOdooWrites(t *testing.T) {
+	needRealOdoo(t)
+	t.Parallel()
+	s := goodsSheet("real", 400).with("batch_size", 100)
+	w := syncing(t, local.Options{RealOdoo: true, OdooConfig: shortLimit}, s)
+	for _, phase := range []string{"make", "change"} {
+		require.NoError(t, w.Worker[0].Kill())
+		run := w.start(s)
+		for _, step := range []string{"sync.intended", "sync.written", "sync.readback"} {
+			doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%s", phase, step), "TOWPATH_FAILPOINT="+step)
+			require.NoError(t, doomed.Start(w.ctx))
+			w.die(doomed, time.Minute)
+		}
+		require.NoError(t, w.Worker[0].Start(w.ctx))
+		done := w.done(run)
+		w.eventually(time.Minute, "it writes the next page", func() bool {
+			return w.done(run) > done && w.count(`SELECT count(*) FROM change WHERE run = $1 AND state = 'intent'`, run) > 0
+		})
+		require.NoError(t, w.Worker[0].Kill())
+		require.NoError(t, w.Worker[0].Start(w.ctx))
+		c := w.proved(s, run, 2*time.Minute)
+		t.Logf("%s: %+v", phase, c)
+		if phase == "make" {
+			assert.EqualValues(t, len(s.goods), c.Created)
+			s.reprice(1)
+			w.deliver(s)
+		} else {
+			assert.EqualValues(t, len(s.goods), c.Updated)
+		}
+	}
+}
