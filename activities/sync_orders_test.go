@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"towpath/connectors"
@@ -149,6 +150,48 @@ func TestSyncOrdersInProgress(t *testing.T) {
 	require.Equal(t, counts(1, "skipped.in_progress", 1), result.Counts)
 	w.passes() // the worker is back
 	require.Equal(t, 1, shopOrders(server))
+}
+
+// TestSyncOrdersInterrupted: a pause takes effect while orders are waited for,
+// and a page that is read again counts once, as it would have at first.
+func TestSyncOrdersInterrupted(t *testing.T) {
+	t.Parallel()
+	now, pass := clockFrom(time.Now().Add(-time.Hour))
+	w, s, server := orderWorld(t, shop.Options{Now: now})
+	w.flow(orders.Rules{})
+	w.orderJob()
+	const n = 5
+	for i := range n {
+		s.Put(s.Ledger.Place(draft(shop.Catalog(n)[i], buyer(int64(i)))))
+	}
+	pass(time.Minute)
+
+	ref := w.begin()
+	require.NoError(t, w.store.Ask(t.Context(), ref.Run, "pause", "ann", "lunch", false))
+	require.Equal(t, "pause", w.pages(ref).Asked)
+	require.Zero(t, w.number(`SELECT count(*) FROM object WHERE kind = 'order'`), "not an order is read after a pause")
+	require.NoError(t, w.store.Ask(t.Context(), ref.Run, "resume", "ann", "", false))
+
+	waiting := make(chan contract.SyncProgress)
+	go func() {
+		p, err := w.syncs.SyncPages(t.Context(), ref) // nobody works on the orders: it waits
+		assert.NoError(t, err)
+		waiting <- p
+	}()
+	require.Eventually(t, func() bool { return w.number(`SELECT count(*) FROM object WHERE kind = 'order'`) == n }, 5*time.Second, 10*time.Millisecond)
+	began := time.Now()
+	require.NoError(t, w.store.Ask(t.Context(), ref.Run, "pause", "ann", "", false))
+	require.Equal(t, "pause", (<-waiting).Asked)
+	require.Less(t, time.Since(began), 5*time.Second)
+	w.passes() // the orders come in meanwhile
+	require.Equal(t, n, shopOrders(server))
+
+	require.NoError(t, w.store.Ask(t.Context(), ref.Run, "resume", "ann", "", false))
+	w.syncs = w.worker() // another process
+	require.True(t, w.pages(ref).Finished)
+	result := w.prove(contract.SyncEnding{SyncRef: ref})
+	require.Equal(t, "success", result.Status, result.Sentence)
+	require.Equal(t, counts(n, "created", n), result.Counts)
 }
 
 // TestSyncOrdersHorizon: a shop that hides old orders lets no run say that it
