@@ -2,8 +2,10 @@ package activities
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"towpath/connectors"
 	"towpath/schema/jobs"
@@ -37,6 +39,87 @@ func (p *syncPage) asPlanned(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readListed reads named records of a source that cannot be asked for single
+// ones: all of it, of which the others are left.
+func (p *syncPage) readListed(ctx context.Context, size int) error {
+	q := p.query(p.flow)
+	q.Since, q.Until = time.Time{}, time.Time{}
+	page, err := p.flow.from.source.ReadRecords(ctx, q, p.after, max(size, maxPageRecords))
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(page.Records))
+	for i, rec := range page.Records {
+		ids[i] = rec.ID
+	}
+	named, err := p.namedAmong(ctx, ids)
+	if err != nil {
+		return err
+	}
+	page.Bad = nil // they have no id by which they could be named
+	page.Records = slices.DeleteFunc(page.Records, func(rec record.Sourced) bool { return !named[rec.ID] })
+	if page.Next == "" && len(p.lane.Only) == 0 {
+		gone, err := p.plannedGone(ctx, q)
+		if err != nil {
+			return err
+		}
+		page.Records = append(page.Records, gone...)
+	}
+	p.add(page)
+	return nil
+}
+
+func (p *syncPage) namedAmong(ctx context.Context, ids []string) (map[string]bool, error) {
+	named := map[string]bool{}
+	for _, id := range p.lane.Only {
+		named[id] = true
+	}
+	if len(p.lane.Only) > 0 || len(ids) == 0 {
+		return named, nil
+	}
+	planned, err := p.Store.Changes(ctx, p.run.BaseRun.String, ids, "", 2*len(ids)+1)
+	for _, c := range planned {
+		named[c.ExternalID] = named[c.ExternalID] || c.State == store.ChangePlanned
+	}
+	return named, err
+}
+
+// plannedGone are records that the plan sets aside because they had left the
+// source, and that have not come back to it.
+func (p *syncPage) plannedGone(ctx context.Context, q connectors.RecordQuery) (all []record.Sourced, err error) {
+	gone := map[string]bool{}
+	for at := (store.ChangeAt{}); ; {
+		page, err := p.Store.ChangesIn(ctx, p.run.BaseRun.String, []string{store.ChangePlanned}, at, maxPageRecords)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range page {
+			at = c.Place()
+			if c.Op == string(jobs.Archive) {
+				gone[c.ExternalID] = true
+			}
+		}
+		if len(page) < maxPageRecords {
+			break
+		}
+	}
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	if err := eachRecord(ctx, p.flow.from.source, q, func(list []record.Sourced) error {
+		for _, rec := range list {
+			delete(gone, rec.ID)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		all = append(all, record.Sourced{ID: id, Archived: true})
+	}
+	return all, nil
 }
 
 type changeKey struct{ side, externalID string }

@@ -21,6 +21,9 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 		if p.run.Purpose == contract.PurposeUndo {
 			return p.readWritten(ctx, size)
 		}
+		if p.flow.from.target == nil {
+			return p.readListed(ctx, size)
+		}
 		return p.readIDs(ctx, size, func(after string) ([]string, error) {
 			if len(p.lane.Only) > 0 {
 				return behind(p.lane.Only, after, size), nil

@@ -288,3 +288,34 @@ func TestWhatIsApartStaysApart(t *testing.T) {
 		})
 	}
 }
+
+// A file cannot be asked for single records: what is named is looked for in all
+// of it.
+func TestNamedRecordsOfAListedSource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(1200), newMemory()
+	w.pair(left, right, archiving)
+	w.doors["left"] = listed{left, left}
+	result := w.run(func(in *contract.SyncOpen) { in.Only = []string{"7", "1100", "9999"} })
+	assert.Equal(t, counts(2, "created", 2), result.Counts)
+	assert.Equal(t, "success", result.Status)
+	w.run()
+	left.edit("3", record.Values{"name": "third"})
+	left.edit("900", record.Values{"name": "nine hundredth"})
+	left.drop("5")
+	left.drop("6")
+	run, _ := w.drift()
+	left.edit("900", record.Values{"name": "changed since"})
+	left.edit("4", record.Values{"name": "not in the plan"})
+	w.run(func(in *contract.SyncOpen) {
+		in.Purpose, in.Base, in.Mode = contract.PurposeApprove, run, string(jobs.Reconcile)
+	})
+	a, err := w.store.Approval(t.Context(), run)
+	require.NoError(t, err)
+	assert.Equal(t, []int64{4, 3}, []int64{a.Planned, a.Done}, "all but what has changed since")
+	assert.Equal(t, "third", right.of(w.there("3"))["name"])
+	assert.Equal(t, false, right.of(w.there("5"))["active"])
+	assert.Equal(t, thing(4)["name"], right.of(w.there("4"))["name"])
+	assert.Equal(t, thing(900)["name"], right.of(w.there("900"))["name"])
+}
