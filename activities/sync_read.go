@@ -16,7 +16,9 @@ import (
 func (p *syncPage) read(ctx context.Context, size int) error {
 	switch p.lane.kind() {
 	case parkedLane:
-		return p.readIDs(ctx, size, func(after string) ([]string, error) { return p.Store.ParkedDue(ctx, p.row, after, size) })
+		return p.readIDs(ctx, size, func(after string) ([]string, error) {
+			return p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, after, size)
+		})
 	case plannedLane:
 		if p.run.Purpose == contract.PurposeUndo {
 			return p.readWritten(ctx, size)

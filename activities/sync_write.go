@@ -350,10 +350,21 @@ func badRecord(b record.BadRecord) *fault.Fault {
 func (p *syncPage) counts() jobs.Counts {
 	c := jobs.Counts{Fetched: int64(len(p.items) + len(p.bad)), Parked: int64(len(p.bad))}
 	for _, item := range p.items {
-		item.count(&c)
+		if p.defers(item) {
+			c.Skip("deferred", 1)
+		} else {
+			item.count(&c)
+		}
 	}
 	if p.lane.kind() == goneLane { // never fetched: they stand outside the identity
 		return jobs.Counts{Gone: c.Archived}
 	}
 	return c
+}
+
+// defers says that a record is tried again at the end of this run, and counted
+// for what it is there: what it refers to may come on a later page.
+func (p *syncPage) defers(item *syncItem) bool {
+	return item.done == parked && item.fault.Code == codeUnknownReference && p.lane.kind() < extraLanes &&
+		p.run.Purpose == contract.PurposeSync && p.flow.from.target != nil
 }

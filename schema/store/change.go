@@ -269,14 +269,17 @@ SELECT match_key, xid, coalesce(target_id, '') AS target_id, matched FROM claim 
 // ParkedDue gives records of a job that are to be looked at though nothing in
 // them may have changed: those that are parked and may be tried again, each time
 // after twice as long, a day at most; and those about which somebody decided.
-func (s *Store) ParkedDue(ctx context.Context, j Job, after string, limit int) (ids []string, err error) {
+//
+// Unknown references that were met since a time are due at once: what they
+// refer to may have come on a later page.
+func (s *Store) ParkedDue(ctx context.Context, j Job, since time.Time, after string, limit int) (ids []string, err error) {
 	err = s.db.SelectContext(ctx, &ids, `
 SELECT external_id FROM parked
 WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id > $4
   AND (last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
-       OR times = 1 AND code = 'sync.unknown_reference') -- what it refers to may have come since
+       OR code = 'sync.unknown_reference' AND (times = 1 OR last_at >= $6))
 UNION SELECT external_id FROM conflict WHERE job = $3 AND decision IS NOT NULL AND external_id > $4
-ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit)
+ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit, since)
 	return ids, translate(err)
 }
 

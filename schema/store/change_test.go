@@ -88,11 +88,11 @@ func TestKnown(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"9": "b"}, back)
 
-	due, err := w.ParkedDue(t.Context(), j, "", 10)
+	due, err := w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Empty(t, due, "parked just now")
 	w.exec(t, `UPDATE parked SET last_at = now() - interval '2 minutes'`)
-	due, err = w.ParkedDue(t.Context(), j, "", 10)
+	due, err = w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"c"}, due)
 	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", Lane: 900, Counts: map[string]int64{"fetched": 1}, Clear: []string{"c"}}))

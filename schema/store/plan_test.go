@@ -147,14 +147,14 @@ func TestConflictsWaitForADecision(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, open, 3)
 	assert.False(t, open[0].DueAt.Valid, "nobody has looked after it yet")
-	due, err := w.ParkedDue(t.Context(), j, "", 10)
+	due, err := w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Empty(t, due)
 
 	fields, err := w.Decide(t.Context(), "products", "a", store.Decision{Field: "price", Side: "target", By: "anna", Reason: "agreed with the supplier"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"price"}, fields)
-	due, err = w.ParkedDue(t.Context(), j, "", 10)
+	due, err = w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a"}, due, "the next run carries it out though nothing changed")
 	open, err = w.Conflicts(t.Context(), "products", "a", 10)
@@ -176,7 +176,7 @@ func TestConflictsWaitForADecision(t *testing.T) {
 
 	// The run that carries it out lets go of the conflict.
 	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", Lane: 900, Counts: map[string]int64{}, Settled: []store.Conflict{{ExternalID: "a"}}}))
-	due, err = w.ParkedDue(t.Context(), j, "", 10)
+	due, err = w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Empty(t, due)
 }
@@ -256,7 +256,7 @@ func TestUntie(t *testing.T) {
 	} {
 		assert.Equal(t, n, one[int](t, w, `SELECT count(*) FROM `+table), table)
 	}
-	due, err := w.ParkedDue(t.Context(), j, "", 10)
+	due, err := w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a"}, due, "the next run looks at it")
 	_, known, err = w.Untie(t.Context(), j, "a", "anna", "again")
@@ -305,7 +305,7 @@ func TestLeaveOut(t *testing.T) {
 		assert.False(t, left(id, false))
 		assert.False(t, known(id).NoExport)
 	}
-	due, err := w.ParkedDue(t.Context(), j, "", 10)
+	due, err := w.ParkedDue(t.Context(), j, time.Now(), "", 10)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a", "b"}, due)
 	_, noted, err := w.SyncedIn(t.Context(), j, "zzz")

@@ -1,0 +1,129 @@
+package activities
+
+import (
+	"testing"
+
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/jobs"
+	"towpath/schema/mapping"
+	"towpath/schema/record"
+)
+
+// TestSyncMatching: what is there is found, and nothing becomes two records or
+// two records one.
+func TestSyncMatching(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(10), newMemory()
+	right.add(thing(1))                                                                    // the same: adopted, not written
+	right.add(record.Values{"sku": sku(2), "name": "another", "price": decimal.New(7, 0)}) // adopted and updated
+	right.add(thing(3))
+	right.add(thing(3)) // two for one key
+	left.add(record.Values{"sku": sku(4), "name": "second with this key"})
+	w.pair(left, right, func(j *jobs.Job, _ *mapping.Mapping) { j.Limits.MaxErrorPercent = 100 })
+	result := w.run()
+	require.Equal(t, "partial", result.Status)
+	require.Equal(t, counts(11, "created", 7, "updated", 1, "unchanged", 1, "parked", 2), result.Counts)
+	require.Equal(t, map[string]string{"3": "sync.ambiguous", "11": "sync.key_taken"}, w.parked())
+	require.Equal(t, 11, right.size())
+
+	right.drop("4")
+	left.edit("11", record.Values{"sku": "own"})
+	require.Equal(t, "success", w.run().Status)
+	require.Empty(t, w.parked())
+	sameThings(t, left, right)
+
+	// Bound, it is found whatever its key is.
+	left.edit("5", record.Values{"sku": "other key"})
+	require.Equal(t, counts(11, "updated", 1, "unchanged", 10), w.run().Counts)
+	sameThings(t, left, right)
+	require.Equal(t, 11, right.size())
+}
+
+// TestSyncKeysAcrossLanes: two records of two lanes have one key.
+func TestSyncKeysAcrossLanes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(1200), newMemory()
+	left.edit("1150", record.Values{"sku": sku(10)})
+	w.pair(left, right)
+	result := w.run()
+	require.Equal(t, counts(1200, "created", 1199, "parked", 1), result.Counts)
+	require.Len(t, right.bySKU(t), 1199)
+}
+
+// TestSyncSwitches: what a job may not do, it skips, and says so.
+func TestSyncSwitches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(6), newMemory()
+	right.add(record.Values{"sku": sku(1), "name": "as it was"})
+	off := new(false)
+	switches := func(s jobs.Switch) func(*jobs.Job, *mapping.Mapping) {
+		return func(j *jobs.Job, _ *mapping.Mapping) { j.Switches = map[jobs.Kind]jobs.Switch{jobs.Product: s} }
+	}
+	w.pair(left, right, switches(jobs.Switch{Create: off, Update: off}))
+	result := w.run()
+	require.Equal(t, "success", result.Status)
+	require.Equal(t, counts(6, "skipped.create_off", 5, "skipped.update_off", 1), result.Counts)
+	require.Zero(t, right.written())
+	w.pair(left, right, switches(jobs.Switch{Update: off}))
+	require.Equal(t, counts(6, "created", 5, "skipped.update_off", 1), w.run().Counts)
+	w.pair(left, right)
+	require.Equal(t, counts(6, "updated", 1, "unchanged", 5), w.run().Counts, "skipped is not forgotten")
+	sameThings(t, left, right)
+
+	w.exec(`UPDATE binding SET no_export = true WHERE external_id = '2'`)
+	left.edit("2", record.Values{"name": "stays at home"})
+	left.edit("3", record.Values{"name": "goes"})
+	require.Equal(t, counts(6, "skipped.no_export", 1, "updated", 1, "unchanged", 4), w.run().Counts)
+	w.exec(`UPDATE binding SET no_export = false WHERE external_id = '2'`)
+	require.Equal(t, counts(6, "updated", 1, "unchanged", 5), w.run().Counts)
+
+	// Archived at the source: only where the job may.
+	left.edit("4", record.Values{"active": false})
+	require.Equal(t, counts(5, "unchanged", 5), w.run().Counts)
+	w.pair(left, right, switches(jobs.Switch{Archive: new(true)}))
+	require.Equal(t, counts(6, "archived", 1, "unchanged", 5), w.run().Counts)
+	require.Equal(t, false, right.bySKU(t)[sku(4)]["active"])
+	require.Equal(t, counts(6, "unchanged", 6), w.run().Counts)
+	left.edit("4", record.Values{"active": true})
+	require.Equal(t, counts(6, "updated", 1, "unchanged", 5), w.run().Counts)
+	require.Equal(t, true, right.bySKU(t)[sku(4)]["active"])
+}
+
+// TestSyncDeletedInTarget: what a person deleted is not made again unasked.
+func TestSyncDeletedInTarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(5), newMemory()
+	w.pair(left, right)
+	w.run()
+	found, err := right.FindRecords(t.Context(), things, "sku", []string{sku(2)})
+	require.NoError(t, err)
+	right.drop(found[sku(2)][0])
+	require.Equal(t, counts(5, "unchanged", 5), w.run().Counts, "nothing changed in the source")
+	left.edit("2", record.Values{"name": "changed"})
+	require.Equal(t, counts(5, "unchanged", 4, "parked", 1), w.run().Counts)
+	require.Equal(t, map[string]string{"2": "sync.deleted_in_target"}, w.parked())
+	require.Equal(t, 4, right.size())
+}
+
+// TestSyncOrdersProduct: an order has made the product that the job brings.
+func TestSyncOrdersProduct(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(3), newMemory()
+	w.pair(left, right)
+	xid := record.XID("left", "product", "2")
+	id, err := right.land(record.Row{Write: record.Write{XID: xid}, Values: record.Values{"sku": "placeholder"}})
+	require.NoError(t, err)
+	_, err = w.store.Claim(t.Context(), "right", record.KindProduct, []string{"left/2"}, xid)
+	require.NoError(t, err)
+	_, err = w.store.Claimed(t.Context(), "right", record.KindProduct, xid, id, false)
+	require.NoError(t, err)
+	require.Equal(t, counts(3, "created", 2, "updated", 1), w.run().Counts)
+	sameThings(t, left, right)
+}

@@ -1,0 +1,106 @@
+package activities
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/jobs"
+	"towpath/schema/mapping"
+	"towpath/schema/record"
+)
+
+func withParents(j *jobs.Job, m *mapping.Mapping) {
+	j.BatchSize = 10
+	m.Fields = append(m.Fields, mapping.Field{Source: "parent", Target: "parent"})
+}
+
+// TestSyncReferences: a record that refers to one of a later page is in step
+// when the run ends, and nobody was bothered.
+func TestSyncReferences(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory(), newMemory()
+	right.next = 700 // other ids than the source's
+	left.fill(100)
+	for i := 1; i <= 10; i++ { // a tenth of all refer to what comes last
+		left.edit(fmt.Sprint(i), record.Values{"parent": fmt.Sprint(90 + i)})
+	}
+	w.pair(left, right, withParents)
+	w.connect("left", wholeShort{short{left, 10}})
+	result := w.run()
+	require.Empty(t, w.parked())
+	require.Equal(t, counts(110, "created", 100, "skipped.deferred", 10), result.Counts)
+	require.Equal(t, "success", result.Status, "%s %v", result.Sentence, result.Counts)
+	sameThings(t, left, right)
+	got := right.bySKU(t)
+	for i := 1; i <= 10; i++ {
+		parent, _ := got[sku(i)]["parent"].(string)
+		require.Equal(t, sku(90+i), right.of(parent)["sku"])
+	}
+
+	left.edit("50", record.Values{"parent": "4711"})
+	result = w.run()
+	require.Equal(t, "partial", result.Status)
+	require.Equal(t, map[string]string{"50": codeUnknownReference}, w.parked())
+	left.edit("50", record.Values{"parent": nil})
+	require.Equal(t, "success", w.run().Status)
+	require.Empty(t, w.parked())
+}
+
+// wholeShort is short, and everything else that a memory is.
+type wholeShort struct{ short }
+
+// TestSyncLookups: references are found by a field of the target's records.
+func TestSyncLookups(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(20), newMemory()
+	w.pair(left, right, func(_ *jobs.Job, m *mapping.Mapping) {
+		m.Fields = append(m.Fields, mapping.Field{Source: "note", Target: "parent", Lookup: "name"})
+		m.Fields[3] = m.Fields[4]
+		m.Fields = m.Fields[:4]
+	})
+	root := right.add(record.Values{"sku": "root", "name": "Root"})
+	left.edit("4", record.Values{"note": "Root"})
+	left.edit("5", record.Values{"note": "Nobody"})
+	result := w.run()
+	require.Equal(t, "partial", result.Status)
+	require.Equal(t, counts(21, "created", 19, "skipped.deferred", 1, "parked", 1), result.Counts)
+	require.Equal(t, root, right.bySKU(t)[sku(4)]["parent"])
+	right.add(record.Values{"sku": "nobody", "name": "Nobody"})
+	w.due()
+	require.Equal(t, "success", w.run().Status)
+	require.Empty(t, w.parked())
+	require.NotEmpty(t, right.bySKU(t)[sku(5)]["parent"])
+}
+
+// TestSyncNewMapping: a changed mapping rewrites what it makes different, and
+// nothing else.
+func TestSyncNewMapping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(20), newMemory()
+	w.pair(left, right)
+	w.run()
+	right.written()
+	left.edit("3", record.Values{"name": "ALREADY"})
+	w.pair(left, right, func(_ *jobs.Job, m *mapping.Mapping) { m.Fields[1].Transform = "uppercase" })
+	result := w.run()
+	require.Equal(t, "success", result.Status)
+	require.Equal(t, counts(20, "updated", 20), result.Counts)
+	require.Equal(t, "THING 7 ☃", right.bySKU(t)[sku(7)]["name"])
+	require.Equal(t, 20, right.written())
+	w.pair(left, right, func(_ *jobs.Job, m *mapping.Mapping) {
+		m.Fields[1] = mapping.Field{Expr: `record.price > dec("0.1") ? record.name.upper() : record.name`, Target: "name"}
+	})
+	left.edit("20", record.Values{"price": decimal.New(1, -2)})
+	result = w.run()
+	require.Equal(t, "success", result.Status, result.Sentence)
+	require.EqualValues(t, 10, result.Counts["unchanged"], "%v", result.Counts)
+	require.Equal(t, 3, w.number(`SELECT max(mapping_version) FROM run`))
+	sane := w.run()
+	require.Equal(t, counts(20, "unchanged", 20), sane.Counts)
+}
