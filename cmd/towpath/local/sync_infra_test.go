@@ -17,7 +17,7 @@ import (
 
 // smallPage is a page of a run that is disturbed. In an unhurried Odoo it lasts
 // long enough not to grow, and for a test to come in between.
-const smallPage = 150
+const smallPage = 80
 
 var unhurried = odoosim.Options{Workers: 2, Latency: odoosim.Latency{PerCall: 20 * time.Millisecond, PerRow: 22 * time.Millisecond}}
 

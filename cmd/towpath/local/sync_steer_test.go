@@ -12,15 +12,25 @@ import (
 	"towpath/workflows/contract"
 )
 
-// TestSyncIsSteered: people pause, resume and abort a run, let it go on beyond
-// a limit or raise the limit, and start it twice.
+// TestSyncIsSteered: people pause, resume and abort a run.
 func TestSyncIsSteered(t *testing.T) {
 	t.Parallel()
 	w := syncing(t, local.Options{Odoo: unhurried})
-	for name, test := range map[string]func(*world){
-		"pause and resume": (*world).pausedAndResumed, "abort": (*world).aborted, "abort at rest": (*world).abortedAtRest,
-		"beyond a limit": (*world).beyondTheLimit, "a raised limit": (*world).limitRaised, "twice": (*world).startedTwice,
-	} {
+	w.each(map[string]func(*world){"pause and resume": (*world).pausedAndResumed, "abort": (*world).aborted, "abort at rest": (*world).abortedAtRest})
+}
+
+// TestSyncKeepsToItsLimits: a run stops at a limit and asks; people let it go on
+// beyond the limit, or raise it. One run of a job at a time is a limit, too.
+func TestSyncKeepsToItsLimits(t *testing.T) {
+	t.Parallel()
+	w := syncing(t, local.Options{Odoo: unhurried})
+	w.each(map[string]func(*world){"beyond a limit": (*world).beyondTheLimit, "a raised limit": (*world).limitRaised, "twice": (*world).startedTwice})
+}
+
+// each runs tests by name, one after another, on the same installation.
+func (w *world) each(tests map[string]func(*world)) {
+	t := w.t
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			test(w)

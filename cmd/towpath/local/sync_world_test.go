@@ -197,7 +197,7 @@ func (w *world) inOdoo(s *sheet) (all []goodInOdoo) {
 	w.t.Helper()
 	settings := w.Odoo.Settings()
 	body, err := json.Marshal(map[string]any{
-		"domain": []any{[]any{"default_code", "=like", s.name + "-%"}}, "fields": []string{"default_code", "name", "list_price"},
+		"domain": []any{[]any{"default_code", "=like", s.name + "-0%"}}, "fields": []string{"default_code", "name", "list_price"},
 		"context": map[string]any{"active_test": false},
 	})
 	require.NoError(w.t, err)
@@ -234,7 +234,7 @@ func (w *world) inStep(s *sheet) {
 	for sku, n := range seen {
 		require.Equal(w.t, 1, n, "%s is in Odoo %d times", sku, n)
 	}
-	like := s.name + "-%"
+	like := s.name + "-0%"
 	for what, query := range map[string]string{
 		"bindings":           `SELECT count(*) FROM binding WHERE connection = $1 AND kind = 'product' AND external_id LIKE $2`,
 		"bound records":      `SELECT count(DISTINCT target_id) FROM binding WHERE connection = $1 AND kind = 'product' AND external_id LIKE $2`,
