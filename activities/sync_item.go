@@ -42,6 +42,7 @@ type syncItem struct {
 	snapshot  snapshot
 	begun     record.Values // fields that a dead worker of this run was changing
 	conflicts []store.Conflict
+	standing  []store.Conflict // of earlier runs
 	settled   []store.Conflict
 }
 

@@ -115,7 +115,7 @@ func (p *syncPage) merge(item *syncItem) {
 	if !p.bidirectional() {
 		drifted := merged.ToSource
 		merged = merged.OneWay(base)
-		for _, c := range item.settled {
+		for _, c := range item.standing {
 			if _, kept := drifted[c.Field]; kept && c.Decision.Valid { // it is not asked again, until a value is another one
 				merged.Base[c.Field] = left[c.Field]
 			}
@@ -250,14 +250,14 @@ func (i *syncItem) asLastTogether(target record.Values) record.Values {
 // owners are those of the job, and what persons decided about this record, as
 // long as the values are those that they saw.
 func (p *syncPage) owners(item *syncItem, source, target record.Values) map[string]string {
-	if len(item.settled) == 0 {
+	if len(item.standing) == 0 {
 		return p.job.Owner
 	}
 	owners := map[string]string{}
 	for field, side := range p.job.Owner {
 		owners[field] = side
 	}
-	for _, c := range item.settled {
+	for _, c := range item.standing {
 		if c.Decision.Valid && sameValue(c.Source, source[c.Field]) && sameValue(c.Target, target[c.Field]) {
 			owners[c.Field] = c.Decision.String
 		}
@@ -272,15 +272,13 @@ func sameValue(stored json.RawMessage, now any) bool {
 
 // settleConflicts keeps what is still in conflict and lets go of the rest.
 func (p *syncPage) settleConflicts(item *syncItem, m jobs.Merged) {
-	was := item.settled
-	item.settled = nil
 	for _, c := range m.Conflicts {
 		item.conflicts = append(item.conflicts, store.Conflict{
 			ExternalID: item.ext, Field: c.Field, RecordID: item.known.TargetID,
 			Base: record.ValueJSON(c.Base), Source: record.ValueJSON(c.Source), Target: record.ValueJSON(c.Target),
 		})
 	}
-	for _, c := range was {
+	for _, c := range item.standing {
 		if !slices.ContainsFunc(item.conflicts, func(o store.Conflict) bool { return o.Field == c.Field }) {
 			item.settled = append(item.settled, c)
 		}

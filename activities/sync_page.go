@@ -198,7 +198,7 @@ func (p *syncPage) decisions(ctx context.Context) (map[string]bool, error) {
 	for _, c := range list {
 		for _, item := range p.items {
 			if item.ext == c.ExternalID {
-				item.settled = append(item.settled, c)
+				item.standing = append(item.standing, c)
 			}
 		}
 		decided[c.ExternalID] = decided[c.ExternalID] || c.Decision.Valid

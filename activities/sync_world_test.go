@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"database/sql"
+	encodingcsv "encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -348,5 +349,23 @@ func (w *world) likeFile(f *folder, but ...string) {
 		}
 		require.Equal(w, cells[1], values["name"])
 		require.Equal(w, cells[2], values["list_price"].(decimal.Decimal).StringFixed(2))
+	}
+}
+
+// holds compares the file with the records of a system.
+func (f *folder) holds(m *memory) {
+	f.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(f.path, "things.csv"))
+	require.NoError(f.t, err)
+	rows, err := encodingcsv.NewReader(strings.NewReader(string(raw))).ReadAll()
+	require.NoError(f.t, err)
+	want := m.bySKU(f.t)
+	require.Len(f.t, rows, len(want)+1)
+	seen := map[string]bool{}
+	for _, row := range rows[1:] {
+		require.False(f.t, seen[row[0]], row[0])
+		seen[row[0]] = true
+		require.Equal(f.t, want[row[0]]["name"], row[1])
+		require.True(f.t, want[row[0]]["price"].(decimal.Decimal).Equal(decimal.RequireFromString(row[2])))
 	}
 }

@@ -254,7 +254,9 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 			p.remember(&page, item)
 		}
 		page.Conflicts = append(page.Conflicts, item.conflicts...)
-		page.Settled = append(page.Settled, item.settled...)
+		if item.done != parked { // a decision holds until it was carried out
+			page.Settled = append(page.Settled, item.settled...)
+		}
 	}
 	return page
 }

@@ -1,0 +1,162 @@
+package activities
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/jobs"
+	"towpath/schema/mapping"
+	"towpath/schema/record"
+)
+
+// inStep connects two systems by a bidirectional job, with three things that
+// both have.
+func inStep(t *testing.T, change ...func(*jobs.Job, *mapping.Mapping)) (w *world, left, right *memory, id string) {
+	w = newWorld(t)
+	left, right = newMemory().fill(3), newMemory()
+	w.pair(left, right, append([]func(*jobs.Job, *mapping.Mapping){bidirectional}, change...)...)
+	require.Equal(t, "success", w.run().Status)
+	left.written()
+	right.written()
+	found, err := right.FindRecords(t.Context(), things, "sku", []string{sku(2)})
+	require.NoError(t, err)
+	return w, left, right, found[sku(2)][0]
+}
+
+// quietly requires that one more run writes nothing on either side.
+func (w *world) quietly(left, right *memory) {
+	w.Helper()
+	left.written()
+	right.written()
+	require.Equal(w, "success", w.run().Status)
+	require.Zero(w, left.written()+right.written(), "nothing is written any more")
+}
+
+// TestSyncPolicies: what one side changed goes to the other; what both changed
+// is decided by the policy.
+func TestSyncPolicies(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		policy      jobs.Policy
+		owner       string
+		leftIsNewer bool
+		want        string
+	}{
+		{policy: jobs.SourceWins, want: "left"}, {policy: jobs.TargetWins, want: "right"},
+		{policy: jobs.NewestWins, want: "right"}, {policy: jobs.NewestWins, leftIsNewer: true, want: "left"},
+		{policy: jobs.SourceWins, owner: jobs.TargetSide, want: "right"},
+	} {
+		t.Run(strings.Join([]string{string(c.policy), c.owner, c.want}, " "), func(t *testing.T) {
+			t.Parallel()
+			w, left, right, id := inStep(t, func(j *jobs.Job, _ *mapping.Mapping) {
+				j.Conflict = c.policy
+				if c.owner != "" {
+					j.Owner = map[string]string{"name": c.owner}
+				}
+			})
+			left.edit("2", record.Values{"name": "left", "note": "of the left"})
+			right.edit(id, record.Values{"name": "right", "price": decimal.New(5, 0)})
+			later := time.Now().Add(time.Minute)
+			if c.leftIsNewer {
+				left.stamp("2", later)
+			} else {
+				right.stamp(id, later)
+			}
+			require.Equal(t, "success", w.run().Status)
+			for _, values := range []record.Values{left.of("2"), right.of(id)} {
+				require.Equal(t, c.want, values["name"])
+				require.Equal(t, "of the left", values["note"], "only the left changed it")
+				require.Equal(t, "5", values["price"].(decimal.Decimal).String(), "only the right changed it")
+			}
+			w.quietly(left, right)
+			sameThings(t, left, right)
+		})
+	}
+}
+
+// TestSyncOneWayConflict: a job that only writes to its target.
+func TestSyncOneWayConflict(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[jobs.Policy]string{jobs.SourceWins: "left", jobs.TargetWins: "right"} {
+		w := newWorld(t)
+		left, right := newMemory().fill(1), newMemory()
+		w.pair(left, right, func(j *jobs.Job, _ *mapping.Mapping) { j.Conflict = policy })
+		w.run()
+		right.edit("1", record.Values{"name": "right", "note": "of the right"})
+		left.edit("1", record.Values{"name": "left"})
+		require.Equal(t, "success", w.run().Status)
+		require.Equal(t, want, right.of("1")["name"])
+		require.Equal(t, "of the right", right.of("1")["note"], "the source said nothing about it")
+		require.Zero(t, left.written())
+		w.quietly(left, right)
+	}
+}
+
+// TestSyncManual: a field in conflict waits for a person, the others flow.
+func TestSyncManual(t *testing.T) {
+	t.Parallel()
+	for decision, want := range map[string]string{jobs.SourceSide: "left", jobs.TargetSide: "right"} {
+		w, left, right, id := inStep(t, func(j *jobs.Job, _ *mapping.Mapping) { j.Conflict = jobs.Manual })
+		left.edit("2", record.Values{"name": "left", "note": "of the left"})
+		right.edit(id, record.Values{"name": "right"})
+		for range 2 { // it stays one conflict however often it is met
+			w.run()
+			require.Equal(t, 1, w.number(`SELECT count(*) FROM conflict WHERE field = 'name' AND external_id = '2' AND decision IS NULL`))
+			require.Equal(t, "of the left", right.of(id)["note"])
+			require.Equal(t, []any{"left", "right"}, []any{left.of("2")["name"], right.of(id)["name"]})
+		}
+		w.exec(`UPDATE conflict SET decision = $1, decided_by = 'ann', reason = 'it is right', decided_at = now()`, decision)
+		w.run()
+		require.Equal(t, []any{want, want}, []any{left.of("2")["name"], right.of(id)["name"]})
+		w.quietly(left, right)
+	}
+}
+
+// TestSyncEchoes: a target that rounds and rewrites what it is given is left in
+// peace after one run.
+func TestSyncEchoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory(), newMemory()
+	right.clean = func(values record.Values) {
+		if p, ok := values["price"].(decimal.Decimal); ok {
+			values["price"] = p.Round(2)
+		}
+		if n, ok := values["note"].(string); ok && !strings.HasPrefix(n, "<p>") {
+			values["note"] = "<p>" + n + "</p>"
+		}
+	}
+	id := left.add(record.Values{"sku": "A", "name": "A", "price": decimal.RequireFromString("9.999"), "note": "a <b>bold</b> text"})
+	w.pair(left, right, bidirectional)
+	require.Equal(t, "success", w.run().Status)
+	require.Equal(t, 1, right.written())
+	require.Equal(t, "10", right.bySKU(t)["A"]["price"].(decimal.Decimal).String())
+	w.quietly(left, right)
+	require.Equal(t, "9.999", left.of(id)["price"].(decimal.Decimal).String())
+
+	left.edit(id, record.Values{"name": "B"})
+	require.Equal(t, "success", w.run().Status)
+	require.Equal(t, "B", right.bySKU(t)["A"]["name"])
+	require.Equal(t, "9.999", left.of(id)["price"].(decimal.Decimal).String(), "no echo of what was rounded")
+	w.quietly(left, right)
+}
+
+// TestSyncNewInTarget: what is new on the far side is made on the near one.
+func TestSyncNewInTarget(t *testing.T) {
+	t.Parallel()
+	w, left, right, _ := inStep(t)
+	made := right.add(record.Values{"sku": "new", "name": "of the right", "price": decimal.New(3, 0)})
+	require.Equal(t, "success", w.run().Status)
+	sameThings(t, left, right)
+	require.Equal(t, 4, left.size())
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM binding WHERE target_id = $1 AND status = 'active'`, made))
+	w.quietly(left, right)
+	right.edit(made, record.Values{"name": "renamed"})
+	require.Equal(t, "success", w.run().Status)
+	sameThings(t, left, right)
+	w.quietly(left, right)
+}
