@@ -238,7 +238,9 @@ func TestOtherValuesAreAnotherConflict(t *testing.T) {
 func TestUntie(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	j := products(w, t)
+	products(w, t)
+	j, err := w.Job(t.Context(), "products")
+	require.NoError(t, err)
 	w.start(t, "r1", noon)
 	claims, err := w.Claims(t.Context(), "odoo", record.KindProduct, []store.Wanted{{ExternalID: "a", XID: "x-a", Keys: []string{"shop/a", "key:shop/product.product/default_code/A"}}})
 	require.NoError(t, err)
@@ -267,7 +269,9 @@ func TestUntie(t *testing.T) {
 func TestLeaveOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	j := products(w, t)
+	products(w, t)
+	j, err := w.Job(t.Context(), "products")
+	require.NoError(t, err)
 	w.start(t, "r1", noon)
 	conflicted(t, w, "price", "b")
 	left := func(id string, out bool) (changed bool) {
