@@ -213,7 +213,7 @@ func TestSyncSourceFails(t *testing.T) {
 // writes land or do not, and some answer is lost. It ends as one that was not.
 func TestSyncInterrupted(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -224,7 +224,7 @@ func TestSyncInterrupted(t *testing.T) {
 				defer mu.Unlock()
 				return rnd.IntN(n) == 0
 			}
-			const n = 800
+			const n, cuts = 300, 100
 			left, right := newMemory().fill(n), newMemory()
 			right.fill(100) // some are there, and look alike
 			right.next = 5000
@@ -246,14 +246,18 @@ func TestSyncInterrupted(t *testing.T) {
 			ref := w.begin()
 			cut := 0
 			for {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(3+rnd.IntN(60))*time.Millisecond)
+				patience := time.Duration(3+rnd.IntN(60)) * time.Millisecond
+				if cut > cuts { // it has to come to an end on a slow machine as well
+					patience = time.Minute
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				p, err := w.syncs.SyncPages(ctx, ref)
 				cancel()
 				if err == nil && p.Finished {
 					break
 				}
 				cut++
-				require.Less(t, cut, 5000)
+				require.Less(t, cut, 2*cuts)
 			}
 			t.Log("cut off", cut)
 			result := w.prove(contract.SyncEnding{SyncRef: ref})
