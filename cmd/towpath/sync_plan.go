@@ -251,6 +251,10 @@ func causeWords(cause string) string {
 		return "changed in the target"
 	case "changed_on_both_sides":
 		return "changed on both sides"
+	case "in_conflict":
+		return "in conflict: a person is to decide"
+	case "parked":
+		return "parked, see: towpath sync show"
 	}
 	return cause
 }
