@@ -39,14 +39,18 @@ func (p *syncPage) match(ctx context.Context) error {
 // find looks for records by each key field, one call for each.
 func (p *syncPage) find(ctx context.Context, loose []*syncItem) (map[*syncItem]string, error) {
 	found := map[*syncItem]string{}
-	if p.flow.mapping.Match() != mapping.ByKey {
-		return found, nil
-	}
 	hits := map[*syncItem][]string{}
+	switch p.flow.mapping.Match() {
+	case mapping.ByBinding:
+		return found, nil
+	case mapping.ByKeys:
+		err := p.findTogether(ctx, loose, hits)
+		return p.only(hits, found), err
+	}
 	for _, field := range p.flow.mapping.KeyFields() {
 		var values []string
 		for _, item := range loose {
-			if v := item.keys[field]; v != "" {
+			if v := p.keyOf(item, field); v != "" {
 				values = append(values, v)
 			}
 		}
@@ -59,13 +63,18 @@ func (p *syncPage) find(ctx context.Context, loose []*syncItem) (map[*syncItem]s
 			return nil, err
 		}
 		for _, item := range loose {
-			for _, id := range byValue[item.keys[field]] {
+			for _, id := range byValue[p.keyOf(item, field)] {
 				if !slices.Contains(hits[item], id) {
 					hits[item] = append(hits[item], id)
 				}
 			}
 		}
 	}
+	return p.only(hits, found), nil
+}
+
+// only takes the hits of records that have one.
+func (p *syncPage) only(hits map[*syncItem][]string, found map[*syncItem]string) map[*syncItem]string {
 	for item, ids := range hits {
 		if len(ids) > 1 {
 			item.park(fault.New(fault.Conflict, "sync.ambiguous", "%d records of the target have the same key fields", len(ids)).
@@ -74,7 +83,7 @@ func (p *syncPage) find(ctx context.Context, loose []*syncItem) (map[*syncItem]s
 		}
 		found[item] = ids[0]
 	}
-	return found, nil
+	return found
 }
 
 // adopt takes found records that belong to nobody yet.
@@ -89,7 +98,7 @@ func (p *syncPage) adopt(ctx context.Context, loose []*syncItem, found map[*sync
 	var taken map[string]string
 	var err error
 	if p.flow.back {
-		taken, err = p.Store.References(ctx, p.row.Source, p.row.Target, p.row.Kind, ids, false)
+		taken, err = p.Store.References(ctx, p.row.Source, p.row.Target, p.row.BoundAs(), ids, false)
 	} else {
 		taken, err = p.Store.ExternalIDs(ctx, p.row, ids)
 	}
@@ -130,15 +139,11 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		if id := item.there(p.flow); id != "" {
 			w.Keys = append(w.Keys, "record:"+from+"/"+id)
 		} else {
-			for _, field := range p.flow.mapping.KeyFields() {
-				if v := item.keys[field]; v != "" {
-					w.Keys = append(w.Keys, "key:"+from+"/"+p.flow.to.model+"/"+field+"/"+v)
-				}
-			}
+			w.Keys = append(w.Keys, p.keyClaims(item)...)
 		}
 		wanted = append(wanted, w)
 	}
-	claims, err := p.Store.Claims(ctx, p.flow.to.name, p.row.Kind, wanted)
+	claims, err := p.Store.Claims(ctx, p.flow.to.name, p.row.BoundAs(), wanted)
 	if err != nil {
 		return err
 	}
@@ -160,7 +165,7 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 
 // xid is the external id that a record is made under.
 func (p *syncPage) xid(item *syncItem) string {
-	return record.XID(p.flow.from.name, string(p.row.Kind), item.rec.ID)
+	return record.XID(p.flow.from.name, string(p.row.BoundAs()), item.rec.ID)
 }
 
 // refer puts the ids of the target's records in the place of references: found
@@ -208,7 +213,7 @@ func (r *syncRun) referred(ctx context.Context, f *syncFlow, ref mapping.Referen
 	if ref.Lookup != "" {
 		return f.to.target.FindRecords(ctx, ref.Model, ref.Lookup, values)
 	}
-	kind := r.row.Kind
+	kind := r.row.BoundAs()
 	if ref.Refers != "" {
 		kind = record.Kind(ref.Refers)
 	}

@@ -166,7 +166,7 @@ func (p *syncPage) sendOnce(ctx context.Context, writes []*syncWrite) {
 func (p *syncPage) row0(w *syncWrite) record.Row {
 	c := w.change
 	write := record.Write{ID: c.RecordID, Fence: record.FenceKey{
-		Connection: store.FencedBetween(p.row.Source, p.row.Target), Kind: p.row.Kind, ExternalID: c.ExternalID, Fence: c.Fence,
+		Connection: store.FencedBetween(p.row.Source, p.row.Target), Kind: p.row.BoundAs(), ExternalID: c.ExternalID, Fence: c.Fence,
 	}}
 	if c.Op == string(jobs.Create) {
 		write.XID, write.ID = c.XID, ""

@@ -81,6 +81,10 @@ type Job struct {
 	Source string `json:"source" yaml:"source"`
 	Target string `json:"target" yaml:"target"`
 	Kind   Kind   `json:"kind" yaml:"kind"`
+	// Binds is the kind under which its records are bound to their counterparts,
+	// where it is not Kind: product templates are of kind product, as variants
+	// are, and both are numbered. A mapping's refers names it.
+	Binds Kind `json:"binds,omitempty" yaml:"binds,omitempty"`
 	// Direction is import by default.
 	Direction Direction `json:"direction,omitempty" yaml:"direction,omitempty"`
 	// Mode is incremental by default.

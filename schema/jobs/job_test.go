@@ -141,6 +141,7 @@ func TestWrongJobs(t *testing.T) {
 		"owner of nothing":            {func(j *Job) { j.Owner = map[string]string{"": SourceSide} }, "owner", "empty field"},
 		"batch of less than one":      {func(j *Job) { j.BatchSize = -1 }, "batch_size", "give 1 to 500"},
 		"batch too large":             {func(j *Job) { j.BatchSize = 501 }, "batch_size", "give 1 to 500"},
+		"binds to no name":            {func(j *Job) { j.Binds = "Product Template" }, "binds", "such as template"},
 		"switch of an unknown kind":   {func(j *Job) { j.Switches = map[Kind]Switch{"tax": {}} }, "switches.tax", "use product"},
 		"negative limit":              {func(j *Job) { j.Limits.MaxArchives = -1 }, "limits.max_archives", "no limit"},
 		"percent above all":           {func(j *Job) { j.Limits.MaxArchivePercent = 101 }, "limits.max_archive_percent", "0 to 100"},

@@ -107,6 +107,9 @@ func (c *check) job(j Job) {
 	c.that(slug.MatchString(j.Target), "target", "is not the name of a connection", "give the name of the connection that records go to")
 	c.that(j.Source == "" || j.Source != j.Target, "target", "is the source", "give another connection than the source")
 	oneOf(c, "kind", j.Kind, Product, Customer, Order, Inventory, Price)
+	c.that(j.Binds == "" || slug.MatchString(string(j.Binds)), "binds", "is not the name of a kind",
+		"use small letters, digits and dashes, such as template; or leave it out for the job's kind")
+	c.that(j.Binds == "" || j.Kind != Order, "binds", "means nothing for orders", "remove it; orders are bound as orders")
 	oneOf(c, "direction", j.Direction, Import, Export, Bidirectional)
 	oneOf(c, "mode", j.Mode, Full, Incremental, Reconcile)
 	oneOf(c, "conflict", j.Conflict, SourceWins, TargetWins, NewestWins, Manual)

@@ -161,7 +161,7 @@ type Reference struct {
 	Model  string // related model
 	Lookup string // field of Model; "" of a bound record
 	Within string // narrows Lookup: a reference of Model and of the target alike
-	Refers string // kind of bound record; "" is the job's own
+	Refers string // kind of bound record; "" is what the job binds under
 	Many   bool
 }
 
@@ -238,7 +238,7 @@ func (w *wrongs) mapping(m Mapping, direction Direction) {
 	w.that(m.Name != "" && utf8.ValidString(m.Name), "name", "is missing", "give the mapping a name")
 	w.that(m.Source != "" && utf8.ValidString(m.Source), "source", "is missing", "name the model that is read, such as product.product")
 	w.that(m.Target != "" && utf8.ValidString(m.Target), "target", "is missing", "name the model that is written, such as product.product")
-	oneOf(w, "match", m.Match, ByKey, ByBinding)
+	oneOf(w, "match", m.Match, ByKey, ByKeys, ByBinding)
 }
 
 // fieldTexts keeps texts out that no file can hold: JSON, of which the revision
@@ -267,7 +267,7 @@ func (w *wrongs) together(c *Compiled, direction Direction) {
 		seen[s.target] = s.at
 		keyed = keyed || s.key
 	}
-	w.that(keyed || c.match != ByKey || len(w.faults) > 0, "fields", "has no key, so that existing records would be made anew",
+	w.that(keyed || c.match == ByBinding || len(w.faults) > 0, "fields", "has no key, so that existing records would be made anew",
 		"set key: true on what tells records apart, such as the SKU, or match: binding if nothing exists yet")
 }
 

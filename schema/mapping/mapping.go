@@ -24,7 +24,8 @@ type Match string
 
 // The ways to match.
 const (
-	ByKey     Match = "key"     // an existing record with the same key fields is adopted
+	ByKey     Match = "key"     // an existing record with one of the same key fields is adopted
+	ByKeys    Match = "keys"    // one that has all of them the same: price list and product
 	ByBinding Match = "binding" // nothing is looked for: what has no binding is created
 )
 
@@ -70,7 +71,8 @@ type Field struct {
 	// names a field of the target which the mapping fills, too.
 	Within string `yaml:"within,omitempty" json:"within,omitempty"`
 	// Refers is the kind of bound record that a reference without Lookup points
-	// to: product, customer. Empty is the kind of the job itself.
+	// to: product, customer, or what the job that binds them calls them (binds:
+	// template). Empty is the kind that the job itself binds under.
 	Refers string `yaml:"refers,omitempty" json:"refers,omitempty"`
 	// Sequence orders the fields, then their position does. 0 stands for 10.
 	Sequence int `yaml:"sequence,omitempty" json:"sequence,omitempty"`

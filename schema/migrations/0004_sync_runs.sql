@@ -15,6 +15,10 @@ ALTER TABLE run ADD COLUMN purpose text NOT NULL DEFAULT 'sync', -- sync, plan, 
 -- The way back of a bidirectional job has a watermark of its own.
 ALTER TABLE job ADD COLUMN watermark_back timestamptz;      -- target clock
 
+-- The kind under which a job's records are bound, claimed and fenced, where it
+-- is not the job's own: products and their templates have the same numbers.
+ALTER TABLE job ADD COLUMN binds text NOT NULL GENERATED ALWAYS AS (coalesce(nullif(spec->>'binds', ''), kind)) STORED;
+
 -- Which records a page held: the sweep of ids compares with them.
 ALTER TABLE run_page ADD COLUMN ids text NOT NULL DEFAULT '';
 ALTER TABLE run_page ALTER COLUMN ids SET COMPRESSION lz4;
@@ -26,7 +30,7 @@ CREATE TABLE change (
     side        text        NOT NULL,             -- target, source: the side that is written
     external_id text        NOT NULL,             -- of the source's record
     connection  text        NOT NULL,
-    kind        text        NOT NULL,
+    kind        text        NOT NULL,             -- that the job's records are bound under
     op          text        NOT NULL,             -- create, update, archive
     record_id   text        NOT NULL DEFAULT '',  -- written record's id, as far as known
     xid         text        NOT NULL DEFAULT '',  -- of a record that is made
@@ -73,6 +77,6 @@ DROP INDEX parked_open;
 CREATE UNIQUE INDEX parked_open ON parked (connection, kind, external_id) WHERE state = 'open';
 ALTER TABLE parked DROP COLUMN job;
 ALTER TABLE run_page DROP COLUMN ids;
-ALTER TABLE job DROP COLUMN watermark_back;
+ALTER TABLE job DROP COLUMN binds, DROP COLUMN watermark_back;
 ALTER TABLE run DROP COLUMN purpose, DROP COLUMN base_run, DROP COLUMN by, DROP COLUMN reason, DROP COLUMN plan,
     DROP COLUMN target_now, DROP COLUMN unlimited, DROP COLUMN counts, DROP COLUMN report, DROP COLUMN code;

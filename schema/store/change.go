@@ -86,7 +86,7 @@ func (s *Store) Intend(ctx context.Context, run string, changes []Change) error 
 INSERT INTO object AS o (connection, kind, external_id, fence, outcome, settled_at)
 SELECT DISTINCT $1, $2, e, 1, 'synced', now() FROM unnest($3::text[]) e ORDER BY e
 ON CONFLICT (connection, kind, external_id) DO UPDATE SET fence = o.fence + 1
-RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.Kind, pq.Array(ids)); err != nil {
+RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.BoundAs(), pq.Array(ids)); err != nil {
 			return err
 		}
 		fences := make(map[string]int64, len(rows))
@@ -101,7 +101,7 @@ RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.Kind, pq
 }
 
 func jobOfRun(ctx context.Context, tx *sqlx.Tx, run string) (j Job, err error) {
-	err = tx.GetContext(ctx, &j, `SELECT j.name, j.source, j.target, j.kind FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1`, run)
+	err = tx.GetContext(ctx, &j, `SELECT j.name, j.source, j.target, j.kind, j.binds FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1`, run)
 	return j, err
 }
 
@@ -118,7 +118,7 @@ FROM jsonb_to_recordset($4::jsonb) AS r(side text, external_id text, op text, re
 ON CONFLICT (run, side, external_id) DO UPDATE SET op = excluded.op, record_id = excluded.record_id, xid = excluded.xid, label = excluded.label,
     before = CASE WHEN change.state = 'planned' OR change.op <> excluded.op THEN excluded.before ELSE change.before END,
     after = excluded.after, digest = excluded.digest, cause = excluded.cause, state = excluded.state, note = excluded.note, fence = excluded.fence, at = now()`,
-		run, j.Source, j.Kind, string(rows))
+		run, j.Source, j.BoundAs(), string(rows))
 	return err
 }
 
@@ -166,12 +166,12 @@ SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '
 FROM run r JOIN job j ON j.name = r.job
 CROSS JOIN unnest($3::text[]) AS u(id)
 LEFT JOIN LATERAL (SELECT * FROM synced WHERE (job, external_id) = (j.name, u.id) OFFSET 0) s ON true
-LEFT JOIN LATERAL (SELECT * FROM binding WHERE (connection, kind, external_id) = (j.source, j.kind, u.id) OFFSET 0) b ON b.target = j.target
+LEFT JOIN LATERAL (SELECT * FROM binding WHERE (connection, kind, external_id) = (j.source, j.binds, u.id) OFFSET 0) b ON b.target = j.target
 LEFT JOIN LATERAL (
     SELECT op, state, xid, after FROM change WHERE (run, side, external_id) = (r.id, $2, u.id) OFFSET 0) own ON true
 LEFT JOIN LATERAL (
     SELECT max(c.at) AS at, CASE WHEN count(DISTINCT c.digest) = 1 THEN min(c.digest) ELSE 'several' END AS digest FROM change c
-    WHERE (c.connection, c.kind, c.external_id, c.state, c.side) = (j.source, j.kind, u.id, 'intent', $2) AND c.at > now() - $4 * interval '1 millisecond'
+    WHERE (c.connection, c.kind, c.external_id, c.state, c.side) = (j.source, j.binds, u.id, 'intent', $2) AND c.at > now() - $4 * interval '1 millisecond'
     HAVING count(*) > 0
 ) lost ON true
 WHERE r.id = $1`, run, side, textArray(ids), linger.Milliseconds())
@@ -196,7 +196,7 @@ func (s *Store) ExternalIDs(ctx context.Context, j Job, targetIDs []string) (map
 SELECT DISTINCT ON (b.target_id) b.target_id, b.external_id FROM binding b
 LEFT JOIN synced s ON s.job = $4 AND s.external_id = b.external_id
 WHERE b.target = $2 AND b.kind = $3 AND b.target_id = ANY($5::text[]) AND b.connection = $1 AND b.status = 'active' AND `+ofRecords+`
-ORDER BY b.target_id, s.job IS NULL, b.external_id`, j.Source, j.Target, j.Kind, j.Name, textArray(targetIDs))
+ORDER BY b.target_id, s.job IS NULL, b.external_id`, j.Source, j.Target, j.BoundAs(), j.Name, textArray(targetIDs))
 	ids := make(map[string]string, len(rows))
 	for _, r := range rows {
 		ids[r.TargetID] = r.ExternalID

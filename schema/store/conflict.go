@@ -138,7 +138,7 @@ func (s *Store) Untie(ctx context.Context, j Job, externalID, by, reason string)
 SELECT coalesce(nullif(b.target_id, ''), s.target_id, '') FROM (VALUES (1)) AS one(row)
 LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = ($1, $2, $3, $4)
 LEFT JOIN synced s ON s.job = $5 AND s.external_id = $3 WHERE b.target_id IS NOT NULL OR s.job IS NOT NULL`,
-			j.Source, j.Kind, externalID, j.Target, j.Name); err != nil {
+			j.Source, j.BoundAs(), externalID, j.Target, j.Name); err != nil {
 			return err
 		}
 		if known = len(found) > 0; !known {
@@ -152,10 +152,10 @@ LEFT JOIN synced s ON s.job = $5 AND s.external_id = $3 WHERE b.target_id IS NOT
 			`UPDATE binding SET target_id = '', xid = NULL, status = 'left_out', updated_at = now() WHERE (connection, kind, external_id, target) = ($1, $2, $3, $4) AND no_export`,
 			`DELETE FROM binding WHERE (connection, kind, external_id, target) = ($1, $2, $3, $4) AND NOT no_export`,
 			// Another job between the same systems goes by the same binding.
-			`DELETE FROM synced USING job j WHERE synced.job = j.name AND (j.source, j.kind, synced.external_id, j.target) = ($1, $2, $3, $4)`,
-			`DELETE FROM conflict USING job j WHERE conflict.job = j.name AND (j.source, j.kind, conflict.external_id, j.target) = ($1, $2, $3, $4)`,
+			`DELETE FROM synced USING job j WHERE synced.job = j.name AND (j.source, j.binds, synced.external_id, j.target) = ($1, $2, $3, $4)`,
+			`DELETE FROM conflict USING job j WHERE conflict.job = j.name AND (j.source, j.binds, conflict.external_id, j.target) = ($1, $2, $3, $4)`,
 		} {
-			if _, err := tx.ExecContext(ctx, query, j.Source, j.Kind, externalID, j.Target); err != nil {
+			if _, err := tx.ExecContext(ctx, query, j.Source, j.BoundAs(), externalID, j.Target); err != nil {
 				return err
 			}
 		}
@@ -194,7 +194,7 @@ WITH bare AS (
     WHERE (connection, kind, external_id, target) = ($1, $2, $3, $4) AND no_export AND target_id <> '' AND $5 <> '' RETURNING 1
 ) SELECT FROM bare UNION ALL SELECT FROM others`, "taken in again", "sync.taken_in_again"
 		}
-		r, err := tx.ExecContext(ctx, query, j.Source, j.Kind, externalID, j.Target, by)
+		r, err := tx.ExecContext(ctx, query, j.Source, j.BoundAs(), externalID, j.Target, by)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -15,10 +16,12 @@ import (
 
 // Job is a stored sync job: what is kept in step between which systems.
 type Job struct {
-	Name      string          `db:"name"`
-	Source    string          `db:"source"`
-	Target    string          `db:"target"`
-	Kind      record.Kind     `db:"kind"`
+	Name   string      `db:"name"`
+	Source string      `db:"source"`
+	Target string      `db:"target"`
+	Kind   record.Kind `db:"kind"`
+	// Binds is Spec's "binds", or Kind: the database derives it (see BoundAs).
+	Binds     record.Kind     `db:"binds"`
 	Spec      json.RawMessage `db:"spec"`
 	Revision  int64           `db:"revision"`
 	Active    bool            `db:"active"`
@@ -27,8 +30,13 @@ type Job struct {
 	WatermarkBack sql.NullTime `db:"watermark_back"`
 }
 
+// BoundAs is the kind under which its records are bound to their counterparts,
+// claimed, fenced and referred to. Products and their templates are kept in step
+// by jobs of one kind, and have the same numbers: their jobs bind under two.
+func (j Job) BoundAs() record.Kind { return cmp.Or(j.Binds, j.Kind) }
+
 // PutJob creates or changes a job and reports whether anything changed. The
-// watermark stays, but where source, target or kind are others: then nothing
+// watermark stays, but where source, target, kind or binds are others: then nothing
 // of the former window holds, and the next run begins anew.
 //
 // Faults: job.unknown_connection (Invalid).
@@ -38,8 +46,8 @@ WITH put AS (
     INSERT INTO job AS j (name, source, target, kind, spec, active) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (name) DO UPDATE SET source = excluded.source, target = excluded.target, kind = excluded.kind,
         spec = excluded.spec, active = excluded.active, revision = j.revision + 1, updated_at = now(),
-        watermark = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark END,
-        watermark_back = CASE WHEN (j.source, j.target, j.kind) = (excluded.source, excluded.target, excluded.kind) THEN j.watermark_back END
+        watermark = CASE WHEN (j.source, j.target, j.kind, j.binds) = (excluded.source, excluded.target, excluded.kind, excluded.binds) THEN j.watermark END,
+        watermark_back = CASE WHEN (j.source, j.target, j.kind, j.binds) = (excluded.source, excluded.target, excluded.kind, excluded.binds) THEN j.watermark_back END
     WHERE (j.source, j.target, j.kind, j.spec, j.active) IS DISTINCT FROM (excluded.source, excluded.target, excluded.kind, excluded.spec, excluded.active)
     RETURNING 1
 ) SELECT EXISTS (SELECT 1 FROM put)`, j.Name, j.Source, j.Target, j.Kind, string(j.Spec), j.Active)
@@ -53,7 +61,7 @@ WITH put AS (
 // Job gives one job; a fault of kind NotFound if there is none.
 func (s *Store) Job(ctx context.Context, name string) (Job, error) {
 	var j Job
-	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job WHERE name = $1`, name))
+	err := translate(s.db.GetContext(ctx, &j, `SELECT name, source, target, kind, binds, spec, revision, active, watermark, watermark_back FROM job WHERE name = $1`, name))
 	if fault.Is(err, fault.NotFound) {
 		return j, fault.New(fault.NotFound, "job.unknown", "there is no job %q", name).WithResolution("add it to towpath.yaml and apply the file")
 	}
@@ -62,7 +70,7 @@ func (s *Store) Job(ctx context.Context, name string) (Job, error) {
 
 // Jobs gives all jobs by name.
 func (s *Store) Jobs(ctx context.Context) (all []Job, err error) {
-	err = s.db.SelectContext(ctx, &all, `SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job ORDER BY name`)
+	err = s.db.SelectContext(ctx, &all, `SELECT name, source, target, kind, binds, spec, revision, active, watermark, watermark_back FROM job ORDER BY name`)
 	return all, translate(err)
 }
 

@@ -95,7 +95,7 @@ func (s *Store) SettlePage(ctx context.Context, p Page) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var j Job
 		err := tx.GetContext(ctx, &j, `
-SELECT j.name, j.source, j.target, j.kind FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1 AND r.status = 'running' FOR SHARE OF r`, p.Run)
+SELECT j.name, j.source, j.target, j.kind, j.binds FROM run r JOIN job j ON j.name = r.job WHERE r.id = $1 AND r.status = 'running' FOR SHARE OF r`, p.Run)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fault.New(fault.Conflict, "run.over", "the run has ended; the page was not counted").
 				WithResolution("the next run reads it again")
@@ -157,7 +157,7 @@ mine AS (
         after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE m.after END, note = m.note, at = now()
     FROM mine m WHERE c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
 )
-SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.Kind, string(rows)); err != nil {
+SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.BoundAs(), string(rows)); err != nil {
 		return err
 	}
 	if current != len(p.Wrote) {
@@ -179,7 +179,7 @@ func closeClaims(ctx context.Context, tx *sqlx.Tx, j Job, wrote []Wrote) error {
 	}
 	_, err := tx.ExecContext(ctx, `
 UPDATE claim SET target_id = u.i FROM unnest($3::text[], $4::text[]) AS u(x, i)
-WHERE claim.target = $1 AND claim.kind = $2 AND claim.xid = u.x AND claim.target_id IS NULL`, j.Target, j.Kind, textArray(xids), textArray(ids))
+WHERE claim.target = $1 AND claim.kind = $2 AND claim.xid = u.x AND claim.target_id IS NULL`, j.Target, j.BoundAs(), textArray(xids), textArray(ids))
 	return err
 }
 
@@ -194,8 +194,8 @@ func putBindings(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
 	var ids, targets, xids, needs []string
 	for _, b := range list {
 		ids, targets, xids = append(ids, b.ExternalID), append(targets, b.TargetID), append(xids, b.XID)
-		if j.Kind == BindProduct {
-			needs = append(needs, Need(j.Source, j.Kind, b.ExternalID))
+		if j.BoundAs() == BindProduct {
+			needs = append(needs, Need(j.Source, j.BoundAs(), b.ExternalID))
 		}
 	}
 	if len(needs) > 0 {
@@ -209,7 +209,7 @@ SELECT DISTINCT ON (u.e) $1, $2, u.e, $3, u.t, nullif(u.x, '') FROM unnest($4::t
 ON CONFLICT (connection, kind, external_id, target) DO UPDATE
 SET target_id = excluded.target_id, xid = excluded.xid, status = 'active', updated_at = now()
 WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (excluded.target_id, excluded.xid, 'active')`,
-		j.Source, j.Kind, j.Target, pq.Array(ids), pq.Array(targets), pq.Array(xids)); err != nil {
+		j.Source, j.BoundAs(), j.Target, pq.Array(ids), pq.Array(targets), pq.Array(xids)); err != nil {
 		return err
 	}
 	if len(needs) == 0 {

@@ -146,13 +146,13 @@ SELECT $4 AS external_id, s.job IS NOT NULL AS synced, coalesce(nullif(b.target_
        coalesce(s.snapshot, '{}') AS snapshot, coalesce(s.mapping_version, 0) AS mapping_version, s.at, coalesce(s.run, '') AS run
 FROM (VALUES (1)) AS one(row)
 LEFT JOIN synced s ON s.job = $5 AND s.external_id = $4
-LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = ($1, $2, $4, $3)`, j.Source, j.Kind, j.Target, externalID, j.Name)
+LEFT JOIN binding b ON (b.connection, b.kind, b.external_id, b.target) = ($1, $2, $4, $3)`, j.Source, j.BoundAs(), j.Target, externalID, j.Name)
 	if err != nil {
 		return in, false, translate(err)
 	}
 	var parked []ParkedAs
 	if err := s.db.SelectContext(ctx, &parked, `
-SELECT code, message, resolution, field, times, since, last_at FROM parked
+SELECT code, message, resolution, field, times, since, greatest(since, last_at) AS last_at FROM parked -- '-infinity': due again
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND job = $4 AND state = 'open'`, j.Source, j.Kind, externalID, j.Name); err != nil {
 		return in, false, translate(err)
 	}
@@ -165,7 +165,7 @@ WHERE connection = $1 AND kind = $2 AND external_id = $3 AND job = $4 AND state 
 // JobsFrom gives the jobs that carry records of a kind out of a connection.
 func (s *Store) JobsFrom(ctx context.Context, connection, kind string) (all []Job, err error) {
 	err = s.db.SelectContext(ctx, &all, `
-SELECT name, source, target, kind, spec, revision, active, watermark, watermark_back FROM job WHERE source = $1 AND kind = $2 ORDER BY name`, connection, kind)
+SELECT name, source, target, kind, binds, spec, revision, active, watermark, watermark_back FROM job WHERE source = $1 AND kind = $2 ORDER BY name`, connection, kind)
 	return all, translate(err)
 }
 
