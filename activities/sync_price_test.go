@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,4 +141,31 @@ func TestSyncPriceListIn(t *testing.T) {
 			r.Values["pricelist_id"].(record.Values)["name"].(string), r.Values["fixed_price"].(decimal.Decimal).String()}, " "))
 	}
 	require.Subset(t, seen, []string{"SKU-0001 Shop EUR 10.5", "SKU-0001 Shop USD 11.2", "SKU-0002 Shop EUR 4.999"})
+}
+
+// TestSyncPriceListAdopts: with match: keys a rule that somebody made for the
+// same list and product is taken over; one of the two alone is another's.
+func TestSyncPriceListAdopts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := odooOf(w, "odoo", simulator.Options{})
+	product := w.findOne("odoo", "product.product", "default_code", "SKU-0001")
+	made, err := server.Create("product.pricelist.item", map[string]any{
+		"pricelist_id": w.findOne("odoo", "product.pricelist", "name", "Shop EUR"), "applied_on": "0_product_variant", "product_id": product,
+		"compute_price": "fixed", "base": "list_price", "display_applied_on": "1_product", "fixed_price": decimal.RequireFromString("3"),
+	})
+	require.NoError(t, err)
+	priceFile(w, "1;SKU-0001;Shop EUR;9.90", "2;SKU-0001;Shop USD;11.20", "3;SKU-0002;Shop EUR;4.50", "4;SKU-0002;Shop EUR;4.60")
+	m := priceListIn
+	m.Match, m.Fields = mapping.ByKeys, slices.Clone(m.Fields)
+	m.Fields[0].Key, m.Fields[1].Key = true, true
+	w.job("things", jobs.Price, "files", "odoo", m)
+	before := server.Count("product.pricelist.item")
+	result := w.run()
+	require.Equal(t, counts(4, "created", 2, "updated", 1, "parked", 1), result.Counts, "%v", w.parked())
+	require.Equal(t, map[string]string{"4": "sync.key_taken"}, w.parked(), "two lines for one rule")
+	require.Equal(t, before+2, server.Count("product.pricelist.item"))
+	records, err := w.doors["odoo"].(connectors.RecordTarget).RecordsByID(t.Context(), "product.pricelist.item", []string{strconv.FormatInt(made, 10)}, []string{"fixed_price"})
+	require.NoError(t, err)
+	require.Equal(t, "9.9", records[0].Values["fixed_price"].(decimal.Decimal).String())
 }

@@ -177,7 +177,8 @@ func (c *Connector) addRecordFinder() {
 }
 
 // FindRecords gives the ids of the records whose field holds one of the values,
-// by value, in order of id; archived ones included.
+// by value, in order of id; archived ones included. Of a field that refers to a
+// record, the value is that one's id.
 func (c *Connector) FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error) {
 	values = nonEmpty(values)
 	if len(values) == 0 {
@@ -198,8 +199,21 @@ func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]b
 	values = slices.Compact(values)
 	model, field := asks[0].model, asks[0].field
 	ctx = rpc.WithContext(c.scope(ctx), rpc.Context{"active_test": false})
+	known, err := c.rpc.FieldsGet(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	toOne, wanted := known[field].Type == many2one, anys(values)
+	for i := range wanted {
+		if !toOne {
+			break
+		}
+		if wanted[i], err = dbID(field, values[i]); err != nil {
+			return nil, err
+		}
+	}
 	var rows []map[string]json.RawMessage
-	if err := c.rpc.SearchRead(ctx, model, []any{is(field, "in", anys(values))}, []string{field}, rpc.Query{Order: "id"}, &rows); err != nil {
+	if err := c.rpc.SearchRead(ctx, model, []any{is(field, "in", wanted)}, []string{field}, rpc.Query{Order: "id"}, &rows); err != nil {
 		return nil, err
 	}
 	found := map[string][]string{}
@@ -209,7 +223,13 @@ func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]b
 		if err := json.Unmarshal(row["id"], &n); err != nil {
 			return nil, unreadable("id", err)
 		}
-		if err := v.UnmarshalJSON(row[field]); err != nil {
+		var to rpc.Many2One
+		if toOne {
+			if err := json.Unmarshal(row[field], &to); err != nil {
+				return nil, unreadable(field, err)
+			}
+			v = rpc.Text(id(to.ID))
+		} else if err := v.UnmarshalJSON(row[field]); err != nil {
 			return nil, unreadable(field, err)
 		}
 		found[string(v)] = append(found[string(v)], id(n))

@@ -98,14 +98,20 @@ func (s *step) fit(value any) (any, *problem) {
 	return fitted, nil
 }
 
-func addKey(keys map[string]string, target string, value any) *problem {
-	if isEmpty(value) {
-		return nil
-	}
+// KeyText is a value as Result.Keys has it; false for what nothing is found by.
+func KeyText(value any) (string, bool) {
 	text, ok := textOf(value)
 	if !ok {
 		text, ok = idOf(value)
 	}
+	return text, ok
+}
+
+func addKey(keys map[string]string, target string, value any) *problem {
+	if isEmpty(value) {
+		return nil
+	}
+	text, ok := KeyText(value)
 	if !ok {
 		return wrong("wrong_type", "a key field is a list or a record without an id, which nothing can be found by",
 			"make a field of plain text the key")

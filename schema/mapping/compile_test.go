@@ -281,3 +281,16 @@ func TestWithin(t *testing.T) {
 	_, err = Compile(bare, Import)
 	require.ErrorContains(t, err, "has within, but no lookup")
 }
+
+// TestMatchByKeys: all keys together are keys, and without any there is nothing
+// to match by.
+func TestMatchByKeys(t *testing.T) {
+	m := plain()
+	m.Match = ByKeys
+	c, err := Compile(m, Import)
+	require.NoError(t, err)
+	require.Equal(t, ByKeys, c.Match())
+	m.Fields[0].Key = false
+	_, err = Compile(m, Import)
+	require.ErrorContains(t, err, "has no key")
+}
