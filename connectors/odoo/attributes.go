@@ -21,6 +21,7 @@ import (
 const (
 	fieldAttributes  = "attributes"  // of product.template
 	fieldCombination = "combination" // of product.product
+	fieldTemplate    = "product_tmpl_id"
 
 	modelTemplate = "product.template"
 	modelVariant  = "product.product"
@@ -28,8 +29,8 @@ const (
 
 // virtualFields are the fields made up here, by model.
 var virtualFields = map[string]record.FieldInfo{
-	modelTemplate: {Name: fieldAttributes, Label: "Attributes with their Values", Type: record.TypeMany, Relation: "product.attribute"},
-	modelVariant:  {Name: fieldCombination, Label: "Combination of Attribute Values", Type: record.TypeText},
+	modelTemplate: {Name: fieldAttributes, Label: `Attributes: "Color=Blue,Red; Size=M"`, Type: record.TypeText},
+	modelVariant:  {Name: fieldCombination, Label: `Combination: "Color=Red; Size=M"`, Type: record.TypeText},
 }
 
 // attribute is one that a template is to have.
@@ -43,11 +44,15 @@ type attributeValue struct {
 	extra *decimal.Decimal // of the price; nil leaves it alone
 }
 
-// parseAttributes reads [{name: Color, values: [Red, {name: Blue, extra: 2.5}]}].
+// parseAttributes reads "Color=Blue,Red", or with extra prices
+// [{name: Color, values: [Red, {name: Blue, extra: 2.5}]}].
 func parseAttributes(v any) ([]attribute, error) {
+	if text, ok := v.(string); ok {
+		return attributesOfText(text)
+	}
 	list, ok := v.([]any)
 	if v != nil && !ok {
-		return nil, invalid(fieldAttributes, "attributes are a list of names with values")
+		return nil, invalid(fieldAttributes, "attributes are a text, or a list of names with values")
 	}
 	var all []attribute
 	for _, one := range list {
@@ -70,6 +75,21 @@ func parseAttributes(v any) ([]attribute, error) {
 			return nil, invalid(fieldAttributes, "an attribute needs a name and at least one value")
 		case slices.ContainsFunc(all, func(had attribute) bool { return had.name == a.name }):
 			return nil, invalid(fieldAttributes, "an attribute is there twice")
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+func attributesOfText(s string) (all []attribute, err error) {
+	options, err := record.ParseOptions(s)
+	if err != nil {
+		return nil, invalid(fieldAttributes, err.Error())
+	}
+	for _, o := range options {
+		a := attribute{name: text(o.Name)}
+		for _, v := range o.Values {
+			a.values = append(a.values, attributeValue{name: text(v)})
 		}
 		all = append(all, a)
 	}

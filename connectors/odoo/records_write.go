@@ -33,13 +33,12 @@ func (c *Connector) WriteRecord(ctx context.Context, row record.Row) (string, er
 		return "", err
 	}
 	_, attributes := row.Values[fieldAttributes]
-	_, combined := row.Values[fieldCombination]
 	switch {
 	case attributes && row.Model == modelTemplate:
 		return c.writeTemplate(ctx, known, row)
-	case combined && row.Model == modelVariant:
-		if row, err = c.locateVariant(ctx, row); err != nil {
-			return "", err
+	case namesVariant(row):
+		if row, err = c.locateVariant(ctx, row); err != nil || len(row.Values) == 0 {
+			return row.ID, err
 		}
 	}
 	s, err := recordSheet(known, row)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"towpath/connectors/batch"
 	"towpath/connectors/odoo/rpc"
@@ -26,14 +25,15 @@ func combination(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
 	case string:
-		for pair := range strings.SplitSeq(v, ";") {
-			name, value, ok := strings.Cut(pair, "=")
-			if !ok && strings.TrimSpace(pair) != "" {
-				return "", invalid(fieldCombination, `a combination is written as "Color=Red; Size=M"`)
+		options, err := record.ParseOptions(v)
+		if err != nil {
+			return "", invalid(fieldCombination, err.Error())
+		}
+		for _, o := range options {
+			if len(o.Values) != 1 {
+				return "", invalid(fieldCombination, `an attribute has one value in a combination; a comma in a name is written "\,"`)
 			}
-			if ok {
-				pairs[strings.TrimSpace(name)] = strings.TrimSpace(value)
-			}
+			pairs[text(o.Name)] = text(o.Values[0])
 		}
 	case record.Values:
 		for name, value := range v {
@@ -50,11 +50,11 @@ func combination(v any) (string, error) {
 }
 
 func canonical(pairs map[string]string) string {
-	parts := make([]string, 0, len(pairs))
-	for _, name := range slices.Sorted(maps.Keys(pairs)) {
-		parts = append(parts, name+"="+pairs[name])
+	options := make([]record.Option, 0, len(pairs))
+	for name, value := range pairs {
+		options = append(options, record.Option{Name: name, Values: []string{value}})
 	}
-	return strings.Join(parts, "; ")
+	return record.FormatOptions(options)
 }
 
 // variant is a product with the values that make it one.
@@ -126,34 +126,60 @@ func (c *Connector) callVariants(ctx context.Context, asks []variantAsk) ([]batc
 	}), nil
 }
 
-// locateVariant finds the variant that a row names by its combination, and lets the
-// row address it by id.
+// locateVariant finds the variant that a row names by its template and
+// combination (none: the only one of a template without attributes), and lets the
+// row address it by id. A row that has an id says nothing new about them.
 func (c *Connector) locateVariant(ctx context.Context, row record.Row) (record.Row, error) {
 	wanted, err := combination(row.Values[fieldCombination])
 	if err != nil {
 		return row, err
 	}
-	template, err := references("product_tmpl_id", row.Values["product_tmpl_id"])
+	template, err := references(fieldTemplate, row.Values[fieldTemplate])
 	if err != nil {
 		return row, err
+	}
+	if row.ID != "" {
+		if err := c.checkVariant(ctx, row, wanted, template); err != nil {
+			return row, err
+		}
+	} else {
+		n, err := dbID(fieldTemplate, template)
+		if err != nil {
+			return row, err
+		}
+		found, err := c.variants.Do(ctx, variantAsk{template: n, combination: wanted})
+		if err != nil {
+			return row, err
+		}
+		row.ID = id(found)
 	}
 	row.Values = maps.Clone(row.Values)
 	delete(row.Values, fieldCombination)
-	if row.ID != "" { // it is known which one it is
-		delete(row.Values, "product_tmpl_id")
-		return row, nil
-	}
-	n, err := dbID("product_tmpl_id", template)
-	if err != nil {
-		return row, err
-	}
-	found, err := c.variants.Do(ctx, variantAsk{template: n, combination: wanted})
-	if err != nil {
-		return row, err
-	}
-	delete(row.Values, "product_tmpl_id")
-	row.ID = id(found)
+	delete(row.Values, fieldTemplate)
 	return row, nil
+}
+
+// checkVariant refuses to make one variant another: Odoo cannot.
+func (c *Connector) checkVariant(ctx context.Context, row record.Row, combination, template string) error {
+	found, err := c.RecordsByID(ctx, modelVariant, []string{row.ID}, []string{fieldCombination, fieldTemplate})
+	if err != nil || len(found) == 0 {
+		return err // gone: the write says so
+	}
+	is, _ := found[0].Values[fieldCombination].(string)
+	of, _ := references(fieldTemplate, found[0].Values[fieldTemplate])
+	_, says := row.Values[fieldCombination]
+	if says && is != combination || template != "" && of != template {
+		return fault.New(fault.Conflict, "odoo.other_variant", "the record is another variant in Odoo, and variants keep template and combination").
+			WithField(fieldCombination).WithResolution("give it its former ones again, or untie the two (towpath sync untie), so that it is matched anew")
+	}
+	return nil
+}
+
+// namesVariant says that a row is about one of a template's variants, which
+// Odoo makes with the template.
+func namesVariant(row record.Row) bool {
+	_, combined := row.Values[fieldCombination]
+	return row.Model == modelVariant && (combined || row.ID == "" && row.Values[fieldTemplate] != nil)
 }
 
 // fillVirtual puts the fields made up here into records that were read.
@@ -186,19 +212,16 @@ func (c *Connector) fillVirtual(ctx context.Context, model string, records []rec
 		return err
 	}
 	for i, r := range records {
-		var attributes []any
-		byName := lines[ids[i]]
-		slices.SortStableFunc(byName, func(a, b attributeLine) int { return strings.Compare(a.name, b.name) })
-		for _, l := range byName {
-			slices.SortStableFunc(l.values, func(a, b templateValue) int { return strings.Compare(a.name, b.name) })
-			values := make([]any, len(l.values))
-			for j, v := range l.values {
-				values[j] = record.Values{"name": v.name, "extra": v.extra}
+		var options []record.Option
+		for _, l := range lines[ids[i]] {
+			o := record.Option{Name: l.name}
+			for _, v := range l.values {
+				o.Values = append(o.Values, v.name)
 			}
-			attributes = append(attributes, record.Values{"name": l.name, "values": values})
+			options = append(options, o)
 		}
-		if attributes != nil {
-			r.Values[fieldAttributes] = attributes
+		if len(options) > 0 {
+			r.Values[fieldAttributes] = record.FormatOptions(options)
 		}
 	}
 	return nil
