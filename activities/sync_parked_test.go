@@ -3,6 +3,7 @@ package activities
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
@@ -103,4 +104,38 @@ func TestSyncNewMapping(t *testing.T) {
 	require.Equal(t, 3, w.number(`SELECT max(mapping_version) FROM run`))
 	sane := w.run()
 	require.Equal(t, counts(20, "unchanged", 20), sane.Counts)
+}
+
+// TestSyncParkedOfAFile: a record that was parked is tried again though its line
+// did not change; one that left the file is nobody's business any more.
+func TestSyncParkedOfAFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "files", 30)
+	w.connect("odoo", newMemory())
+	w.put(jobs.Job{Name: "things", Source: "files", Target: "odoo", Kind: jobs.Product, Mapping: "things", Mode: jobs.Incremental},
+		mapping.Mapping{Name: "things", Source: "things.csv", Target: "thing", Fields: []mapping.Field{
+			{Source: "sku", Target: "sku", Key: true}, {Source: "name", Target: "name"}, {Source: "name", Target: "parent", Lookup: "note"},
+		}})
+	target := w.doors["odoo"].(*memory)
+	for i := 1; i <= 30; i++ {
+		if i != 7 && i != 9 {
+			target.add(record.Values{"sku": fmt.Sprintf("root-%d", i), "note": fmt.Sprintf("Thing %d ☃", i)})
+		}
+	}
+	now := time.Now()
+	f.write(now.Add(-time.Hour))
+	w.run(mode(jobs.Full))
+	require.Equal(t, map[string]string{sku(7): codeUnknownReference, sku(9): codeUnknownReference}, w.parked())
+
+	target.add(record.Values{"sku": "root-7", "note": "Thing 7 ☃"})
+	w.due()
+	result := w.run()
+	require.EqualValues(t, 1, result.Counts["created"], "%s %v", result.Sentence, result.Counts)
+	require.Equal(t, map[string]string{sku(9): codeUnknownReference}, w.parked())
+
+	f.lines = append(f.lines[:8], f.lines[9:]...)
+	f.write(now)
+	require.Equal(t, "success", w.run(mode(jobs.Full)).Status)
+	require.Empty(t, w.parked())
 }

@@ -124,7 +124,7 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 		sentences = append(sentences, "nothing was written: this is a plan")
 	}
 	if proof.Complete && !run.Since.Valid && run.Purpose == contract.PurposeSync && !r.named() {
-		if err := s.Store.ClearUnreadable(ctx, r.row, run.ID); err != nil {
+		if err := s.Store.ClearVanished(ctx, r.row, run.ID); err != nil {
 			return store.Ending{}, err
 		}
 	}

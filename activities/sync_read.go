@@ -16,6 +16,9 @@ import (
 func (p *syncPage) read(ctx context.Context, size int) error {
 	switch p.lane.kind() {
 	case parkedLane:
+		if p.flow.from.target == nil {
+			return p.readParkedListed(ctx, size)
+		}
 		return p.readIDs(ctx, size, func(after string) ([]string, error) {
 			return p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, after, size)
 		})
@@ -60,7 +63,7 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 			mine = append(mine, own)
 		}
 	}
-	if len(mine) == 0 || p.flow.from.target == nil { // a file is read as a whole
+	if len(mine) == 0 {
 		return nil
 	}
 	records, err := p.flow.from.byID(ctx, mine, p.readFields(p.flow.from))
@@ -86,6 +89,21 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 	p.add(connectors.RecordPage{Records: records})
 	p.next = next
 	return nil
+}
+
+// readParkedListed looks through all of a source that cannot be asked for single
+// records, where parked ones are due and the window did not hold them.
+func (p *syncPage) readParkedListed(ctx context.Context, size int) error {
+	due, err := p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, "", connectors.MaxIDs)
+	if err != nil {
+		return err
+	}
+	due = slices.DeleteFunc(due, func(id string) bool { return strings.HasPrefix(id, "line ") })
+	if len(due) == 0 {
+		return nil
+	}
+	p.lane.Only = due
+	return p.readListed(ctx, size)
 }
 
 // behind is a page of ids in their order.

@@ -302,8 +302,9 @@ func (r *syncRun) query(f *syncFlow) connectors.RecordQuery {
 	if w.Since == nil { // everything: what changes meanwhile is to be read as well
 		q.Until = time.Time{}
 	}
-	if !f.back {
-		q.Filter = r.job.Filter
+	q.Filter = r.job.Filter
+	if f.back {
+		q.Filter = r.job.FilterBack
 	}
 	return q
 }

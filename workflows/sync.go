@@ -43,7 +43,7 @@ func (s *syncRun) setup(ctx workflow.Context) error {
 	}
 	s.asking = workflow.NewMutex(ctx)
 	for _, u := range []struct{ name, what string }{
-		{contract.UpdatePause, "stop after the page that is being written, and wait"},
+		{contract.UpdatePause, "break off the page that is being written, and wait"},
 		{contract.UpdateResume, "go on; with beyond: whatever the limits say"},
 		{contract.UpdateAbort, "end the run; what was written stays"},
 	} {

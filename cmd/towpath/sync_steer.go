@@ -75,7 +75,7 @@ func (p *process) askRun(cmd *cobra.Command, ask contract.SyncAsk) error {
 		return askFault(ask, err)
 	}
 	done := map[string]string{
-		contract.UpdatePause: "pauses behind the page that it is writing", contract.UpdateResume: "goes on", contract.UpdateAbort: "ends behind the page that it is writing",
+		contract.UpdatePause: "pauses at once", contract.UpdateResume: "goes on", contract.UpdateAbort: "ends at once",
 	}[ask.What]
 	c, err := p.countsOf(ctx, store.Run{ID: ask.Run})
 	if err != nil {

@@ -251,7 +251,7 @@ func TestSyncRunsAreSteered(t *testing.T) {
 
 	out, exit = d.run("sync", "pause", "products", "--by", "anna", "--reason", "stock-taking")
 	require.Zero(t, exit, out)
-	assert.Contains(t, out, "products: the run pauses behind the page that it is writing; 1,200 records are done\n  next: towpath sync resume products\n")
+	assert.Contains(t, out, "products: the run pauses at once; 1,200 records are done\n  next: towpath sync resume products\n")
 	ask := <-b.asks
 	assert.Equal(t, []any{"pause", "anna", "stock-taking", "products", false}, []any{ask.What, ask.By, ask.Reason, ask.Job, ask.Beyond})
 	assert.Contains(t, ask.Run, "sync/products-")

@@ -108,6 +108,9 @@ type Job struct {
 	Schedule  Schedule `json:"schedule,omitzero" yaml:"schedule,omitempty"`
 	// Filter is in the source's own language (Odoo: a domain as JSON).
 	Filter string `json:"filter,omitempty" yaml:"filter,omitempty"`
+	// FilterBack is that of the way back of a bidirectional job, in the target's
+	// language: which of its records the source is to have.
+	FilterBack string `json:"filter_back,omitempty" yaml:"filter_back,omitempty"`
 	// Switches say by kind of record what a run may do: a job of orders may be
 	// kept from creating the products that they need.
 	Switches map[Kind]Switch `json:"switches,omitempty" yaml:"switches,omitempty"`

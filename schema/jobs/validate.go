@@ -129,6 +129,8 @@ func (c *check) job(j Job) {
 		c.that(kind == j.Kind || knownKind(kind), "switches."+string(kind), "is not a kind of record",
 			"use product, customer, order, inventory or price")
 	}
+	c.that(j.FilterBack == "" || j.Direction == Bidirectional, "filter_back", "is of no use",
+		"leave it out: only a bidirectional job has a way back")
 	c.limits(j.Limits)
 	c.schedule(j.Schedule)
 }

@@ -314,12 +314,13 @@ SELECT lane, page, coalesce((counts->>$2)::bigint, 0) AS n FROM run_page WHERE r
 	return all, translate(err)
 }
 
-// ClearUnreadable closes the parked lines of a source that a complete reading,
-// begun with the run, did not meet any more.
-func (s *Store) ClearUnreadable(ctx context.Context, j Job, run string) error {
+// ClearVanished closes the parked records and lines of a source that a complete
+// reading, begun with the run, did not meet any more: it would have parked them
+// again, or written them.
+func (s *Store) ClearVanished(ctx context.Context, j Job, run string) error {
 	_, err := s.db.ExecContext(ctx, `
 UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
 FROM run r WHERE r.id = $4 AND parked.connection = $1 AND parked.kind = $2 AND parked.job = $3 AND parked.state = 'open'
-  AND parked.code = 'sync.unreadable' AND parked.last_at < r.started_at`, j.Source, j.Kind, j.Name, run)
+  AND parked.last_at < r.started_at`, j.Source, j.Kind, j.Name, run)
 	return translate(err)
 }
