@@ -146,7 +146,7 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 		{"job", fmt.Sprintf("%s, revision %d: %s, %s → %s", r.Job, r.JobRevision, j.Kind, j.Source, j.Target)},
 		{"asked by", askedBy(r)},
 		{"mode", modeOf(r) + purposeWords(r)},
-		{"mapping", fmt.Sprintf("%s, version %d", r.Mapping, r.MappingVersion)},
+		{"mapping", mappingOf(r)},
 		{"window", window(r)},
 		{"time (UTC)", fmt.Sprintf("began %s, %s, took %s", r.StartedAt.UTC().Format(clockLayout), ended, round(took(r)))},
 		{"status", strings.TrimSuffix(r.Status+"\n"+r.Sentence, "\n")},
@@ -241,4 +241,12 @@ func skippedWords(c jobs.Counts) string {
 		parts = append(parts, fmt.Sprintf("%s %s", thousands(c.Skipped[reason]), reason))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// mappingOf names the mapping of a run; orders go by the rules of their flow.
+func mappingOf(r store.Run) string {
+	if r.Mapping == "" {
+		return "none: the rules of the flow"
+	}
+	return fmt.Sprintf("%s, version %d", r.Mapping, r.MappingVersion)
 }

@@ -155,7 +155,7 @@ func (m *recordModel) parts(fields []string) map[string]any {
 	case modelCustomer:
 		return map[string]any{"address": asks("defaultAddress")}
 	}
-	return map[string]any{}
+	return map[string]any{"options": wanted(fields, "options")}
 }
 
 // eachKey reads the keys of all records of a query, up to limit at a time, until

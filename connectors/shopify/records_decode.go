@@ -192,11 +192,7 @@ func realOptions(n node) (all []selectedOption) {
 }
 
 func optionText(n node) any {
-	var parts []string
-	for _, o := range realOptions(n) {
-		parts = append(parts, o.name+"="+o.value)
-	}
-	return nonEmpty(strings.Join(parts, "; "))
+	return nonEmpty(record.FormatOptions(ofVariant(realOptions(n))))
 }
 
 // kilograms are Shopify's units of weight (WeightUnit).

@@ -16,7 +16,7 @@ type recordDocuments struct {
 	productByXID, variantByXID, customerByXID  operation
 	defineXID                                  operation
 	setProduct, updateProduct                  operation
-	siblings, createOptions                    operation
+	siblings, createOptions, updateOption      operation
 	createVariants, updateVariants             operation
 	setCustomer, updateCustomer, updateAddress operation
 	activateStock, setStock                    operation
@@ -28,7 +28,7 @@ func (d recordDocuments) all() []operation {
 		d.productKeys, d.variantKeys, d.customerKeys, d.productCount, d.variantCount, d.customerCount,
 		d.locations, d.levels, d.levelsOfItems, d.items,
 		d.productByXID, d.variantByXID, d.customerByXID, d.defineXID, d.setProduct, d.updateProduct,
-		d.siblings, d.createOptions, d.createVariants, d.updateVariants, d.setCustomer, d.updateCustomer, d.updateAddress, d.activateStock, d.setStock,
+		d.siblings, d.createOptions, d.updateOption, d.createVariants, d.updateVariants, d.setCustomer, d.updateCustomer, d.updateAddress, d.activateStock, d.setStock,
 	}
 }
 
@@ -50,12 +50,12 @@ func recordsDocuments() recordDocuments {
 	byXID := func(name, root string) operation {
 		return op(name, `query `+name+`($xid: UniqueMetafieldValueInput!) { found: `+root+`(identifier: {customId: $xid}) { id } }`)
 	}
-	const variantVars, customerVars = `, $product: Boolean!, $item: Boolean!, $cost: Boolean!`, `, $address: Boolean!`
+	const productVars, variantVars, customerVars = `, $options: Boolean!`, `, $product: Boolean!, $item: Boolean!, $cost: Boolean!`, `, $address: Boolean!`
 	return recordDocuments{
-		products:      page("ProductRecords", "products", "", "...ProductRecord", productRecord),
+		products:      page("ProductRecords", "products", productVars, "...ProductRecord", productRecord),
 		variants:      page("VariantRecords", "productVariants", variantVars, "...VariantRecord", variantRecord),
 		customers:     page("CustomerRecords", "customers", customerVars, "...CustomerRecord", customerRecord),
-		productsByID:  byID("ProductsByID", "Product", "", "...ProductRecord", productRecord),
+		productsByID:  byID("ProductsByID", "Product", productVars, "...ProductRecord", productRecord),
 		variantsByID:  byID("VariantsByID", "ProductVariant", variantVars, "...VariantRecord", variantRecord),
 		customersByID: byID("CustomersByID", "Customer", customerVars, "...CustomerRecord", customerRecord),
 		productKeys:   page("ProductKeys", "products", "", "id updatedAt handle title"),
@@ -105,6 +105,11 @@ func recordsDocuments() recordDocuments {
 		createOptions: op("CreateOptions", `mutation CreateOptions($product: ID!, $options: [OptionCreateInput!]!) {
   saved: productOptionsCreate(productId: $product, options: $options, variantStrategy: LEAVE_AS_IS) { userErrors { field message code } }
 }`),
+		updateOption: op("UpdateOption", `mutation UpdateOption($product: ID!, $option: OptionUpdateInput!, $add: [OptionValueCreateInput!], $delete: [ID!]) {
+  saved: productOptionUpdate(productId: $product, option: $option, optionValuesToAdd: $add, optionValuesToDelete: $delete, variantStrategy: LEAVE_AS_IS) {
+    userErrors { field message code }
+  }
+}`),
 		createVariants: op("CreateVariants", `mutation CreateVariants($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
   saved: productVariantsBulkCreate(productId: $product, variants: $variants) { productVariants { id } userErrors { field message code } }
 }`),
@@ -132,6 +137,7 @@ func recordsDocuments() recordDocuments {
 const productRecord = `
 fragment ProductRecord on Product {
   id title descriptionHtml vendor productType status handle tags totalInventory hasOnlyDefaultVariant createdAt updatedAt publishedAt
+  options @include(if: $options) { id name optionValues { id name } }
 }`
 
 const variantRecord = `

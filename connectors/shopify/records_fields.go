@@ -121,7 +121,9 @@ func productFields(under string) []recordField {
 		text("status", "Status").options("ACTIVE", "DRAFT", "ARCHIVED", "UNLISTED"),
 	}
 	if under == "" {
-		fields = append(fields,
+		options := text("options", `Options: "Color=Blue,Red; Size=M"`).into(inputOptions)
+		options.read = productOptionText
+		fields = append(fields, options,
 			text("totalInventory", "Quantity of all variants").typed(record.TypeInteger).readOnly(),
 			text("hasOnlyDefaultVariant", "Has no variants").typed(record.TypeBoolean).readOnly(),
 			instant("publishedAt", "Published"), instant("createdAt", "Created"), instant("updatedAt", "Changed"))

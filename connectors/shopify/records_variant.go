@@ -158,16 +158,15 @@ func variantInput(in inputs) (map[string]any, error) {
 
 // parseOptions reads "Color=Red; Size=M".
 func parseOptions(text string) (all []selectedOption, err error) {
-	for part := range strings.SplitSeq(text, ";") {
-		if strings.TrimSpace(part) == "" {
-			continue
+	options, err := record.ParseOptions(text)
+	if err != nil {
+		return nil, wrongValue("options", `like "Color=Red; Size=M"`)
+	}
+	for _, o := range options {
+		if len(o.Values) != 1 {
+			return nil, wrongValue("options", `one value each (a comma in a name is written "\,")`)
 		}
-		name, value, ok := strings.Cut(part, "=")
-		o := selectedOption{strings.TrimSpace(name), strings.TrimSpace(value)}
-		if !ok || o.name == "" || o.value == "" {
-			return nil, wrongValue("options", `like "Color=Red; Size=M"`)
-		}
-		all = append(all, o)
+		all = append(all, selectedOption{o.Name, o.Values[0]})
 	}
 	if len(all) > 3 {
 		return nil, wrongValue("options", "at most three options")

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"towpath/schema/fault"
+	"towpath/schema/record"
 )
 
 // createVariant makes a variant of the product that the row names, or of a new
@@ -83,7 +84,7 @@ func (c *Connector) addVariant(ctx context.Context, m *recordModel, n newVariant
 	case alone && len(n.options) > 0:
 		// The one that is there takes the values; by another process it may have
 		// taken others meanwhile.
-		if err := c.createOptions(ctx, m, n); err != nil {
+		if err := c.createOptions(ctx, m, n.product, ofVariant(n.options)); err != nil {
 			return "", err
 		}
 	case alone:
@@ -136,28 +137,18 @@ func (c *Connector) takeVariant(ctx context.Context, m *recordModel, n newVarian
 	return idNumber(v.id), err
 }
 
-// createOptions gives a product without options those of its first variant.
-func (c *Connector) createOptions(ctx context.Context, m *recordModel, n newVariant) error {
-	var options []any
-	for _, o := range n.options {
-		options = append(options, map[string]any{"name": o.name, "values": []any{map[string]any{"name": o.value}}})
-	}
-	var out saved
-	if _, err := c.api.run(ctx, c.docs.records.createOptions, "", map[string]any{"product": n.product, "options": options}, &out); err != nil {
-		return err
-	}
-	for _, e := range out.errors() {
-		if e.Code != "OPTION_ALREADY_EXISTS" { // else another was faster
-			return e.fault(m)
-		}
-	}
-	return nil
-}
-
 // sibling is a variant as far as it matters to others of its product.
 type sibling struct {
 	id, xid string
 	options []selectedOption
+}
+
+// ofVariant are the options that a product needs for its first variant.
+func ofVariant(options []selectedOption) (all []record.Option) {
+	for _, o := range options {
+		all = append(all, record.Option{Name: o.name, Values: []string{o.value}})
+	}
+	return all
 }
 
 func (s sibling) has(options []selectedOption) bool {

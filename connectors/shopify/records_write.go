@@ -245,10 +245,8 @@ func (c *Connector) saveRecord(ctx context.Context, row record.Row) (string, err
 		number, err = c.createVariant(ctx, m, row.XID, in)
 	case m.name == modelVariant:
 		err = c.updateVariantNow(ctx, m, number, in)
-	case m.name == modelProduct && number == "":
-		number, err = c.createProduct(ctx, m, row.XID, in.group(""))
 	case m.name == modelProduct:
-		err = c.updateProduct(ctx, m, number, in.group(""))
+		number, err = c.saveProduct(ctx, m, row.XID, number, in)
 	case number == "":
 		number, err = c.createCustomer(ctx, m, row.XID, in)
 	default:
