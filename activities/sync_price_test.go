@@ -126,7 +126,7 @@ func TestSyncPriceListIn(t *testing.T) {
 	before := server.Count("product.pricelist.item")
 	result := w.run()
 	require.Equal(t, "partial", result.Status, result.Sentence)
-	require.Equal(t, counts(5, "created", 3, "parked", 2), result.Counts, "%v", w.parked())
+	require.Equal(t, counts(7, "created", 3, "skipped.deferred", 2, "parked", 2), result.Counts, "%v", w.parked())
 	require.Equal(t, map[string]string{"EUR/X": "sync.unknown_reference", "XXX/1": "sync.unknown_reference"}, w.parked())
 	require.Equal(t, before+3, server.Count("product.pricelist.item"))
 

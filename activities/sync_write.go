@@ -368,5 +368,5 @@ func (p *syncPage) counts() jobs.Counts {
 // for what it is there: what it refers to may come on a later page.
 func (p *syncPage) defers(item *syncItem) bool {
 	return item.done == parked && item.fault.Code == codeUnknownReference && p.lane.kind() < extraLanes &&
-		p.run.Purpose == contract.PurposeSync && p.flow.from.target != nil
+		p.run.Purpose == contract.PurposeSync
 }
