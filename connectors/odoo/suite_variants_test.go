@@ -2,6 +2,7 @@ package odoo
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -108,6 +109,30 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 	require.NoError(t, err)
 	require.Equal(t, variants[0], plain)
 
+	// A variant cannot become another; what says nothing new of it is good.
+	for _, other := range []record.Values{{"combination": combos[1]}, {"combination": nil}, {"product_tmpl_id": ids[1]}} {
+		_, err = c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{ID: variants[0]}, Values: over(record.Values{"combination": combos[0]}, other)})
+		wantCode(t, err, fault.Conflict, "odoo.other_variant")
+	}
+	same, err = c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{ID: variants[0]}, Values: record.Values{"combination": names[1] + "=L;" + names[0] + "=Blue"}})
+	require.NoError(t, err)
+	require.Equal(t, variants[0], same)
+
+	// A template without attributes has one variant, which needs no combination.
+	mug, err := c.WriteRecord(ctx, record.Row{Model: "product.template", Write: record.Write{XID: record.XID(b.run, "template", b.next("mug"))},
+		Values: record.Values{"name": "Mug", "attributes": nil}})
+	require.NoError(t, err)
+	only, err := c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "variant", b.next("v"))},
+		Values: record.Values{"product_tmpl_id": mug, "default_code": b.next("SKU")}})
+	require.NoError(t, err)
+	require.Equal(t, variantSet{ids: []string{only}, active: []string{""}}, variantsOf(t, c, mug))
+
+	// Names may hold the signs that part them.
+	odd, err := c.WriteRecord(ctx, record.Row{Model: "product.template", Write: record.Write{XID: record.XID(b.run, "template", b.next("odd"))},
+		Values: record.Values{"name": "Rope", "attributes": b.run + `-Length\=m=1\,5 m,2 m`}})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{b.run + `-Length\=m=1\,5 m`, b.run + `-Length\=m=2 m`}, variantsOf(t, c, odd).active)
+
 	// A vanished value takes its variants along: archived where they were used, else
 	// deleted. The others stay as they are; one that comes back is found again.
 	order := b.order(t, c, 1)
@@ -149,6 +174,12 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 		wantCode(t, err, fault.Invalid, codeInvalid)
 		require.Equal(t, "attributes", fault.Of(err).Field)
 	}
+}
+
+func over(base, more record.Values) record.Values {
+	all := maps.Clone(base)
+	maps.Copy(all, more)
+	return all
 }
 
 type variantSet struct{ ids, active, archived []string }

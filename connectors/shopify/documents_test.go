@@ -58,7 +58,7 @@ func TestEveryDocumentIsListed(t *testing.T) {
 		"ActivateStock", "CreateHook", "CreateOptions", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
 		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderCount", "OrderLines", "OrderRefunds", "Orders",
 		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop", "Siblings",
-		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateProduct", "UpdateVariants",
+		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateOption", "UpdateProduct", "UpdateVariants",
 		"VariantByXID", "VariantCount", "VariantKeys", "VariantRecords", "VariantsByID",
 	}, names)
 }

@@ -133,7 +133,7 @@ func isPart(field string) bool {
 	switch field {
 	case "shopMoney", "presentmentMoney", "edges", "nodes", "node", "pageInfo", "userErrors",
 		// lists of small values
-		"taxLines", "discountAllocations", "customAttributes", "selectedOptions":
+		"taxLines", "discountAllocations", "customAttributes", "selectedOptions", "optionValues":
 		return true
 	}
 	return strings.HasSuffix(field, "Set")

@@ -16,6 +16,8 @@ type Product struct {
 	Status                                 string // ACTIVE, DRAFT, ARCHIVED, UNLISTED
 	Tags                                   []string
 	CreatedAt, UpdatedAt                   time.Time
+
+	choices []*choice
 }
 
 // Good is one variant of a product, and its inventory item.

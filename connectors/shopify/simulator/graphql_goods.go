@@ -38,6 +38,7 @@ func (s *Shop) goodsRoots(r graph.Roots) {
 	})
 	maps.Copy(r.Mutation.Fields, fields{
 		"productOptionsCreate":      graph.Resolver(g.optionsCreate),
+		"productOptionUpdate":       graph.Resolver(g.optionUpdate),
 		"metafieldDefinitionCreate": graph.Resolver(g.defineMetafield),
 		"productSet":                graph.Resolver(g.productSet),
 		"productUpdate":             graph.Resolver(g.productUpdate),
@@ -55,7 +56,7 @@ func (s *Shop) goodsRoots(r graph.Roots) {
 var goodsFields = []string{
 	"products", "productVariants", "customers", "productsCount", "productVariantsCount", "customersCount", "nodes",
 	"productByIdentifier", "productVariantByIdentifier", "customerByIdentifier", "location", "locations",
-	"product", "productOptionsCreate", "metafieldDefinitionCreate", "productSet", "productUpdate", "productVariantsBulkCreate", "productVariantsBulkUpdate",
+	"product", "productOptionsCreate", "productOptionUpdate", "metafieldDefinitionCreate", "productSet", "productUpdate", "productVariantsBulkCreate", "productVariantsBulkUpdate",
 	"customerSet", "customerUpdate", "customerAddressUpdate", "inventoryActivate", "inventorySetQuantities",
 }
 
@@ -186,6 +187,7 @@ func (g *goods) productObject(p *Product) *object {
 		"productType": p.Type, "handle": p.Handle, "status": p.Status, "tags": texts(p.Tags), "totalInventory": 0,
 		"createdAt": utc(p.CreatedAt), "updatedAt": utc(p.UpdatedAt), "publishedAt": nil,
 		"hasOnlyDefaultVariant": graph.Resolver(func(graph.Args) (any, error) { return g.standalone(p.ID) != nil, nil }),
+		"options":               graph.Resolver(func(graph.Args) (any, error) { return g.choiceObjects(p), nil }),
 		"variants": graph.Resolver(func(args graph.Args) (any, error) {
 			return pager("ProductVariant", g.variantsOf(p.ID), func(v *Good) int64 { return v.ID }, g.variantObject)(args)
 		}),

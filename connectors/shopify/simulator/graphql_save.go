@@ -118,6 +118,8 @@ func (g *goods) productSet(args graph.Args) (any, error) {
 	switch {
 	case p == nil && strings.TrimSpace(in.Text("title")) == "":
 		r.add("INVALID_PRODUCT", "Title can't be blank", "input", "title")
+	case len(variants) == 0 && len(inputsOf(in["productOptions"])) > 0:
+		r.add("VARIANTS_INPUT_MISSING", "Must specify variants when updating options", "input", "productOptions")
 	case len(variants) > 0 && len(inputsOf(in["productOptions"])) == 0:
 		r.add("PRODUCT_OPTIONS_INPUT_MISSING", "Product options input is required when updating variants", "input", "variants")
 	}
@@ -251,6 +253,13 @@ func (g *goods) optionsCreate(args graph.Args) (any, error) {
 			v.Options = append(slices.Clone(v.Options), added...)
 			v.UpdatedAt = g.second()
 		}
+		for _, o := range inputsOf(args["options"]) {
+			var values []string
+			for _, v := range inputsOf(o["values"]) {
+				values = append(values, v.Text("name"))
+			}
+			g.declare(p, o.Text("name"), values)
+		}
 		payload["product"] = g.productObject(p)
 		g.wrote("productOptionsCreate", len(added))
 	}
@@ -279,6 +288,7 @@ func (g *goods) variantsCreate(args graph.Args) (any, error) {
 	for i, in := range inputsOf(args["variants"]) {
 		v := &Good{ProductID: p.ID, Policy: "DENY", Taxable: true, Ships: true, WeightUnit: "KILOGRAMS", CreatedAt: g.second()}
 		g.fillVariant(v, in, &r, "variants", strconv.Itoa(i))
+		g.inOrder(p.ID, v)
 		names := g.optionNames(p.ID)
 		if len(v.Options) != len(names) || slices.ContainsFunc(v.Options, func(o [2]string) bool { return !slices.Contains(names, o[0]) }) {
 			r.add("NEED_TO_ADD_OPTION_VALUES", "You need to add option values for "+strings.Join(names, ", "), "variants", strconv.Itoa(i))
@@ -332,6 +342,7 @@ func (g *goods) variantsUpdate(args graph.Args) (any, error) {
 		}
 		after, before := *v, len(r.list)
 		g.fillVariant(&after, in, &r, "variants", strconv.Itoa(i))
+		g.inOrder(p.ID, &after)
 		if len(r.list) == before {
 			changed[v] = after
 		}
