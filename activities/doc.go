@@ -9,6 +9,17 @@
 //	resolve.go      the target's ids of all that an order refers to
 //	write.go        write, prove, confirm, cancel
 //	settle.go       how a pass ends; fault -> outcome
+//	sync.go         a sync run: open it, take a lost one over
+//	sync_run.go     its two sides, flows, windows and lanes
+//	sync_lanes.go   SyncPages: lanes, pages read ahead, steering, limits
+//	sync_page.go    one page: recall, map, let unchanged records go
+//	sync_match.go   counterparts by key, references, who makes what
+//	sync_merge.go   what is written where, and why
+//	sync_write.go   write under intents and fences, read back
+//	sync_settle.go  how a page ends; what is remembered
+//	sync_prove.go   ProveSync: proof, sweep, status
+//	sync_plan.go    carry out a plan, undo a run
+//	sync_….go       orders, stock that is compared, files, reports
 //	catchup.go      read what was missed; check subscriptions
 //	maintenance.go  retention and the list of connections
 //	faults.go       fault -> Temporal error

@@ -1,0 +1,173 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+
+	"towpath/schema/failpoint"
+	"towpath/schema/fault"
+	"towpath/schema/jobs"
+	"towpath/schema/record"
+	"towpath/schema/store"
+	"towpath/workflows/contract"
+)
+
+// settled is what the book is told of the page.
+func (p *syncPage) settled(writes []*syncWrite) store.Page {
+	var page store.Page
+	for _, w := range writes {
+		c := w.change
+		entry := store.Wrote{Side: c.Side, ExternalID: c.ExternalID, Fence: c.Fence, State: store.ChangeDone, RecordID: w.id, Note: c.Note}
+		if c.Op == string(jobs.Create) {
+			entry.XID = c.XID
+		}
+		if f := w.failed; f != nil {
+			w.item.park(f)
+			if f.Kind == fault.Uncertain {
+				continue // the intent stays open: it may land yet
+			}
+			entry.State, entry.RecordID, entry.Note = store.ChangeRefused, c.RecordID, f.Code
+		} else if w.side == p.sides[jobs.TargetSide] {
+			entry.After = only(w.item.nextTarget, c.After)
+		}
+		page.Wrote = append(page.Wrote, entry)
+	}
+	if p.run.Purpose == contract.PurposeUndo {
+		return page // what the source says holds; the next change of it is written
+	}
+	for _, item := range p.items {
+		if item.done == toWrite || item.done == unchanged && item.nextTarget != nil || item.reason == "conflict" && item.done == skipped {
+			p.remember(&page, item)
+		}
+		page.Conflicts = append(page.Conflicts, item.conflicts...)
+		if item.done != parked { // a decision holds until it was carried out
+			page.Settled = append(page.Settled, item.settled...)
+		}
+	}
+	return page
+}
+
+// remember stores that a record is in step, and how both sides look.
+func (p *syncPage) remember(page *store.Page, item *syncItem) {
+	ext, target, xid := p.ends(item)
+	if p.flow.to.target == nil || target == "" {
+		return
+	}
+	snap, sourceSeen, targetSeen := p.looks(item)
+	raw, err := json.Marshal(snap)
+	if err != nil { // against the contract of record.Values; it is compared anew next time
+		return
+	}
+	page.Synced = append(page.Synced, store.Synced{
+		ExternalID: ext, TargetID: target, SourceSeen: sourceSeen, TargetSeen: targetSeen, Snapshot: raw, MappingVersion: p.run.MappingVersion,
+	})
+	if item.known.TargetID != target || !item.known.Synced {
+		page.Bindings = append(page.Bindings, store.NewBinding{ExternalID: ext, TargetID: target, XID: xid})
+	}
+}
+
+// ends are the record's ids on both sides, and the external id that it was made
+// under in the target.
+func (p *syncPage) ends(item *syncItem) (ext, target, xid string) {
+	ext, target, xid = item.ext, item.known.TargetID, item.known.XID
+	for _, w := range item.writes {
+		switch {
+		case w.change.Op != string(jobs.Create):
+		case p.flow.back:
+			ext, target = w.id, item.rec.ID
+		default:
+			target, xid = w.id, w.change.XID
+		}
+	}
+	if p.flow.back && target == "" {
+		target = item.rec.ID
+	}
+	return ext, target, xid
+}
+
+// looks gives what both sides hold now, and the digests that they are known by.
+func (p *syncPage) looks(item *syncItem) (snap snapshot, sourceSeen, targetSeen string) {
+	there, target := p.flows[0].mapping, p.sides[jobs.TargetSide]
+	snap = snapshot{Source: item.nextSource, Target: item.nextTarget, Exported: item.exported, Archived: item.rec.Archived && !p.flow.back}
+	sourceSeen = item.seen
+	left := item.leftAfter // the source was written: it is seen as it is now
+	if left == nil && p.flow.back {
+		left = item.other
+	}
+	if left != nil {
+		mapped := there.Apply(*left).Values
+		sourceSeen = digestOf(mapped)
+		if p.flow.back && snap.Source == nil && item.leftAfter != nil {
+			snap.Source = plain(mapped, target.fields, there.TargetFields())
+		}
+	}
+	if p.flow.back && snap.Target == nil {
+		snap.Target = plain(item.rec.Values, target.fields, p.seenFields())
+	}
+	if snap.Source == nil { // archived: the fields stay as they were
+		snap.Source = item.snapshot.Source
+	}
+	targetSeen = digestOf(snap.Target)
+	snap.Target = item.asLastTogether(snap.Target)
+	return snap, sourceSeen, targetSeen
+}
+
+// settle closes the page in the book: from here on it is done.
+func (p *syncPage) settle(ctx context.Context, page store.Page) error {
+	page.Run, page.Lane, page.Number, page.After, page.Next = p.run.ID, p.lane.Lane, p.number, p.after, p.next
+	counts := p.counts()
+	page.Counts = counts.Named()
+	if n := p.matched(); n > 0 {
+		page.Counts[countMatched] = n
+	}
+	page.Clear = append(page.Clear, p.vanished...)
+	for _, item := range p.items {
+		page.IDs = append(page.IDs, item.rec.ID)
+		switch {
+		case p.dry():
+		case item.done == parked:
+			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: item.ext, Fault: item.fault})
+		case item.known.Parked:
+			page.Clear = append(page.Clear, item.ext)
+		}
+	}
+	for _, b := range p.bad {
+		page.IDs = append(page.IDs, b.Where)
+		if !p.dry() {
+			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: b.Where, Fault: badRecord(b)})
+		}
+	}
+	if err := p.Store.SettlePage(ctx, page); err != nil {
+		return err
+	}
+	failpoint.Here("sync.settled")
+	return nil
+}
+
+func badRecord(b record.BadRecord) *fault.Fault {
+	return fault.New(fault.Invalid, "sync.unreadable", "%s cannot be read: %s", b.Where, b.Reason).WithField(b.Where).
+		WithFamily(b.Reason).WithDetail(b.Raw).WithResolution("correct it at the source; then it is read again by itself")
+}
+
+// counts are those of the page as it stands.
+func (p *syncPage) counts() jobs.Counts {
+	c := jobs.Counts{Fetched: int64(len(p.items) + len(p.bad)), Parked: int64(len(p.bad))}
+	for _, item := range p.items {
+		if p.defers(item) {
+			c.Skip("deferred", 1)
+		} else {
+			item.count(&c)
+		}
+	}
+	if p.lane.kind() == goneLane { // never fetched: they stand outside the identity
+		return jobs.Counts{Gone: c.Archived}
+	}
+	return c
+}
+
+// defers says that a record is tried again at the end of this run, and counted
+// for what it is there: what it refers to may come on a later page.
+func (p *syncPage) defers(item *syncItem) bool {
+	return item.done == parked && item.fault.Code == codeUnknownReference && p.lane.kind() < extraLanes &&
+		p.run.Purpose == contract.PurposeSync
+}
