@@ -1,0 +1,350 @@
+package activities
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+
+	"towpath/connectors"
+	"towpath/connectors/csv"
+	"towpath/connectors/odoo/simulator"
+	shop "towpath/connectors/shopify/simulator"
+	"towpath/schema/jobs"
+	"towpath/schema/mapping"
+	"towpath/schema/record"
+)
+
+// documented puts jobs of docs/sync.md with their mappings into the book, as
+// they stand there.
+func (w *world) documented(filter string, names ...string) {
+	w.Helper()
+	page, err := os.ReadFile("../docs/sync.md")
+	require.NoError(w, err)
+	mappings, found := map[string]mapping.Mapping{}, map[string]jobs.Job{}
+	for _, block := range yamlBlock.FindAllStringSubmatch(string(page), -1) {
+		var file struct {
+			Mappings []mapping.Mapping
+			Jobs     []jobs.Job
+		}
+		require.NoError(w, yaml.Unmarshal([]byte(block[1]), &file), block[1])
+		for _, m := range file.Mappings {
+			mappings[m.Name] = m
+		}
+		for _, j := range file.Jobs {
+			found[j.Name] = j
+		}
+	}
+	for _, name := range names {
+		j, there := found[name]
+		require.True(w, there, "no job %s in the documentation", name)
+		if filter != "" { // the stand-in's own goods stay out
+			j.Filter = filter
+		}
+		require.Contains(w, mappings, j.Mapping)
+		w.put(j, mappings[j.Mapping])
+	}
+}
+
+// full runs jobs in full, one after another; all of them must end well. It gives
+// how many records they wrote.
+func (w *world) full(names ...string) (written int) {
+	w.Helper()
+	for _, name := range names {
+		result := w.runJob(name, mode(jobs.Full))
+		require.Equal(w, "success", result.Status, "%s: %s %v %v", name, result.Sentence, result.Counts, w.parkedOf(name))
+		written += w.number(`SELECT count(*) FROM change WHERE run = $1`, fmt.Sprintf("sync/things-%04d", w.runs))
+	}
+	return written
+}
+
+func (w *world) parkedOf(job string) map[string]string {
+	w.Helper()
+	rows, err := w.db.QueryContext(w.Context(), `SELECT external_id, code || ' ' || detail FROM parked WHERE state = 'open' AND job = $1`, job)
+	require.NoError(w, err)
+	defer func() { _ = rows.Close() }()
+	all := map[string]string{}
+	for rows.Next() {
+		var id, code string
+		require.NoError(w, rows.Scan(&id, &code))
+		all[id] = code
+	}
+	require.NoError(w, rows.Err())
+	return all
+}
+
+// catalogue is a connection to a folder with templates and variants.
+func catalogue(w *world) (write func(file, header string, lines ...string)) {
+	w.Helper()
+	path := w.TempDir()
+	config, err := json.Marshal(map[string]any{"folder": path, "id_column": "sku", "text_columns": []string{"sku", "template", "barcode"}, "decimal": "."})
+	require.NoError(w, err)
+	c, err := csv.Definition.Open(connectors.Settings{Name: "supplier", Config: config})
+	require.NoError(w, err)
+	w.connect("supplier", c)
+	return func(file, header string, lines ...string) {
+		w.Helper()
+		require.NoError(w, os.WriteFile(filepath.Join(path, file), []byte(header+"\n"+strings.Join(lines, "\n")+"\n"), 0o600))
+	}
+}
+
+// variantsIn are the variants of a system that have one of the SKUs' beginnings:
+// "combination barcode price" by SKU, each SKU once; archived ones in brackets.
+func (w *world) variantsIn(name, model, sku, options, price, prefix string) map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for _, r := range w.readAll(name, model, sku, options, "barcode", price) {
+		code, _ := r.Values[sku].(string)
+		if !strings.HasPrefix(code, prefix) {
+			continue
+		}
+		require.NotContains(w, all, code, "twice")
+		amount, _ := r.Values[price].(decimal.Decimal)
+		line := fmt.Sprintf("%v %v %s", or(textOf(r.Values[options]), "-"), or(textOf(r.Values["barcode"]), "-"), amount)
+		if r.Archived {
+			line = "(" + line + ")"
+		}
+		all[code] = line
+	}
+	return all
+}
+
+func textOf(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func (w *world) odooVariants(prefix string) map[string]string {
+	w.Helper()
+	return w.variantsIn("main-odoo", "product.product", "default_code", "combination", "lst_price", prefix)
+}
+
+func (w *world) shopVariants(prefix string) map[string]string {
+	w.Helper()
+	return w.variantsIn("web-shop", "ProductVariant", "sku", "options", "price", prefix)
+}
+
+// listPrices are the fixed prices of a price list by SKU, each once.
+func (w *world) listPrices(prefix string) map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for _, r := range w.readAll("main-odoo", "product.pricelist.item", "product_id.default_code", "fixed_price") {
+		product, _ := r.Values["product_id"].(record.Values)
+		if code := textOf(product["default_code"]); strings.HasPrefix(code, prefix) {
+			require.NotContains(w, all, code, "twice")
+			all[code] = r.Values["fixed_price"].(decimal.Decimal).String()
+		}
+	}
+	return all
+}
+
+// combinationsOf are the combinations of a template's variants that are not archived.
+func (w *world) combinationsOf(template string) (all []string) {
+	w.Helper()
+	for _, r := range w.readAll("main-odoo", "product.product", "product_tmpl_id.name", "combination") {
+		if of := r.Values["product_tmpl_id"].(record.Values); of["name"] == template && !r.Archived {
+			all = append(all, textOf(r.Values["combination"]))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TestSyncVariantsFromFiles: templates and variants of two files come into Odoo
+// once, with SKU, barcode and price; values that come and go take variants along.
+func TestSyncVariantsFromFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "main-odoo", simulator.Options{})
+	write := catalogue(w)
+	const templates, variants = "sku;name;price;attributes", "sku;template;combination;barcode;price"
+	all := []string{"file-templates", "file-variants", "file-variant-prices"}
+	w.documented("", all...)
+	write("templates.csv", templates, `V-SHIRT;Shirt;20;"Size=M,S; Color=Red,Blue"`, "V-MUG;Mug;5;", `V-ROPE;Rope;3;Length=1\,5 m,2 m`)
+	lines := []string{
+		`V-RM;V-SHIRT;"Color=Red; Size=M";4000001;21.50`, `V-RS;V-SHIRT;"Size=S; Color=Red";4000002;20`,
+		`V-BM;V-SHIRT;"Color=Blue; Size=M";4000003;20`, `V-BS;V-SHIRT;"Color=Blue; Size=S";4000004;19.99`,
+		"V-MUG;V-MUG;;4000005;5", `V-ROPE1;V-ROPE;Length=1\,5 m;4000006;3`, `V-ROPE2;V-ROPE;Length=2 m;4000007;4`,
+	}
+	write("variants.csv", variants, lines...)
+	require.Equal(t, 3+7+7, w.full(all...))
+	want := map[string]string{
+		"V-RM": "Color=Red; Size=M 4000001 20", "V-RS": "Color=Red; Size=S 4000002 20", "V-BM": "Color=Blue; Size=M 4000003 20",
+		"V-BS": "Color=Blue; Size=S 4000004 20", "V-MUG": "- 4000005 5", "V-ROPE1": `Length=1\,5 m 4000006 3`, "V-ROPE2": "Length=2 m 4000007 3",
+	}
+	prices := map[string]string{"V-RM": "21.5", "V-RS": "20", "V-BM": "20", "V-BS": "19.99", "V-MUG": "5", "V-ROPE1": "3", "V-ROPE2": "4"}
+	require.Equal(t, want, w.odooVariants("V-"))
+	require.Equal(t, prices, w.listPrices("V-"))
+	require.Equal(t, []string{"Color=Blue; Size=M", "Color=Blue; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("Shirt"))
+	require.Equal(t, []string{""}, w.combinationsOf("Mug"))
+	// Of one file's records two are called V-MUG: the template, and its variant.
+	require.Equal(t, 2, w.number(`SELECT count(DISTINCT kind) FROM binding WHERE external_id = 'V-MUG' AND target = 'main-odoo' AND kind IN ('template', 'product')`))
+
+	require.Zero(t, w.full(all...), "nothing changed")
+
+	// Green comes, Blue goes; one of the blue ones was sold.
+	order := w.place("main-odoo", "sale.order", record.Values{"partner_id": w.place("main-odoo", "res.partner", record.Values{"name": "Ada"})})
+	w.place("main-odoo", "sale.order.line", record.Values{"order_id": order, "product_id": fmt.Sprint(w.findOne("main-odoo", "product.product", "default_code", "V-BM")), "product_uom_qty": decimal.NewFromInt(1)})
+	write("templates.csv", templates, `V-SHIRT;Shirt;20;"Size=M,S; Color=Red,Green"`, "V-MUG;Mug;5;", `V-ROPE;Rope;3;Length=1\,5 m,2 m`)
+	write("variants.csv", variants, append(slices.Clone(lines[4:]), lines[0], lines[1],
+		`V-GM;V-SHIRT;"Color=Green; Size=M";4000008;22`, `V-GS;V-SHIRT;"Color=Green; Size=S";4000009;22`)...)
+	require.Equal(t, 1+2+2, w.full(all...), "the template, two variants, two prices")
+	require.Equal(t, []string{"Color=Green; Size=M", "Color=Green; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("Shirt"))
+	delete(want, "V-BS") // nothing refers to it: Odoo deletes it
+	want["V-BM"] = "(Color=Blue; Size=M 4000003 20)"
+	want["V-GM"], want["V-GS"] = "Color=Green; Size=M 4000008 20", "Color=Green; Size=S 4000009 20"
+	require.Equal(t, want, w.odooVariants("V-"))
+	require.Zero(t, w.full(all...))
+}
+
+// place writes a record by its door, as if people had made it there.
+func (w *world) place(door, model string, values record.Values) string {
+	w.Helper()
+	w.runs++
+	id, err := w.doors[door].(connectors.RecordTarget).WriteRecord(w.Context(), record.Row{
+		Model: model, Write: record.Write{XID: fmt.Sprintf("__towpath__.test.%s.%d", strings.ReplaceAll(model, ".", "_"), w.runs)}, Values: values,
+	})
+	require.NoError(w, err)
+	return id
+}
+
+func (w *world) change(door, model, id string, values record.Values) {
+	w.Helper()
+	_, err := w.doors[door].(connectors.RecordTarget).WriteRecord(w.Context(), record.Row{Model: model, Write: record.Write{ID: id}, Values: values})
+	require.NoError(w, err)
+}
+
+// TestSyncVariantsOut: Odoo's templates become the shop's products with options,
+// and their variants its variants.
+func TestSyncVariantsOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "main-odoo", simulator.Options{})
+	s := shopOf(w, "web-shop", shop.Options{})
+	all := []string{"templates-out", "variants-out"}
+	w.documented(`[["name", "=like", "Out %"], ["sale_ok", "=", true]]`, all[0])
+	w.documented(`[["default_code", "=like", "O-%"]]`, all[1])
+	shirt := w.place("main-odoo", "product.template", record.Values{"name": "Out Shirt", "list_price": decimal.NewFromInt(20), "attributes": []any{
+		record.Values{"name": "Size", "values": []any{"M", record.Values{"name": "XL", "extra": decimal.RequireFromString("2.5")}}},
+		record.Values{"name": "Color", "values": []any{"Red", "Blue"}},
+	}})
+	mug := w.place("main-odoo", "product.template", record.Values{"name": "Out Mug", "list_price": decimal.NewFromInt(5)})
+	variant := func(template, sku, combination string) {
+		t.Helper()
+		w.place("main-odoo", "product.product", record.Values{"product_tmpl_id": template, "combination": combination, "default_code": sku, "barcode": "B" + sku})
+	}
+	variant(shirt, "O-RM", "Color=Red; Size=M")
+	variant(shirt, "O-RX", "Color=Red; Size=XL")
+	variant(shirt, "O-BM", "Color=Blue; Size=M")
+	variant(shirt, "O-BX", "Color=Blue; Size=XL")
+	variant(mug, "O-MUG", "")
+
+	require.Equal(t, 2+5, w.full(all...))
+	want := map[string]string{
+		"O-RM": "Color=Red; Size=M BO-RM 20", "O-RX": "Color=Red; Size=XL BO-RX 22.5", "O-BM": "Color=Blue; Size=M BO-BM 20",
+		"O-BX": "Color=Blue; Size=XL BO-BX 22.5", "O-MUG": "- BO-MUG 5",
+	}
+	require.Equal(t, want, w.shopVariants(""), "these, and no other")
+	options := func() map[string]string {
+		found := map[string]string{}
+		for _, r := range w.readAll("web-shop", "Product", "title", "options") {
+			found[textOf(r.Values["title"])] = textOf(r.Values["options"])
+		}
+		return found
+	}
+	require.Equal(t, map[string]string{"Out Shirt": "Color=Blue,Red; Size=M,XL", "Out Mug": ""}, options())
+	require.Len(t, s.Products(), 2)
+	require.Zero(t, w.full(all...), "nothing changed")
+
+	// A value more: the option gets it, and its variants come.
+	w.change("main-odoo", "product.template", shirt, record.Values{"attributes": "Color=Red,Blue,Green; Size=M,XL"})
+	variant(shirt, "O-GM", "Color=Green; Size=M")
+	variant(shirt, "O-GX", "Color=Green; Size=XL")
+	require.Equal(t, 1+2, w.full(all...))
+	want["O-GM"], want["O-GX"] = "Color=Green; Size=M BO-GM 20", "Color=Green; Size=XL BO-GX 22.5"
+	require.Equal(t, want, w.shopVariants(""))
+	require.Zero(t, w.full(all...))
+
+	// A value less: Shopify's variants are a person's to delete. Then it goes on by itself.
+	w.change("main-odoo", "product.template", shirt, record.Values{"attributes": "Color=Red,Green; Size=M,XL"})
+	result := w.runJob(all[0], mode(jobs.Full))
+	require.Equal(t, "partial", result.Status, result.Sentence)
+	require.Equal(t, []string{shirt}, slices.Collect(maps.Keys(w.parkedOf(all[0]))))
+	require.Contains(t, w.parkedOf(all[0])[shirt], "shopify.option_in_use")
+	require.Equal(t, want, w.shopVariants(""))
+}
+
+// TestSyncVariantsIn: the shop's products with options become Odoo's templates,
+// with their variants' prices in a price list.
+func TestSyncVariantsIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "main-odoo", simulator.Options{})
+	shopOf(w, "web-shop", shop.Options{})
+	all := []string{"templates-in", "variants-in", "variant-prices-in"}
+	w.documented("", all...)
+	shirt := w.place("web-shop", "Product", record.Values{"title": "In Shirt", "options": "Size=M,XL; Color=Red,Blue"})
+	mug := w.place("web-shop", "Product", record.Values{"title": "In Mug"})
+	variant := func(product, sku, options, price string) {
+		t.Helper()
+		values := record.Values{"product": product, "sku": sku, "barcode": "B" + sku, "price": decimal.RequireFromString(price)}
+		if options != "" {
+			values["options"] = options
+		}
+		w.place("web-shop", "ProductVariant", values)
+	}
+	variant(shirt, "I-RM", "Color=Red; Size=M", "20")
+	variant(shirt, "I-RX", "Size=XL; Color=Red", "22.50")
+	variant(shirt, "I-BM", "Color=Blue; Size=M", "19")
+	variant(mug, "I-MUG", "", "5")
+
+	require.Equal(t, 2+4+4, w.full(all...))
+	got := w.odooVariants("I-")
+	for sku, line := range got {
+		got[sku] = line[:strings.LastIndexByte(line, ' ')] // the template's price says nothing here
+	}
+	require.Equal(t, map[string]string{
+		"I-RM": "Color=Red; Size=M BI-RM", "I-RX": "Color=Red; Size=XL BI-RX", "I-BM": "Color=Blue; Size=M BI-BM", "I-MUG": "- BI-MUG",
+	}, got)
+	prices := map[string]string{"I-RM": "20", "I-RX": "22.5", "I-BM": "19", "I-MUG": "5"}
+	require.Equal(t, prices, w.listPrices("I-"))
+	require.Len(t, w.combinationsOf("In Shirt"), 4, "Odoo makes them all")
+	require.Equal(t, []string{""}, w.combinationsOf("In Mug"))
+	require.Zero(t, w.full(all...), "nothing changed")
+
+	variant(shirt, "I-GM", "Color=Green; Size=M", "21")
+	require.Equal(t, 1+1+1, w.full(all...), "a new value, its variant, its price")
+	require.Contains(t, w.combinationsOf("In Shirt"), "Color=Green; Size=XL")
+	prices["I-GM"] = "21"
+	require.Equal(t, prices, w.listPrices("I-"))
+	require.Zero(t, w.full(all...))
+}
+
+// TestVariantsBeforeTheirTemplates: a variant whose template is not there yet
+// waits, and is written by itself when it is.
+func TestVariantsBeforeTheirTemplates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "main-odoo", simulator.Options{})
+	write := catalogue(w)
+	w.documented("", "file-templates", "file-variants")
+	write("templates.csv", "sku;name;price;attributes", "W-1;Waits;20;Color=Red,Blue")
+	write("variants.csv", "sku;template;combination;barcode;price", "W-R;W-1;Color=Red;5000001;20")
+	result := w.runJob("file-variants", mode(jobs.Full))
+	require.Equal(t, "partial", result.Status, result.Sentence)
+	require.Contains(t, w.parkedOf("file-variants")["W-R"], "sync.unknown_reference")
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM parked WHERE state = 'open' AND kind = 'product'`), "parked under the job's kind")
+	w.full("file-templates")
+	w.due()
+	w.full("file-variants")
+	require.Equal(t, map[string]string{"W-R": "Color=Red 5000001 20"}, w.odooVariants("W-"))
+	require.Empty(t, w.parkedOf("file-variants"))
+}
