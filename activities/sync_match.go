@@ -133,15 +133,13 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		return nil
 	}
 	from := p.flow.from.name
-	var wanted []store.Wanted
-	for _, item := range loose {
-		w := store.Wanted{ExternalID: item.ext, XID: p.xid(item), Keys: []string{from + "/" + item.rec.ID}}
+	wanted := make([]store.Wanted, len(loose))
+	for i, item := range loose {
+		wanted[i] = store.Wanted{ExternalID: item.ext, XID: p.xid(item), Keys: []string{from + "/" + item.rec.ID}}
 		if id := item.there(p.flow); id != "" {
-			w.Keys = append(w.Keys, "record:"+from+"/"+id)
-		} else {
-			w.Keys = append(w.Keys, p.keyClaims(item)...)
+			wanted[i].Keys = append(wanted[i].Keys, "record:"+from+"/"+id)
 		}
-		wanted = append(wanted, w)
+		wanted[i].Keys = append(wanted[i].Keys, p.keyClaims(item)...)
 	}
 	claims, err := p.Store.Claims(ctx, p.flow.to.name, p.row.BoundAs(), wanted)
 	if err != nil {
@@ -155,7 +153,18 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		}
 		item.known.Made = own.XID
 		for _, key := range w.Keys[1:] {
-			if c := claims[key]; c.XID != own.XID && c.XID != w.XID {
+			c := claims[key]
+			if c.XID == own.XID || c.XID == w.XID {
+				continue
+			}
+			if c.TargetID != "" && c.TargetID != item.there(p.flow) {
+				// Whoever had the key has another one by now: its record was not found by it.
+				if c, err = p.Store.TakeKey(ctx, p.flow.to.name, p.row.BoundAs(), key, c, own.XID); err != nil {
+					return err
+				}
+				claims[key] = c
+			}
+			if c.XID != own.XID {
 				item.park(keyTaken(p.flow.mapping.KeyFields()[0]))
 			}
 		}

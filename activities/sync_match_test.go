@@ -127,3 +127,19 @@ func TestSyncOrdersProduct(t *testing.T) {
 	require.Equal(t, counts(3, "created", 2, "updated", 1), w.run().Counts)
 	sameThings(t, left, right)
 }
+
+// TestSyncKeyHandedOn: a key that one record gave up belongs to the next.
+func TestSyncKeyHandedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(5), newMemory()
+	w.pair(left, right)
+	w.run()
+	left.edit("3", record.Values{"sku": "another"})
+	require.Equal(t, counts(5, "updated", 1, "unchanged", 4), w.run().Counts)
+	left.add(record.Values{"sku": sku(3), "name": "Successor"})
+	left.add(record.Values{"sku": sku(3), "name": "Pretender"})
+	result := w.run()
+	require.Equal(t, counts(7, "created", 1, "parked", 1, "unchanged", 5), result.Counts, "%v", w.parked())
+	require.Equal(t, "Successor", right.bySKU(t)[sku(3)]["name"])
+}

@@ -121,3 +121,19 @@ func TestClaimsOfAPage(t *testing.T) {
 	assert.Equal(t, "x2", claims["shop/variant:2"].XID)
 	assert.Equal(t, "x1", claims["sku:A"].XID, "the first of the page")
 }
+
+// A key that its record does not have any more goes to one that does, and to
+// one only.
+func TestAKeyIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.Claim(t.Context(), "odoo", record.KindProduct, []string{"key:A"}, "x1")
+	require.NoError(t, err)
+	old, err := w.Claimed(t.Context(), "odoo", record.KindProduct, "x1", "7", false)
+	require.NoError(t, err)
+	for _, who := range []string{"x2", "x3"} {
+		got, err := w.TakeKey(t.Context(), "odoo", record.KindProduct, "key:A", old, who)
+		require.NoError(t, err)
+		assert.Equal(t, store.Claim{XID: "x2"}, got, "asked by %s", who)
+	}
+}

@@ -104,3 +104,18 @@ func (s *Store) Forget(ctx context.Context, target string, kind record.Kind, tar
 		return err
 	})
 }
+
+// TakeKey gives a match key that somebody does not need any more to another
+// record, and the claim as it is then: that of a third one, which was faster.
+func (s *Store) TakeKey(ctx context.Context, target string, kind record.Kind, key string, old Claim, xid string) (Claim, error) {
+	var c Claim
+	err := s.db.GetContext(ctx, &c, `
+WITH taken AS (
+    UPDATE claim SET xid = $4, target_id = NULL, matched = false
+    WHERE target = $1 AND kind = $2 AND match_key = $3 AND xid = $5 AND target_id = $6 RETURNING xid, '' AS target_id, matched
+)
+SELECT * FROM taken UNION ALL
+SELECT xid, coalesce(target_id, ''), matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = $3 AND NOT EXISTS (SELECT FROM taken)`,
+		target, kind, key, xid, old.XID, old.TargetID)
+	return c, translate(err)
+}

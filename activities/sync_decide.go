@@ -1,0 +1,113 @@
+package activities
+
+import (
+	"context"
+
+	"towpath/connectors"
+	"towpath/schema/jobs"
+	"towpath/schema/record"
+	"towpath/schema/store"
+)
+
+// decide says what is written where, record by record.
+func (p *syncPage) decide(ctx context.Context) error {
+	if err := p.mapOthers(ctx); err != nil {
+		return err
+	}
+	for _, item := range open(p.items) {
+		switch {
+		case p.flow.to.target == nil:
+			p.create(item)
+		case item.rec.Archived != item.snapshot.Archived && item.there(p.flow) != "" && p.archives(item):
+		case item.rec.Archived && item.snapshot.Archived:
+			item.done = unchanged
+		case item.rec.Archived:
+			item.skip("archived")
+		case item.other == nil:
+			p.create(item)
+		default:
+			p.merge(item)
+		}
+	}
+	p.label()
+	return nil
+}
+
+func (p *syncPage) create(item *syncItem) {
+	if !p.may(jobs.Create) {
+		item.skip("create_off")
+		return
+	}
+	if p.notThere(item) {
+		return
+	}
+	values := record.Values{}
+	for name, v := range item.read {
+		if v != nil {
+			values[name] = v
+		}
+	}
+	item.write(p.flow.to, store.Change{
+		Side: p.writtenSide(), Op: string(jobs.Create), XID: or(item.known.Made, p.xid(item)), After: values, Cause: causeMissing,
+	})
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func (i *syncItem) write(side *syncSide, c store.Change) {
+	c.ExternalID = i.ext
+	c.Digest = digestOf(c.After)
+	i.done = toWrite
+	i.writes = append(i.writes, &syncWrite{item: i, side: side, change: c})
+}
+
+// archives writes that a record was archived in the source, or taken back.
+func (p *syncPage) archives(item *syncItem) bool {
+	archiver, ok := p.flow.to.door.(connectors.RecordArchiver)
+	if !ok {
+		return false
+	}
+	field, gone, back := archiver.ArchiveField(p.flow.to.model)
+	op, value, was, cause := jobs.Archive, gone, back, causeArchived
+	switch {
+	case !item.rec.Archived:
+		op, value, was, cause = jobs.Update, back, gone, causeRestored
+	case p.lane.kind() == goneLane:
+		cause = causeGone
+	}
+	if field == "" || fieldOf(p.flow.to.fields, field) == nil || !p.may(op) {
+		return false
+	}
+	item.write(p.flow.to, store.Change{
+		Side: p.writtenSide(), Op: string(op), RecordID: item.there(p.flow),
+		Before: record.Values{field: was}, After: record.Values{field: value}, Cause: cause,
+	})
+	return true
+}
+
+func only(values, names record.Values) record.Values {
+	out := record.Values{}
+	for name := range names {
+		out[name] = values[name]
+	}
+	return out
+}
+
+// label names the records to write by their key fields, for people.
+func (p *syncPage) label() {
+	for _, item := range p.items {
+		for _, w := range item.writes {
+			for _, field := range p.flow.mapping.KeyFields() {
+				if v := item.keys[field]; v != "" {
+					w.change.Label = v
+					break
+				}
+			}
+		}
+	}
+}
