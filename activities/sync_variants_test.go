@@ -168,7 +168,7 @@ func TestSyncVariantsFromFiles(t *testing.T) {
 	const templates, variants = "sku;name;price;attributes", "sku;template;combination;barcode;price"
 	all := []string{"file-templates", "file-variants", "file-variant-prices"}
 	w.documented("", all...)
-	write("templates.csv", templates, `V-SHIRT;Shirt;20;"Size=M,S; Color=Red,Blue"`, "V-MUG;Mug;5;", `V-ROPE;Rope;3;Length=1\,5 m,2 m`)
+	write("templates.csv", templates, `V-SHIRT;V Shirt;20;"Size=M,S; Color=Red,Blue"`, "V-MUG;V Mug;5;", `V-ROPE;V Rope;3;Length=1\,5 m,2 m`)
 	lines := []string{
 		`V-RM;V-SHIRT;"Color=Red; Size=M";4000001;21.50`, `V-RS;V-SHIRT;"Size=S; Color=Red";4000002;20`,
 		`V-BM;V-SHIRT;"Color=Blue; Size=M";4000003;20`, `V-BS;V-SHIRT;"Color=Blue; Size=S";4000004;19.99`,
@@ -183,8 +183,8 @@ func TestSyncVariantsFromFiles(t *testing.T) {
 	prices := map[string]string{"V-RM": "21.5", "V-RS": "20", "V-BM": "20", "V-BS": "19.99", "V-MUG": "5", "V-ROPE1": "3", "V-ROPE2": "4"}
 	require.Equal(t, want, w.odooVariants("V-"))
 	require.Equal(t, prices, w.listPrices("V-"))
-	require.Equal(t, []string{"Color=Blue; Size=M", "Color=Blue; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("Shirt"))
-	require.Equal(t, []string{""}, w.combinationsOf("Mug"))
+	require.Equal(t, []string{"Color=Blue; Size=M", "Color=Blue; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("V Shirt"))
+	require.Equal(t, []string{""}, w.combinationsOf("V Mug"))
 	// Of one file's records two are called V-MUG: the template, and its variant.
 	require.Equal(t, 2, w.number(`SELECT count(DISTINCT kind) FROM binding WHERE external_id = 'V-MUG' AND target = 'main-odoo' AND kind IN ('template', 'product')`))
 
@@ -193,11 +193,11 @@ func TestSyncVariantsFromFiles(t *testing.T) {
 	// Green comes, Blue goes; one of the blue ones was sold.
 	order := w.place("main-odoo", "sale.order", record.Values{"partner_id": w.place("main-odoo", "res.partner", record.Values{"name": "Ada"})})
 	w.place("main-odoo", "sale.order.line", record.Values{"order_id": order, "product_id": fmt.Sprint(w.findOne("main-odoo", "product.product", "default_code", "V-BM")), "product_uom_qty": decimal.NewFromInt(1)})
-	write("templates.csv", templates, `V-SHIRT;Shirt;20;"Size=M,S; Color=Red,Green"`, "V-MUG;Mug;5;", `V-ROPE;Rope;3;Length=1\,5 m,2 m`)
+	write("templates.csv", templates, `V-SHIRT;V Shirt;20;"Size=M,S; Color=Red,Green"`, "V-MUG;V Mug;5;", `V-ROPE;V Rope;3;Length=1\,5 m,2 m`)
 	write("variants.csv", variants, append(slices.Clone(lines[4:]), lines[0], lines[1],
 		`V-GM;V-SHIRT;"Color=Green; Size=M";4000008;22`, `V-GS;V-SHIRT;"Color=Green; Size=S";4000009;22`)...)
 	require.Equal(t, 1+2+2, w.full(all...), "the template, two variants, two prices")
-	require.Equal(t, []string{"Color=Green; Size=M", "Color=Green; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("Shirt"))
+	require.Equal(t, []string{"Color=Green; Size=M", "Color=Green; Size=S", "Color=Red; Size=M", "Color=Red; Size=S"}, w.combinationsOf("V Shirt"))
 	delete(want, "V-BS") // nothing refers to it: Odoo deletes it
 	want["V-BM"] = "(Color=Blue; Size=M 4000003 20)"
 	want["V-GM"], want["V-GS"] = "Color=Green; Size=M 4000008 20", "Color=Green; Size=S 4000009 20"

@@ -21,17 +21,21 @@
 //
 // # Products with attributes
 //
-// A template's attributes are written and read as its field "attributes", a list
-// of Values{"name": "Color", "values": []any{"Red", Values{"name": "Blue",
-// "extra": 2.5}}}. They are the template's attributes from then on: others are
-// removed; an extra price that is not given stays. Attributes and values are
-// found by name, those that make variants at once; missing ones are made under
-// external ids of their own, since Odoo lets two have one name (tried on 19).
+// A template's attributes are written and read as its field "attributes", a text
+// in the spelling that all systems share (record.ParseOptions): "Color=Blue,Red;
+// Size=M,S". It is written, too, as a list with extra prices: Values{"name":
+// "Color", "values": []any{"Red", Values{"name": "Blue", "extra": 2.5}}}. They are
+// the template's attributes from then on: others are removed; an extra price that
+// is not given stays. Attributes and values are found by name, those that make
+// variants at once; missing ones are made under external ids of their own, since
+// Odoo lets two have one name (tried on 19).
 //
 // A variant is a record of product.product that is named by its template and
 // combination: Values{"product_tmpl_id": id, "combination": "Color=Red; Size=M"}
 // finds it, and the other fields (default_code, barcode, standard_price …) are
-// written to it. The combination is read in the order of names, as are attributes.
+// written to it. Without a combination it is the only one of a template that has
+// no attributes. Both are read in the order of names. A row addressed by id that
+// names another template or combination is refused: variants keep theirs.
 //
 // What Odoo 19 does, all tried: load takes the lines of a template in one call
 // with it (attribute_line_ids/id, …/attribute_id/.id, …/value_ids/.id) and makes
