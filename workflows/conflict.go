@@ -18,7 +18,8 @@ import (
 const lookEvery = 6 * time.Hour
 
 // soonest keeps a timer that rings before PostgreSQL's clock agrees from
-// ringing all the time.
+// ringing all the time; each look in vain doubles it. The job may have lost its
+// deadline, or cannot be read: the next run tells.
 const soonest = time.Second
 
 // Conflict waits until a person, or the job's deadline, has decided every field
@@ -37,6 +38,7 @@ type conflict struct {
 	ref   contract.ConflictRef
 	state contract.ConflictState
 	look  bool // somebody says that something has changed
+	vain  int  // looks in a row that found overdue what was overdue before
 }
 
 func (c *conflict) setup(ctx workflow.Context) error {
@@ -111,9 +113,16 @@ func (c *conflict) run(ctx workflow.Context) error {
 // wait is the time until the next reminder, deadline, or look.
 func (c *conflict) wait(ctx workflow.Context) time.Duration {
 	if c.state.WakeAt == nil {
+		c.vain = 0
 		return lookEvery
 	}
-	return min(max(c.state.WakeAt.Sub(workflow.Now(ctx)), soonest), lookEvery)
+	until := c.state.WakeAt.Sub(workflow.Now(ctx))
+	if until > 0 {
+		c.vain = 0
+		return min(max(until, soonest), lookEvery)
+	}
+	c.vain = min(c.vain+1, 16)
+	return min(soonest<<(c.vain-1), lookEvery)
 }
 
 // details is what the Temporal UI shows of a conflict: names of fields, never

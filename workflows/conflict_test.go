@@ -137,6 +137,25 @@ func TestConflictIsLookedAtWhenItIsDue(t *testing.T) {
 		"and every six hours, since a run may have settled it")
 }
 
+// The job has lost its deadline, or cannot be read: what was due stays due, and
+// is looked at less and less often, until a run has noted otherwise.
+func TestConflictThatStaysOverdueDoesNotSpin(t *testing.T) {
+	d := newDesk(t)
+	began := d.Now()
+	d.look = func(n int) (contract.ConflictState, error) {
+		if n%2 == 0 {
+			return contract.ConflictState{}, temporal.NewNonRetryableApplicationError("the stored job cannot be read", "job.unreadable", nil)
+		}
+		if d.Now().Sub(began) > 7*24*time.Hour {
+			return contract.ConflictState{}, nil
+		}
+		return d.waits(began, time.Minute, "price"), nil
+	}
+	d.run(t)
+	assert.Equal(t, []time.Duration{0, time.Minute, time.Minute + time.Second, time.Minute + 3*time.Second}, d.looks[:4])
+	assert.Less(t, len(d.looks), 50, "in a week")
+}
+
 func TestConflictLooksWhenSomebodyDecidedElsewhere(t *testing.T) {
 	d := newDesk(t)
 	began := d.Now()

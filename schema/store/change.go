@@ -105,6 +105,9 @@ func jobOfRun(ctx context.Context, tx *sqlx.Tx, run string) (j Job, err error) {
 	return j, err
 }
 
+// putChanges keeps one row of each record. One that the run has written already,
+// and writes again, keeps of each field what it held before the run: undo puts
+// that back.
 func putChanges(ctx context.Context, tx *sqlx.Tx, run string, j Job, changes []Change) error {
 	rows, err := json.Marshal(changes)
 	if err != nil {
@@ -116,8 +119,8 @@ SELECT $1, r.side, r.external_id, $2, $3, r.op, r.record_id, r.xid, r.label, coa
 FROM jsonb_to_recordset($4::jsonb) AS r(side text, external_id text, op text, record_id text, xid text, label text, before jsonb, after jsonb,
     digest text, cause text, state text, note text, fence bigint)
 ON CONFLICT (run, side, external_id) DO UPDATE SET op = excluded.op, record_id = excluded.record_id, xid = excluded.xid, label = excluded.label,
-    before = CASE WHEN change.state = 'planned' OR change.op <> excluded.op THEN excluded.before ELSE change.before END,
-    after = excluded.after, digest = excluded.digest, cause = excluded.cause, state = excluded.state, note = excluded.note, fence = excluded.fence, at = now()`,
+    before = CASE WHEN change.state IN ('intent', 'done') AND change.op = excluded.op THEN excluded.before || change.before ELSE excluded.before END,
+    after = CASE WHEN change.state = 'done' AND change.op = excluded.op THEN change.after || excluded.after ELSE excluded.after END, digest = excluded.digest, cause = excluded.cause, state = excluded.state, note = excluded.note, fence = excluded.fence, at = now()`,
 		run, j.Source, j.BoundAs(), string(rows))
 	return err
 }
@@ -224,61 +227,20 @@ WHERE connection = $2 AND target = $1 AND kind = $3 AND target_id = ANY($4::text
 	return found, translate(err)
 }
 
-// Wanted is an identity that a record of the source needs in the target.
-type Wanted struct {
-	ExternalID string   `json:"external_id"`
-	XID        string   `json:"xid"`
-	Keys       []string `json:"keys"` // match keys, the record's own id first
-}
-
-// Claims agrees with all others who need the same identities, for a whole page
-// (protocol P2), and gives the claim of each match key.
-func (s *Store) Claims(ctx context.Context, target string, kind record.Kind, wanted []Wanted) (map[string]Claim, error) {
-	var keys, xids []string
-	for _, w := range wanted {
-		for _, k := range w.Keys {
-			keys, xids = append(keys, k), append(xids, w.XID)
-		}
-	}
-	claims := make(map[string]Claim, len(keys))
-	if len(keys) == 0 {
-		return claims, nil
-	}
-	var rows []struct {
-		Key string `db:"match_key"`
-		Claim
-	}
-	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
-		// The first of a page that asks for a key gets it; sorted, or two pages deadlock.
-		if _, err := tx.ExecContext(ctx, `
-INSERT INTO claim (target, kind, match_key, xid)
-SELECT $1, $2, k, x FROM (SELECT DISTINCT ON (k) k, x FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS u(k, x, n) ORDER BY k, n) first
-ON CONFLICT DO NOTHING`, target, kind, pq.Array(keys), pq.Array(xids)); err != nil {
-			return err
-		}
-		return tx.SelectContext(ctx, &rows, `
-SELECT match_key, xid, coalesce(target_id, '') AS target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[])`,
-			target, kind, pq.Array(keys))
-	})
-	for _, r := range rows {
-		claims[r.Key] = r.Claim
-	}
-	return claims, translate(err)
-}
-
 // ParkedDue gives records of a job that are to be looked at though nothing in
 // them may have changed: those that are parked and may be tried again, each time
 // after twice as long, a day at most; and those about which somebody decided.
 //
-// Unknown references that were met since a time are due at once: what they
-// refer to may have come on a later page.
+// What was parked since the run began waits for the next one, but for unknown
+// references: what they refer to may have come on a later page.
 func (s *Store) ParkedDue(ctx context.Context, j Job, since time.Time, after string, limit int) (ids []string, err error) {
 	err = s.db.SelectContext(ctx, &ids, `
-SELECT external_id FROM parked
+(SELECT external_id FROM parked
 WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id > $4
-  AND (last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
+  AND (last_at < $6 AND last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
        OR code = 'sync.unknown_reference' AND (times = 1 OR last_at >= $6))
-UNION SELECT external_id FROM conflict WHERE job = $3 AND decision IS NOT NULL AND external_id > $4
+ORDER BY external_id LIMIT $5)
+UNION (SELECT external_id FROM conflict WHERE job = $3 AND decision IS NOT NULL AND external_id > $4 GROUP BY external_id ORDER BY external_id LIMIT $5)
 ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit, since)
 	return ids, translate(err)
 }
@@ -286,19 +248,25 @@ ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit, since)
 // ChangeIDs gives the records of which a run has changes in one of the states,
 // page by page.
 func (s *Store) ChangeIDs(ctx context.Context, run string, states []string, after string, limit int) (ids []string, err error) {
+	// Side by side, as the key has them: a page must not read all of a plan.
+	const ofSide = `SELECT external_id FROM change WHERE run = $1 AND state = ANY($2::text[]) AND external_id > $3`
 	err = s.db.SelectContext(ctx, &ids, `
-SELECT DISTINCT external_id FROM change WHERE run = $1 AND state = ANY($2::text[]) AND external_id > $3 ORDER BY external_id LIMIT $4`,
-		run, pq.Array(states), after, limit)
+(`+ofSide+` AND side = 'source' ORDER BY external_id LIMIT $4) UNION (`+ofSide+` AND side = 'target' ORDER BY external_id LIMIT $4)
+ORDER BY external_id LIMIT $4`, run, pq.Array(states), after, limit)
 	return ids, translate(err)
 }
+
+const changeColumns = `side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at`
 
 // Changes gives changes of a run: those of the records named, or the first ones
 // after a record where none is.
 func (s *Store) Changes(ctx context.Context, run string, ids []string, after string, limit int) (all []Change, err error) {
+	which := `side IN ('source', 'target') AND external_id = ANY($2::text[])`
+	if ids == nil {
+		which = `$2::text[] IS NULL`
+	}
 	err = s.db.SelectContext(ctx, &all, `
-SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
-WHERE run = $1 AND ($2::text[] IS NULL OR external_id = ANY($2::text[])) AND external_id > $3 ORDER BY external_id, side LIMIT $4`,
-		run, pq.Array(ids), after, limit)
+SELECT `+changeColumns+` FROM change WHERE run = $1 AND `+which+` AND external_id > $3 ORDER BY external_id, side LIMIT $4`, run, pq.Array(ids), after, limit)
 	return all, translate(err)
 }
 

@@ -137,3 +137,99 @@ func TestAKeyIsTakenOnce(t *testing.T) {
 		assert.Equal(t, store.Claim{XID: "x2"}, got, "asked by %s", who)
 	}
 }
+
+// A key of a record that was never made, and is not tried any more, goes to the
+// next one. Who tries again keeps it.
+func TestAKeyOfNobodyIsGivenOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	holder := func(id string) string {
+		t.Helper()
+		claims, err := w.Claims(t.Context(), "odoo", record.KindProduct, []store.Wanted{{ExternalID: id, XID: "x" + id, Keys: []string{"shop/" + id, "key:A"}}})
+		require.NoError(t, err)
+		require.Equal(t, "x"+id, claims["shop/"+id].XID)
+		return claims["key:A"].XID
+	}
+	age := func(by string) { w.exec(t, `UPDATE claim SET created_at = created_at - $1::interval`, by) }
+	require.Equal(t, "x1", holder("1"))
+	age("50 minutes")
+	require.Equal(t, "x1", holder("1"), "tried again")
+	age("50 minutes")
+	require.Equal(t, "x1", holder("2"))
+	age("20 minutes")
+	require.Equal(t, "x2", holder("2"))
+	require.Equal(t, "x2", holder("1"), "it comes too late")
+	_, err := w.Claimed(t.Context(), "odoo", record.KindProduct, "x2", "7", false)
+	require.NoError(t, err)
+	age("1 year")
+	require.Equal(t, "x2", holder("1"), "made: whether it still has the key is looked up in the target")
+}
+
+// A record that a run writes twice keeps of each field what it held before.
+func TestARecordIsWrittenTwiceInARun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	products(w, t)
+	w.start(t, "r1", noon)
+	write := func(number int, state string, before, after record.Values) {
+		t.Helper()
+		changes := []store.Change{{Side: "target", ExternalID: "a", Op: "update", State: store.ChangeIntent, Before: before, After: after, Digest: "d"}}
+		require.NoError(t, w.Intend(t.Context(), "r1", changes))
+		require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", Lane: number, Counts: map[string]int64{}, Wrote: []store.Wrote{
+			{Side: "target", ExternalID: "a", Fence: changes[0].Fence, State: state, RecordID: "7", After: after},
+		}}))
+	}
+	write(0, store.ChangeRefused, record.Values{"colour": "red"}, record.Values{"colour": "none such"})
+	write(1, store.ChangeDone, record.Values{"price": amount("1"), "name": "Bolt"}, record.Values{"price": amount("2"), "name": "Nut"})
+	write(2, store.ChangeDone, record.Values{"price": amount("2"), "stock": amount("5")}, record.Values{"price": amount("3"), "stock": amount("6")})
+	all, err := w.Changes(t.Context(), "r1", []string{"a"}, "", 10)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	text := func(v record.Values) string { return string(record.ValueJSON(v)) }
+	assert.JSONEq(t, `{"price": 1, "name": "Bolt", "stock": 5}`, text(all[0].Before))
+	assert.JSONEq(t, `{"price": 3, "name": "Nut", "stock": 6}`, text(all[0].After))
+}
+
+// What a run has parked waits for the next one: it would be counted twice, and
+// twice as many errors stop it. A person's word is heard at once.
+func TestParkedIsNotTriedAgainByItsOwnRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	products(w, t)
+	j, err := w.Job(t.Context(), "products")
+	require.NoError(t, err)
+	w.start(t, "r1", noon)
+	park := func(code string, ids ...string) {
+		t.Helper()
+		page := store.Page{Run: "r1", Lane: len(code), Counts: map[string]int64{}}
+		for _, id := range ids {
+			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: id, Fault: fault.New(fault.Invalid, code, "no")})
+		}
+		require.NoError(t, w.SettlePage(t.Context(), page))
+	}
+	park("odoo.refused", "a", "b")
+	park("sync.unknown_reference", "c")
+	w.exec(t, `UPDATE parked SET last_at = last_at - interval '2 hours'`)
+	due := func(began time.Duration) []string {
+		t.Helper()
+		ids, err := w.ParkedDue(t.Context(), j, time.Now().Add(-began), "", 10)
+		require.NoError(t, err)
+		return ids
+	}
+	assert.Equal(t, []string{"c"}, due(3*time.Hour), "of the run that parked them")
+	assert.Equal(t, []string{"a", "b", "c"}, due(time.Hour), "of the next")
+	_, err = w.LeaveOut(t.Context(), j, "b", true, "anna", "")
+	require.NoError(t, err)
+	_, err = w.LeaveOut(t.Context(), j, "b", false, "anna", "")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"b", "c"}, due(3*time.Hour))
+	w.exec(t, `DELETE FROM parked WHERE external_id = 'b'`)
+	_, err = w.LeaveOut(t.Context(), j, "b", true, "anna", "")
+	require.NoError(t, err)
+	_, err = w.LeaveOut(t.Context(), j, "b", false, "anna", "")
+	require.NoError(t, err)
+	w.exec(t, `UPDATE run SET started_at = now() - interval '1 hour'`)
+	w.exec(t, `UPDATE parked SET since = since - interval '2 hours' WHERE external_id <> 'b'`)
+	require.NoError(t, w.ClearVanished(t.Context(), j, "r1"))
+	assert.Equal(t, []string{"b"}, due(0), "said while the run went on: kept")
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"towpath/schema/record"
 )
@@ -118,4 +120,53 @@ SELECT * FROM taken UNION ALL
 SELECT xid, coalesce(target_id, ''), matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = $3 AND NOT EXISTS (SELECT FROM taken)`,
 		target, kind, key, xid, old.XID, old.TargetID)
 	return c, translate(err)
+}
+
+// Wanted is an identity that a record of the source needs in the target.
+type Wanted struct {
+	ExternalID string   `json:"external_id"`
+	XID        string   `json:"xid"`
+	Keys       []string `json:"keys"` // match keys, the record's own id first
+}
+
+// openKey is how long a match key stays with a record of a job that was not
+// made, nor tried again: it may be gone from its source, and its successor has
+// the same key. Who tries again keeps it.
+const openKey = time.Hour
+
+// Claims agrees with all others who need the same identities, for a whole page
+// (protocol P2), and gives the claim of each match key.
+func (s *Store) Claims(ctx context.Context, target string, kind record.Kind, wanted []Wanted) (map[string]Claim, error) {
+	var keys, xids []string
+	for _, w := range wanted {
+		for _, k := range w.Keys {
+			keys, xids = append(keys, k), append(xids, w.XID)
+		}
+	}
+	claims := make(map[string]Claim, len(keys))
+	if len(keys) == 0 {
+		return claims, nil
+	}
+	var rows []struct {
+		Key string `db:"match_key"`
+		Claim
+	}
+	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
+		// The first of a page that asks for a key gets it; sorted, or two pages deadlock.
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO claim AS c (target, kind, match_key, xid)
+SELECT $1, $2, k, x FROM (SELECT DISTINCT ON (k) k, x FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS u(k, x, n) ORDER BY k, n) first
+ON CONFLICT (target, kind, match_key) DO UPDATE SET xid = excluded.xid, created_at = now()
+WHERE c.match_key ~ '^(key|record):' AND c.target_id IS NULL AND (c.xid = excluded.xid OR c.created_at < now() - $5 * interval '1 second')`,
+			target, kind, pq.Array(keys), pq.Array(xids), int64(openKey.Seconds())); err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &rows, `
+SELECT match_key, xid, coalesce(target_id, '') AS target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[])`,
+			target, kind, pq.Array(keys))
+	})
+	for _, r := range rows {
+		claims[r.Key] = r.Claim
+	}
+	return claims, translate(err)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"towpath/schema/fault"
+	"towpath/schema/record"
 )
 
 // OpenConflict is a field that both sides changed, and when something happens
@@ -43,9 +44,11 @@ type Deadline struct {
 func (s *Store) WatchConflicts(ctx context.Context, job string, d Deadline, limit int) (ids []string, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if _, err := tx.ExecContext(ctx, `
-UPDATE conflict SET due_at = CASE WHEN $3 > 0 THEN since + $3 * interval '1 millisecond' END,
-    remind_at = CASE WHEN remind_at > since THEN remind_at WHEN $2 > 0 THEN since + $2 * interval '1 millisecond' END
-WHERE job = $1 AND decision IS NULL`, job, d.Remind.Milliseconds(), d.Decide.Milliseconds()); err != nil {
+UPDATE conflict c SET due_at = w.due, remind_at = w.remind
+FROM (SELECT external_id, field, CASE WHEN $3 > 0 THEN since + $3 * interval '1 millisecond' END AS due,
+          CASE WHEN remind_at > since THEN remind_at WHEN $2 > 0 THEN since + $2 * interval '1 millisecond' END AS remind
+      FROM conflict WHERE job = $1 AND decision IS NULL) w
+WHERE (c.job, c.external_id, c.field) = ($1, w.external_id, w.field) AND (c.due_at, c.remind_at) IS DISTINCT FROM (w.due, w.remind)`, job, d.Remind.Milliseconds(), d.Decide.Milliseconds()); err != nil {
 			return err
 		}
 		return tx.SelectContext(ctx, &ids, `
@@ -158,6 +161,11 @@ LEFT JOIN synced s ON s.job = $5 AND s.external_id = $3 WHERE b.target_id IS NOT
 			if _, err := tx.ExecContext(ctx, query, j.Source, j.BoundAs(), externalID, j.Target); err != nil {
 				return err
 			}
+		}
+		// Its keys as well, and the record that it had adopted: they are another's, perhaps.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM claim WHERE target = $1 AND kind = $2 AND xid = $3`,
+			j.Target, j.BoundAs(), record.XID(j.Source, string(j.BoundAs()), externalID)); err != nil {
+			return err
 		}
 		if err := dueAgain(ctx, tx, j, externalID, "sync.untied", "it was untied from its record and waits for the next run"); err != nil {
 			return err

@@ -10,5 +10,12 @@
 //	claim.go       one identity for dependencies that many need at once
 //	connection.go  connections and flows, secrets sealed
 //	trail.go       what `explain` tells
+//	job.go         sync jobs and versions of mappings
+//	run.go         runs of jobs: lease, steering, watermark
+//	page.go        the page ledger: what became of a page, in one transaction
+//	change.go      what runs mean to write, and what is known of records
+//	plan.go        plans summed up, approved, listed
+//	conflict.go    what both sides changed; untie, leave out
+//	sync_*.go      lists for people; orders as runs see them
 //	slots.go       call slots shared by all processes; fences
 package store

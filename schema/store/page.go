@@ -154,7 +154,7 @@ mine AS (
         SELECT FROM object o WHERE (o.connection, o.kind, o.external_id, o.fence) = ($2, $3, w.external_id, w.fence) OFFSET 0) current
 ), ended AS (
     UPDATE change c SET state = m.state, record_id = coalesce(nullif(m.record_id, ''), c.record_id),
-        after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE m.after END, note = m.note, at = now()
+        after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE c.after || m.after END, note = m.note, at = now()
     FROM mine m WHERE c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
 )
 SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.BoundAs(), string(rows)); err != nil {
@@ -321,6 +321,6 @@ func (s *Store) ClearVanished(ctx context.Context, j Job, run string) error {
 	_, err := s.db.ExecContext(ctx, `
 UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
 FROM run r WHERE r.id = $4 AND parked.connection = $1 AND parked.kind = $2 AND parked.job = $3 AND parked.state = 'open'
-  AND parked.last_at < r.started_at`, j.Source, j.Kind, j.Name, run)
+  AND greatest(parked.since, parked.last_at) < r.started_at -- a person has made it due meanwhile: last_at is '-infinity'`, j.Source, j.Kind, j.Name, run)
 	return translate(err)
 }

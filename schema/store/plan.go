@@ -64,10 +64,12 @@ func (c Change) Place() ChangeAt { return ChangeAt{ExternalID: c.ExternalID, Sid
 // ChangesIn gives changes of a run that are in one of the states (all, where
 // none is named) behind a place, in the order of their records.
 func (s *Store) ChangesIn(ctx context.Context, run string, states []string, after ChangeAt, limit int) (all []Change, err error) {
+	// Side by side, as the key has them: a page must not read all of a plan.
+	const ofSide = `SELECT ` + changeColumns + ` FROM change
+WHERE run = $1 AND ($2::text[] IS NULL OR state = ANY($2::text[])) AND external_id >= $3 AND (external_id, side) > ($3, $4)`
 	err = s.db.SelectContext(ctx, &all, `
-SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
-WHERE run = $1 AND ($2::text[] IS NULL OR state = ANY($2::text[])) AND (external_id, side) > ($3, $4) ORDER BY external_id, side LIMIT $5`,
-		run, pq.Array(states), after.ExternalID, after.Side, limit)
+(`+ofSide+` AND side = 'source' ORDER BY external_id LIMIT $5) UNION ALL (`+ofSide+` AND side = 'target' ORDER BY external_id LIMIT $5)
+ORDER BY external_id, side LIMIT $5`, run, pq.Array(states), after.ExternalID, after.Side, limit)
 	return all, translate(err)
 }
 
@@ -75,7 +77,7 @@ WHERE run = $1 AND ($2::text[] IS NULL OR state = ANY($2::text[])) AND (external
 // what an undo left, or put back only in part.
 func (s *Store) Noted(ctx context.Context, run string, limit int) (all []Change, err error) {
 	err = s.db.SelectContext(ctx, &all, `
-SELECT side, external_id, op, record_id, xid, label, before, after, digest, cause, state, note, fence, at FROM change
+SELECT `+changeColumns+` FROM change
 WHERE run = $1 AND (state IN ('left', 'refused') OR note <> '') ORDER BY external_id, side LIMIT $2`, run, limit)
 	return all, translate(err)
 }

@@ -245,6 +245,8 @@ func TestUntie(t *testing.T) {
 	claims, err := w.Claims(t.Context(), "odoo", record.KindProduct, []store.Wanted{{ExternalID: "a", XID: "x-a", Keys: []string{"shop/a", "key:shop/product.product/default_code/A"}}})
 	require.NoError(t, err)
 	require.Len(t, claims, 2)
+	_, err = w.Claims(t.Context(), "odoo", record.KindProduct, []store.Wanted{{XID: record.XID("shop", "product", "a"), Keys: []string{"record:shop/7a", "key:A"}}})
+	require.NoError(t, err, "adopted: of an external id that is not in the binding")
 	conflicted(t, w, "price", "a", "b")
 
 	id, known, err := w.Untie(t.Context(), j, "a", "anna", "tied to the wrong one")
