@@ -37,7 +37,7 @@ func (j Job) BoundAs() record.Kind { return cmp.Or(j.Binds, j.Kind) }
 
 // PutJob creates or changes a job and reports whether anything changed. The
 // watermark stays, but where source, target, kind or binds are others: then nothing
-// of the former window holds, and the next run begins anew.
+// of the former window holds: a run that goes on is stopped, and the next begins anew.
 //
 // Faults: job.unknown_connection (Invalid).
 func (s *Store) PutJob(ctx context.Context, j Job) (changed bool, err error) {
@@ -49,7 +49,11 @@ WITH put AS (
         watermark = CASE WHEN (j.source, j.target, j.kind, j.binds) = (excluded.source, excluded.target, excluded.kind, excluded.binds) THEN j.watermark END,
         watermark_back = CASE WHEN (j.source, j.target, j.kind, j.binds) = (excluded.source, excluded.target, excluded.kind, excluded.binds) THEN j.watermark_back END
     WHERE (j.source, j.target, j.kind, j.spec, j.active) IS DISTINCT FROM (excluded.source, excluded.target, excluded.kind, excluded.spec, excluded.active)
-    RETURNING 1
+    RETURNING j.name, j.source, j.target, j.kind, j.binds
+), stopped AS (
+    UPDATE run SET asked = 'abort', asked_by = 'apply', asked_why = 'the job has another source, target or kind now'
+    FROM put JOIN job was ON was.name = put.name
+    WHERE run.job = put.name AND run.status = 'running' AND (was.source, was.target, was.kind, was.binds) <> (put.source, put.target, put.kind, put.binds)
 ) SELECT EXISTS (SELECT 1 FROM put)`, j.Name, j.Source, j.Target, j.Kind, string(j.Spec), j.Active)
 	if f := fault.Of(translate(err)); err != nil && f.Code == "store.refused" {
 		return false, fault.New(fault.Invalid, "job.refused", "the job %q names a connection that is not there, or is no slug itself", j.Name).

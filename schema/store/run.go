@@ -186,7 +186,8 @@ type Ending struct {
 // EndRun closes a run and frees the job's lease. Only a run whose proof holds
 // moves the watermarks, to the systems' own time when it began: back as well,
 // after a clock was set back, or all that is stamped until it has caught up
-// would be lost. Ending a run that has ended changes nothing.
+// would be lost. One that is to be stopped moves none: its job may be another by
+// now (PutJob). Ending a run that has ended changes nothing.
 func (s *Store) EndRun(ctx context.Context, id string, e Ending) error {
 	counts, err := json.Marshal(e.Counts)
 	if err != nil {
@@ -201,12 +202,12 @@ func (s *Store) EndRun(ctx context.Context, id string, e Ending) error {
 	_, err = s.db.ExecContext(ctx, `
 WITH ended AS (
     UPDATE run SET status = $2, sentence = $3, counted_after = $4, counts = $6, code = $7, report = $8, ended_at = now() WHERE id = $1 AND status = 'running'
-    RETURNING job, source_now, target_now
+    RETURNING job, source_now, target_now, asked
 ), slim AS (
     UPDATE run_page SET ids = '' FROM ended WHERE run_page.run = $1
 )
 UPDATE job SET watermark = ended.source_now, watermark_back = coalesce(ended.target_now, watermark_back)
-FROM ended WHERE job.name = ended.job AND $5`,
+FROM ended WHERE job.name = ended.job AND $5 AND ended.asked IS DISTINCT FROM 'abort'`,
 		id, e.Status, e.Sentence, e.CountedAfter, e.Proved, string(counts), e.Code, string(report))
 	return translate(err)
 }

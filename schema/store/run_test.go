@@ -51,9 +51,20 @@ func TestJobs(t *testing.T) {
 	require.EqualValues(t, 2, stored.Revision)
 	require.True(t, stored.Watermark.Time.Equal(noon), "other settings keep the watermark")
 
+	w.start(t, "r2", noon)
+	j.Active = !j.Active
+	_, err = w.PutJob(t.Context(), j)
+	require.NoError(t, err)
+	steering, err := w.Steering(t.Context(), "r2")
+	require.NoError(t, err)
+	require.Empty(t, steering.Asked, "other settings let a run go on")
 	j.Kind = record.KindCustomer
 	_, err = w.PutJob(t.Context(), j)
 	require.NoError(t, err)
+	steering, err = w.Steering(t.Context(), "r2")
+	require.NoError(t, err)
+	require.Equal(t, "abort", steering.Asked, "it would mix two kinds")
+	require.NoError(t, w.EndRun(t.Context(), "r2", store.Ending{Status: "success", Proved: true}))
 	stored, err = w.Job(t.Context(), "products")
 	require.NoError(t, err)
 	require.False(t, stored.Watermark.Valid, "of customers nothing was read yet")
