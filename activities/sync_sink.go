@@ -45,7 +45,9 @@ func (r *syncRun) sinkDone(ctx context.Context) (where string, err error) {
 		return "", err
 	}
 	for _, p := range pages {
-		if p.Lane%lanesPerFlow < extraLanes {
+		// Records read by their ids are in the file as well: those that a person
+		// named, tried again or swept are in no page of the window.
+		if p.Lane%lanesPerFlow < extraLanes || p.N > 0 {
 			run.Pages = append(run.Pages, connectors.SinkAt{Lane: p.Lane, Page: p.Page})
 			run.Rows += p.N
 		}
