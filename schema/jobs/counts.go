@@ -84,6 +84,7 @@ const MinSample = 100
 // written, and no limit is ever exceeded.
 func StopsAt(c Counts, l Limits) (reason string, stop bool) {
 	archives := c.Archived + c.Gone
+	outcomes := c.Processed() - c.Skipped["deferred"] // a record that is put off is counted once more later
 	for _, n := range []struct {
 		what         string
 		value, limit int64
@@ -104,8 +105,8 @@ func StopsAt(c Counts, l Limits) (reason string, stop bool) {
 		limit     int
 		field     string
 	}{
-		{"records would be archived", archives, c.Processed() + c.Gone, l.MaxArchivePercent, "max_archive_percent"},
-		{"records were parked or failed", c.Errors(), c.Processed(), l.MaxErrorPercent, "max_error_percent"},
+		{"records would be archived", archives, outcomes + c.Gone, l.MaxArchivePercent, "max_archive_percent"},
+		{"records were parked or failed", c.Errors(), outcomes, l.MaxErrorPercent, "max_error_percent"},
 	} {
 		if p.limit > 0 && p.of >= MinSample && p.value*100 > p.of*int64(p.limit) {
 			return fmt.Sprintf("%d of %d %s, the limit is %d %% (limits.%s)", p.value, p.of, p.what, p.limit, p.field), true

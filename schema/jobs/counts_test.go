@@ -212,6 +212,7 @@ func TestStopsAt(t *testing.T) {
 		"100 of 100 fail":               {Counts{Failed: 60, Parked: 40}, Limits{MaxErrorPercent: 5}, "100 of 100 records were parked or failed, the limit is 5 %"},
 		"5 of 100 fail":                 {Counts{Unchanged: 95, Parked: 5}, Limits{MaxErrorPercent: 5}, ""},
 		"6 of 100 fail":                 {Counts{Unchanged: 94, Parked: 6}, Limits{MaxErrorPercent: 5}, "max_error_percent"},
+		"put off counts once":           {Counts{Unchanged: 94, Parked: 6, Skipped: map[string]int64{"deferred": 900}}, Limits{MaxErrorPercent: 5}, "6 of 100 records"},
 		"all may fail":                  {Counts{Failed: 1000}, Limits{MaxErrorPercent: 100}, ""},
 		"two errors, early":             {Counts{Failed: 1, Parked: 1}, Limits{MaxErrors: 1}, "2 records were parked or failed, the limit is 1 (limits.max_errors)"},
 		"as many creates as allowed":    {c(func(c *Counts) { c.Created = 10 }), Limits{MaxCreates: 10}, ""},
