@@ -15,9 +15,9 @@
 //	sync_page.go    one page: recall, map, let unchanged records go
 //	sync_match.go   counterparts by key, references, who makes what
 //	sync_decide.go  make, archive or merge
-//	sync_merge.go   the three-way merge, and why sides differ
+//	sync_merge.go   the three-way merge, conflicts, why sides differ
 //	sync_back.go    what bidirectional jobs need of both sides
-//	sync_conflicts.go  conflicts and what persons decided
+//	sync_conflict.go   conflicts that wait for a person
 //	sync_write.go   write under intents and fences, read back
 //	sync_settle.go  how a page ends; what is remembered
 //	sync_prove.go   ProveSync: proof, sweep, status

@@ -104,6 +104,9 @@ func (o *Orders) ApplyOrder(ctx context.Context, in contract.ApplyInput) (contra
 // beat tells Temporal now and then that a long pass lives, so that a dead
 // worker's passes are taken over soon. A pass under ten seconds sends nothing.
 func beat(ctx context.Context) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {}
+	}
 	every := activity.GetInfo(ctx).HeartbeatTimeout / 3
 	if every == 0 {
 		return func() {}
@@ -121,7 +124,7 @@ func beat(ctx context.Context) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(done) }
+	return sync.OnceFunc(func() { close(done) })
 }
 
 func (o *Orders) begin(ctx context.Context, in contract.ApplyInput) (*pass, error) {

@@ -41,6 +41,7 @@ func NewSyncs(d Deps) *Syncs {
 // OpenSync opens a run, or finds it open: its window is fixed by the source's
 // own clock, once, however often it is asked for.
 func (s *Syncs) OpenSync(ctx context.Context, in contract.SyncOpen) (contract.SyncOpened, error) {
+	defer beat(ctx)()
 	opened, err := s.open(ctx, in)
 	return opened, toTemporal(err)
 }

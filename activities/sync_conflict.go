@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"towpath/schema/fault"
@@ -27,7 +28,10 @@ func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Store.WatchConflicts(ctx, name, store.Deadline{Remind: job.RemindAfter(), Decide: time.Duration(job.ConflictDeadline)}, mostWatched)
+	ids, err := s.Store.WatchConflicts(ctx, name, store.Deadline{Remind: job.RemindAfter(), Decide: time.Duration(job.ConflictDeadline)}, mostWatched)
+	// Where a source identifies its records by e-mail addresses, Temporal must not
+	// hear of them (promise 7): they wait in PostgreSQL only.
+	return slices.DeleteFunc(ids, func(id string) bool { return strings.Contains(id, "@") }), err
 }
 
 func (s *Syncs) jobNamed(ctx context.Context, name string) (store.Job, jobs.Job, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -38,17 +39,19 @@ func (s *stopped) Error() string { return "stopped: " + s.asked }
 // done again.
 func (s *Syncs) SyncPages(ctx context.Context, ref contract.SyncRef) (contract.SyncProgress, error) {
 	began := s.Now()
-	p, err := s.pages(ctx, ref)
+	opened := beat(ctx) // the doors may hang; later the pages say that they live
+	p, err := s.pages(ctx, ref, opened)
+	opened()
 	e := s.Log.Info()
 	if err != nil {
-		e = s.Log.Warn().Str("fault", fault.Of(err).Code).Str("detail", fault.Of(err).Detail)
+		e = s.Log.Warn().Str("fault", fault.Of(err).Code)
 	}
 	e.Str("job", ref.Job).Str("run", ref.Run).Int64("done", p.Done).Int64("total", p.Total).Bool("finished", p.Finished).
 		Str("asked", p.Asked).Float64("per_second", p.Rate).Dur("took", s.Now().Sub(began)).Msg("sync pages")
 	return p, toTemporal(err)
 }
 
-func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef) (contract.SyncProgress, error) {
+func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef, opened func()) (contract.SyncProgress, error) {
 	run, err := s.Store.Run(ctx, ref.Run)
 	if err != nil {
 		return contract.SyncProgress{}, err
@@ -71,6 +74,7 @@ func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef) (contract.SyncP
 	defer end(nil)
 	until, done := untilStop(working)
 	defer done()
+	opened()
 	watched := make(chan struct{})
 	go func() { w.watch(working, end); close(watched) }()
 	err = w.all(until)
@@ -108,12 +112,12 @@ type laneWork struct {
 	*syncRun
 	began time.Time
 
-	mu       sync.Mutex
-	counts   jobs.Counts // settled, and about to be written
-	settled  jobs.Counts
-	limits   jobs.Limits
-	lifted   bool // a person let the run go on beyond its limits
-	doneFrom int64
+	mu      sync.Mutex
+	counts  jobs.Counts // settled, and about to be written
+	settled jobs.Counts
+	again   int64 // of the parked: those that were parked already, and tried again in vain
+	limits  jobs.Limits
+	lifted  bool // a person let the run go on beyond its limits
 }
 
 // recount reads what the ledger says, for limits and progress.
@@ -122,6 +126,7 @@ func (w *laneWork) recount(ctx context.Context) (done int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	w.again = named[countAgain]
 	w.settled = jobs.CountsOf(named)
 	w.counts, w.limits, w.lifted = w.settled, w.job.Limits, w.run.Unlimited
 	return w.settled.Processed(), nil
@@ -175,17 +180,28 @@ func (w *laneWork) all(ctx context.Context) error {
 	for _, f := range w.flows {
 		g, gctx := errgroup.WithContext(ctx)
 		var later []lanePlan
+		var enough atomic.Bool
 		for _, lane := range w.plan.Lanes {
 			switch {
 			case lane.flow() != f.n:
 			case lane.kind() >= extraLanes:
 				later = append(later, lane)
 			default:
-				g.Go(func() error { return w.lane(gctx, f, lane) })
+				g.Go(func() error {
+					err := w.lane(gctx, f, lane)
+					if errors.Is(err, errEnough) { // the others end their pages, too: what is cut off is written twice
+						enough.Store(true)
+						return nil
+					}
+					return err
+				})
 			}
 		}
 		if err := g.Wait(); err != nil {
 			return err
+		}
+		if enough.Load() {
+			return errEnough
 		}
 		for _, lane := range later {
 			if err := w.lane(ctx, f, lane); err != nil {
@@ -264,8 +280,8 @@ func (w *laneWork) ahead(ctx context.Context, f *syncFlow, lane lanePlan, number
 
 // carry writes a page, or stores it as a plan, if the limits allow it.
 func (w *laneWork) carry(ctx context.Context, p *syncPage) error {
-	planned := p.counts()
-	if reason, stop := w.reserve(planned); stop {
+	planned, before := p.counts(), p.again()
+	if reason, stop := w.reserve(planned, before); stop {
 		return &stopped{asked: askedLimit, reason: reason}
 	}
 	var err error
@@ -283,6 +299,20 @@ func (w *laneWork) carry(ctx context.Context, p *syncPage) error {
 		now := p.counts()
 		w.settled = w.settled.Add(now)
 		w.counts = w.counts.Add(minus(now, planned))
+		w.again += p.again() - before
 	}
 	return err
+}
+
+// countAgain is kept in the ledger beside the outcomes, of which it is a part.
+const countAgain = "parked_again"
+
+// again are those of the page's parked records that were parked before.
+func (p *syncPage) again() (n int64) {
+	for _, item := range p.items {
+		if item.done == parked && item.known.Parked && !p.defers(item) {
+			n++
+		}
+	}
+	return n
 }

@@ -8,16 +8,22 @@ import (
 
 // reserve counts a page in that is about to be written, unless a limit of the
 // job forbids it.
-func (w *laneWork) reserve(page jobs.Counts) (reason string, stop bool) {
+//
+// What an earlier run has parked, and is parked again, is no news of this one: a
+// backlog must not stop every run. What this run has deferred is.
+func (w *laneWork) reserve(page jobs.Counts, again int64) (reason string, stop bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	with := w.counts.Add(page)
+	news := with
+	news.Parked -= max(0, w.again+again-with.Skipped["deferred"])
 	if !w.lifted && !w.dry() {
-		if reason, stop = jobs.StopsAt(with, w.limits); stop {
+		if reason, stop = jobs.StopsAt(news, w.limits); stop {
 			return reason, true
 		}
 	}
 	w.counts = with
+	w.again += again
 	return "", false
 }
 

@@ -108,3 +108,23 @@ func TestSyncIntoFile(t *testing.T) {
 		left.edit("7", record.Values{"name": time.Now().String()})
 	}
 }
+
+// TestSyncBacklog: what earlier runs have parked does not stop later ones.
+func TestSyncBacklog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(1000), newMemory()
+	w.pair(left, right)
+	right.refuse = func(r record.Row) error {
+		if number(r.Values["sku"].(string)[2:])%25 == 0 { // 4 %, allowed
+			return fault.New(fault.Invalid, "memory.refused", "no")
+		}
+		return nil
+	}
+	require.EqualValues(t, 40, w.run().Counts["parked"])
+	w.pair(left, right, incremental, func(j *jobs.Job, _ *mapping.Mapping) { j.Limits.MaxErrors = 10 })
+	w.due()
+	p := w.pages(w.begin())
+	require.Empty(t, p.Asked, p.Reason)
+	require.True(t, p.Finished)
+}

@@ -1,11 +1,14 @@
 package activities
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"towpath/connectors/odoo/simulator"
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
@@ -142,4 +145,30 @@ func TestSyncKeyHandedOn(t *testing.T) {
 	result := w.run()
 	require.Equal(t, counts(7, "created", 1, "parked", 1, "unchanged", 5), result.Counts, "%v", w.parked())
 	require.Equal(t, "Successor", right.bySKU(t)[sku(3)]["name"])
+}
+
+// TestSyncRepeated: of a record that stands twice in one page, the later line holds.
+func TestSyncRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "files", 20)
+	f.lines = append(f.lines, csvLine(3, "Later", time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)))
+	odooOf(w, "odoo", simulator.Options{})
+	w.intoOdoo()
+	f.write(time.Now().Add(-time.Hour))
+	require.Equal(t, counts(21, "created", 20, "skipped.repeated", 1), w.run(mode(jobs.Full)).Counts)
+	require.Equal(t, "Later", w.odooThings()[sku(3)]["name"])
+}
+
+// TestSyncReconcileBothWays: ids of one side say nothing about the other's.
+func TestSyncReconcileBothWays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(5), newMemory()
+	right.next = 3 // ids that both have, of other records
+	w.pair(left, right, bidirectional)
+	w.run()
+	right.drop(fmt.Sprint(w.number(`SELECT min(target_id::int) FROM binding`)))
+	w.run(mode(jobs.Reconcile))
+	require.Zero(t, w.number(`SELECT count(*) FROM change WHERE state = 'planned' AND op = 'archive'`))
 }

@@ -55,7 +55,7 @@ func (w *laneWork) orderPages(ctx context.Context) error {
 		}
 		// Orders that are in the inbox come in whatever a limit says: it keeps
 		// further ones out.
-		if reason, stop := w.reserve(jobs.Counts{}); stop {
+		if reason, stop := w.reserve(jobs.Counts{}, 0); stop {
 			return &stopped{asked: askedLimit, reason: reason}
 		}
 		if w.Now().Sub(w.began) > stretch {

@@ -62,8 +62,16 @@ func (p *syncPage) prepare(ctx context.Context) error {
 // add takes what was read into the page.
 func (p *syncPage) add(page connectors.RecordPage) {
 	p.next, p.bad = page.Next, page.Bad
-	for _, rec := range page.Records {
-		p.items = append(p.items, &syncItem{rec: rec, ext: rec.ID})
+	last := make(map[string]int, len(page.Records))
+	for i, rec := range page.Records {
+		last[rec.ID] = i
+	}
+	for i, rec := range page.Records {
+		item := &syncItem{rec: rec, ext: rec.ID}
+		if last[rec.ID] != i { // a source that repeats itself: the later one holds
+			item.skip("repeated")
+		}
+		p.items = append(p.items, item)
 	}
 }
 

@@ -216,8 +216,13 @@ func (p *syncPage) undo(item *syncItem, side *syncSide, c store.Change, now *rec
 			switch {
 			case !record.Equal(is[field], wrote[field]):
 				left = append(left, field)
-			case c.Op != string(jobs.Create):
-				back.Before[field], back.After[field] = is[field], c.Before[field]
+			case c.Op == string(jobs.Create):
+			default:
+				if was, known := c.Before[field]; known {
+					back.Before[field], back.After[field] = is[field], was
+				} else {
+					left = append(left, field) // nobody knows what it held
+				}
 			}
 		}
 	}

@@ -113,11 +113,13 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 	}
 	counts := jobs.CountsOf(named)
 	status := jobs.Conclude(counts, proof, false, nil)
-	where, err := r.sinkDone(ctx)
-	if err != nil {
+	if !proof.Complete { // half an export is none
+		if err := r.sinkDrop(ctx); err != nil {
+			return store.Ending{}, err
+		}
+	} else if where, err := r.sinkDone(ctx); err != nil {
 		return store.Ending{}, err
-	}
-	if where != "" {
+	} else if where != "" {
 		sentences = append(sentences, "written to "+where)
 	}
 	if r.dry() {

@@ -279,7 +279,7 @@ func (r *syncRun) part(ctx context.Context, f *syncFlow) error {
 	if r.run.Purpose == contract.PurposeSync {
 		r.plan.Lanes = append(r.plan.Lanes, lanePlan{Lane: base + parkedLane})
 	}
-	if r.run.Mode == string(jobs.Reconcile) {
+	if r.run.Mode == string(jobs.Reconcile) && !f.back { // the book is by the source's ids
 		r.plan.Lanes = append(r.plan.Lanes, lanePlan{Lane: base + goneLane})
 	}
 	return nil

@@ -23,10 +23,10 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 		}
 		if f := w.failed; f != nil {
 			w.item.park(f)
-			if f.Kind == fault.Uncertain {
-				continue // the intent stays open: it may land yet
-			}
 			entry.State, entry.RecordID, entry.Note = store.ChangeRefused, c.RecordID, f.Code
+			if f.Kind == fault.Uncertain { // it may land yet: the intent stays open, as of now
+				entry.State = store.ChangeIntent
+			}
 		} else if w.side == p.sides[jobs.TargetSide] {
 			entry.After = only(w.item.nextTarget, c.After)
 		}
@@ -119,6 +119,9 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	page.Counts = counts.Named()
 	if n := p.matched(); n > 0 {
 		page.Counts[countMatched] = n
+	}
+	if n := p.again(); n > 0 {
+		page.Counts[countAgain] = n
 	}
 	page.Clear = append(page.Clear, p.vanished...)
 	for _, item := range p.items {

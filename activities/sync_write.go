@@ -134,11 +134,22 @@ func (p *syncPage) send(ctx context.Context, writes []*syncWrite) error {
 		if err := pause(ctx, time.Duration(round)*time.Second); err != nil {
 			return err
 		}
-		for _, w := range again {
-			w.failed = nil
+		if err := p.sentAgain(ctx, again); err != nil {
+			return err
 		}
 		pending = again
 	}
+}
+
+// sentAgain has the quarantine counted from the last sending, not the first: it
+// is that one which may land last.
+func (p *syncPage) sentAgain(ctx context.Context, writes []*syncWrite) error {
+	ids := make([]string, len(writes))
+	for i, w := range writes {
+		w.failed = nil
+		ids[i] = w.change.ExternalID
+	}
+	return p.Store.SentAgain(ctx, p.run.ID, ids)
 }
 
 // systemic faults say nothing about the row that met them.
