@@ -71,14 +71,14 @@ not answer is told, and the file is applied all the same.`,
 				if _, err := parseFile(raw, os.LookupEnv); err != nil {
 					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), "the file is good; nothing was changed")
+				fmt.Fprintln(cmd.OutOrStdout(), "the file is good by itself; nothing was changed. Without --check its mappings are compared with the systems, too")
 				return nil
 			}
 			return applyFile(cmd.Context(), raw, offline, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVarP(&path, "file", "f", "towpath.yaml", "the file; - reads standard input")
-	cmd.Flags().BoolVar(&check, "check", false, "only say whether the file is good; looks at nothing but the file")
+	cmd.Flags().BoolVar(&check, "check", false, "only say whether the file is good by itself; no system is asked")
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not compare mappings with the fields of the systems")
 	return cmd
 }

@@ -245,6 +245,9 @@ func marks(c *mapping.Compiled, field string) (s string) {
 		case r.Field != field:
 		case r.Lookup != "":
 			s += fmt.Sprintf("; the %s whose %s it is", r.Model, r.Lookup)
+			if r.Within != "" {
+				s += ", within " + r.Within
+			}
 		default:
 			s += fmt.Sprintf("; the %s that it is bound to", r.Model)
 		}

@@ -138,10 +138,11 @@ func (p *process) lastRun(ctx context.Context, job string) (string, error) {
 	if r.EndedAt.Valid {
 		return r.Status + ", " + ago(r.EndedAt.Time, time.Now()), nil
 	}
+	words := r.Status + " for " + round(time.Since(r.StartedAt))
 	if asked := r.Asked.String; asked != "" {
-		return asked + " asked for, " + ago(r.StartedAt, time.Now()), nil
+		words += ", " + asked + " asked for"
 	}
-	return r.Status + " for " + round(time.Since(r.StartedAt)), nil
+	return words, nil
 }
 
 // inStep is the age of a job's watermark: what changed before it is on the

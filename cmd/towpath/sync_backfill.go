@@ -16,7 +16,7 @@ import (
 func newSyncBackfill() *cobra.Command {
 	var from, to string
 	cmd := &cobra.Command{
-		Use:   "backfill NAME --from DAY --to DAY",
+		Use:   "backfill NAME --from DAY",
 		Short: "Start a job for times of its schedule that have passed",
 		Long: `Start a job for times of its schedule that have passed, as the Temporal UI does.
 

@@ -145,8 +145,13 @@ func (p *process) showPlan(ctx context.Context, out io.Writer, r store.Run, limi
 	}
 	fmt.Fprintf(out, "%s %s, %s%s, asked for by %s\n", planWords(r), r.ID, modeOf(r), afterWords(r), askedBy(r))
 	if len(sum.Totals) == 0 {
+		c, err := p.countsOf(ctx, r)
+		if err == nil && c.Errors() > 0 {
+			fmt.Fprintf(out, "it holds no changes, but %s would be parked: towpath sync show %s\n", counted(int(c.Errors()), "record"), r.ID)
+			return nil
+		}
 		fmt.Fprintln(out, "it holds no changes: both sides are in step, as far as the run looked")
-		return nil
+		return err
 	}
 	total := showTotals(out, sum.Totals)
 	showFields(out, sum.Fields)

@@ -141,7 +141,7 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 	if r.EndedAt.Valid {
 		ended = "ended " + r.EndedAt.Time.UTC().Format(clockLayout)
 	}
-	say(out, [][2]string{
+	rows := [][2]string{
 		{"run", r.ID},
 		{"job", fmt.Sprintf("%s, revision %d: %s, %s → %s", r.Job, r.JobRevision, j.Kind, j.Source, j.Target)},
 		{"asked by", askedBy(r)},
@@ -155,9 +155,18 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 		{"source has", sourceHas(r)},
 		{"records", orNothing(countWords(c), "none yet")},
 		{"skipped", skippedWords(c)},
-	})
+	}
+	if unopened(r) { // of the rest nothing was found out
+		rows = slices.DeleteFunc(rows, func(row [2]string) bool {
+			return slices.Contains([]string{"asked by", "mapping", "window", "source has", "records"}, row[0])
+		})
+	}
+	say(out, rows)
 	if c.Errors() == 0 {
 		return nil
+	}
+	if r.Purpose == contract.PurposePlan {
+		fmt.Fprintf(out, "\na plan does not keep why records would be parked. What the mapping makes of them: towpath mapping test --job %s --limit 50\nThe first real run shows all causes here, and stops when too many are parked (limits.max_error_percent)\n", r.Job)
 	}
 	families, err := p.store.ParkedOf(ctx, r.Job, 10)
 	if err != nil || len(families) == 0 {
@@ -185,6 +194,11 @@ func askedBy(r store.Run) string {
 		return r.By
 	}
 	return r.By + ": " + r.Reason
+}
+
+// unopened is a run that could not begin: the log knows when and why, no more.
+func unopened(r store.Run) bool {
+	return r.Status == string(jobs.Failed) && r.Mapping == "" && r.CountedBefore == 0 && strings.HasPrefix(r.Sentence, "it did not begin")
 }
 
 func purposeWords(r store.Run) string {
@@ -229,7 +243,8 @@ func steered(r store.Run) string {
 
 func sourceHas(r store.Run) string {
 	s := thousands(r.CountedBefore) + " records in the window when the run began"
-	if r.CountedAfter.Valid {
+	// A run that did not come to its end has not counted again.
+	if r.CountedAfter.Valid && (!r.EndedAt.Valid || r.Status == string(jobs.Success) || r.Status == string(jobs.Partial) || r.Status == string(jobs.Incomplete)) {
 		s += ", " + thousands(r.CountedAfter.Int64) + " when it ended"
 	}
 	return s

@@ -416,8 +416,21 @@ func TestSyncLogIsTold(t *testing.T) {
 	assert.Contains(t, out, "steered     ben asked to pause: stock-taking\n")
 	out, exit = d.run("sync", "list")
 	require.Zero(t, exit)
-	assert.Contains(t, out, "pause asked for, 0s ago")
+	assert.Contains(t, out, "running for 0s, pause asked for")
 	assert.Contains(t, out, "until ", "the proved run has moved the watermark")
+
+	out, exit = d.run("sync", "plan", "sync/products-1")
+	require.Zero(t, exit)
+	assert.Contains(t, out, "it holds no changes, but 3 records would be parked: towpath sync show sync/products-1")
+	require.NoError(t, d.endRun(ctx, "sync/products-2", "stopped"))
+	out, _ = d.run("sync", "show", "sync/products-2")
+	assert.NotContains(t, out, "when it ended", "it did not come to count again")
+	require.NoError(t, d.LogUnopened(ctx, "sync/products-3", "products", "odoo.key_refused", "it did not begin: Odoo refuses the API key"))
+	out, _ = d.run("sync", "show", "sync/products-3")
+	assert.Contains(t, out, "fault       odoo.key_refused\n")
+	for _, unknown := range []string{"asked by", "mapping", "window", "source has"} {
+		assert.NotContains(t, out, unknown, "nothing is known of it")
+	}
 }
 
 func TestSyncRatesAreThoseOfTheLastHalfMinute(t *testing.T) {

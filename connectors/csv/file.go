@@ -77,7 +77,7 @@ func fileFault(err error) *fault.Fault {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.New(fault.NotFound, "csv.file_missing", "the file is not there").WithField("model").
-			WithResolution("deliver the file, or correct its name in the job").WithDetail(err.Error()).WithCause(err)
+			WithResolution("deliver the file, or correct its name in the mapping").WithDetail(err.Error()).WithCause(err)
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Unauthorized, "csv.file_denied", "the file may not be opened").WithField("model").
 			WithResolution("let the user that Towpath runs as read the file").WithDetail(err.Error()).WithCause(err)

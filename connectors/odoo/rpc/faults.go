@@ -73,7 +73,7 @@ var table = []rule{
 	{text: text(`database "?[^"\n]*"? does not exist|database not found|^no database is selected`), kind: fault.NotFound, code: "odoo.database_missing",
 		message: "the database does not exist on this Odoo", resolution: "correct the database name of the connection"},
 	{text: text(`the model '[^']*' does not exist|^object \S+ doesn't exist`), kind: fault.NotFound, code: "odoo.model_missing",
-		message: "this Odoo has no such model", resolution: "install the Odoo module that brings the model"},
+		message: "this Odoo has no such model", resolution: "correct the model's name in the mapping, or install the Odoo module that brings it"},
 	{text: text(`the method '[^']*' does not exist`), kind: fault.Unsupported, code: "odoo.method_missing",
 		message: "this Odoo has no such method", resolution: "check the server's version and modules"},
 	{name: class(`AttributeError`), text: text(`^type object '`), kind: fault.Unsupported, code: "odoo.method_missing",
