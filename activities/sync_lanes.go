@@ -135,7 +135,7 @@ func (w *laneWork) recount(ctx context.Context) (done int64, err error) {
 func (w *laneWork) progress(ctx context.Context) (contract.SyncProgress, error) {
 	named, err := w.Store.Totals(ctx, w.run.ID, 0, lastLane)
 	c := jobs.CountsOf(named)
-	return contract.SyncProgress{Done: c.Processed(), Total: w.run.CountedBefore, Counts: named}, err
+	return contract.SyncProgress{Done: c.Processed(), Total: w.run.CountedBefore, Counts: c.Named()}, err
 }
 
 // watch looks each second what persons want of the run, and tells Temporal that

@@ -65,7 +65,7 @@ func (s *Syncs) giveUp(ctx context.Context, run store.Run, in contract.SyncEndin
 	if err != nil {
 		return store.Ending{}, err
 	}
-	e := store.Ending{Status: string(jobs.Failed), Code: in.Fault, Counts: counts, Sentence: in.Message}
+	e := store.Ending{Status: string(jobs.Failed), Code: in.Fault, Counts: jobs.CountsOf(counts).Named(), Sentence: in.Message}
 	if in.Aborted {
 		e.Status, e.Code = string(jobs.Stopped), ""
 		if e.Sentence == "" { // not cancelled in Temporal, which knows no names
@@ -136,7 +136,7 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 		return store.Ending{}, err
 	}
 	return store.Ending{
-		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: named, Report: report,
+		Status: string(status), Sentence: strings.Join(sentences, "; "), CountedAfter: after, Counts: counts.Named(), Report: report,
 		Proved: run.Purpose == contract.PurposeSync && !r.named() && !moved.IsZero() && moved.Equal(run.SourceNow),
 	}, nil
 }
