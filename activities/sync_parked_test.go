@@ -134,6 +134,15 @@ func TestSyncParkedOfAFile(t *testing.T) {
 	require.EqualValues(t, 1, result.Counts["created"], "%s %v", result.Sentence, result.Counts)
 	require.Equal(t, map[string]string{sku(9): codeUnknownReference}, w.parked())
 
+	f.lines = append(f.lines, "broken;line")
+	f.write(now.Add(-time.Minute))
+	w.run()
+	require.Contains(t, w.parked(), "line 32")
+	f.lines = f.lines[:30]
+	f.write(now.Add(-time.Second))
+	require.Equal(t, "success", w.run().Status)
+	require.NotContains(t, w.parked(), "line 32", "corrected")
+
 	f.lines = append(f.lines[:8], f.lines[9:]...)
 	f.write(now)
 	require.Equal(t, "success", w.run(mode(jobs.Full)).Status)

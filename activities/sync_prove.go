@@ -125,8 +125,9 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 	if r.dry() {
 		sentences = append(sentences, "nothing was written: this is a plan")
 	}
-	if proof.Complete && !run.Since.Valid && run.Purpose == contract.PurposeSync && !r.named() {
-		if err := s.Store.ClearVanished(ctx, r.row, run.ID); err != nil {
+	if proof.Complete && run.Purpose == contract.PurposeSync && !r.named() {
+		// Lines that cannot be read are met by every reading, whatever its window.
+		if err := s.Store.ClearVanished(ctx, r.row, run.ID, run.Since.Valid); err != nil {
 			return store.Ending{}, err
 		}
 	}

@@ -230,6 +230,6 @@ func TestParkedIsNotTriedAgainByItsOwnRun(t *testing.T) {
 	require.NoError(t, err)
 	w.exec(t, `UPDATE run SET started_at = now() - interval '1 hour'`)
 	w.exec(t, `UPDATE parked SET since = since - interval '2 hours' WHERE external_id <> 'b'`)
-	require.NoError(t, w.ClearVanished(t.Context(), j, "r1"))
+	require.NoError(t, w.ClearVanished(t.Context(), j, "r1", false))
 	assert.Equal(t, []string{"b"}, due(0), "said while the run went on: kept")
 }

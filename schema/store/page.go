@@ -316,11 +316,13 @@ SELECT lane, page, coalesce((counts->>$2)::bigint, 0) AS n FROM run_page WHERE r
 
 // ClearVanished closes the parked records and lines of a source that a complete
 // reading, begun with the run, did not meet any more: it would have parked them
-// again, or written them.
-func (s *Store) ClearVanished(ctx context.Context, j Job, run string) error {
+// again, or written them. onlyLines leaves records open, of a reading that held
+// some of them only.
+func (s *Store) ClearVanished(ctx context.Context, j Job, run string, onlyLines bool) error {
 	_, err := s.db.ExecContext(ctx, `
 UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
 FROM run r WHERE r.id = $4 AND parked.connection = $1 AND parked.kind = $2 AND parked.job = $3 AND parked.state = 'open'
-  AND greatest(parked.since, parked.last_at) < r.started_at -- a person has made it due meanwhile: last_at is '-infinity'`, j.Source, j.Kind, j.Name, run)
+  AND greatest(parked.since, parked.last_at) < r.started_at -- a person has made it due meanwhile: last_at is '-infinity'
+  AND ($5 = false OR parked.code = 'sync.unreadable')`, j.Source, j.Kind, j.Name, run, onlyLines)
 	return translate(err)
 }
