@@ -34,10 +34,10 @@ func (s *syncSide) expecting(c record.Values, read record.Values) record.Values 
 // sendFresh sends rows, and again those that changed meanwhile, on the ground
 // of what they hold now.
 func (p *syncPage) sendFresh(ctx context.Context, writes []*syncWrite) error {
-	for try := 1; ; try++ {
+	for try := 0; ; try++ {
 		p.sendOnce(ctx, writes)
 		writes = slices.DeleteFunc(slices.Clone(writes), func(w *syncWrite) bool { return !w.stale() })
-		if len(writes) == 0 || try > staleTries || ctx.Err() != nil {
+		if len(writes) == 0 || try == staleTries {
 			return nil
 		}
 		var err error

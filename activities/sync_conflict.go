@@ -21,7 +21,7 @@ const mostFields = 1000
 
 // waiting names records of a job that wait for a decision, and notes by when.
 func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
-	_, job, err := s.jobNamed(ctx, name)
+	job, err := s.jobNamed(ctx, name)
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil
 	}
@@ -34,13 +34,12 @@ func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
 	return slices.DeleteFunc(ids, func(id string) bool { return strings.Contains(id, "@") }), err
 }
 
-func (s *Syncs) jobNamed(ctx context.Context, name string) (store.Job, jobs.Job, error) {
+func (s *Syncs) jobNamed(ctx context.Context, name string) (jobs.Job, error) {
 	row, err := s.Store.Job(ctx, name)
 	if err != nil {
-		return row, jobs.Job{}, err
+		return jobs.Job{}, err
 	}
-	job, err := readJob(row)
-	return row, job, err
+	return readJob(row)
 }
 
 // LookAtConflict reminds people of a record that waits for them when it is time
@@ -52,7 +51,7 @@ func (s *Syncs) LookAtConflict(ctx context.Context, ref contract.ConflictRef) (c
 }
 
 func (s *Syncs) lookAtConflict(ctx context.Context, ref contract.ConflictRef) (contract.ConflictState, error) {
-	_, job, err := s.jobNamed(ctx, ref.Job)
+	job, err := s.jobNamed(ctx, ref.Job)
 	if fault.Is(err, fault.NotFound) { // nobody's conflict any more
 		return contract.ConflictState{}, nil
 	}

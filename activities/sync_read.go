@@ -36,7 +36,7 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 			return p.Store.ChangeIDs(ctx, p.run.BaseRun.String, []string{store.ChangePlanned}, after, size)
 		})
 	case goneLane:
-		return p.readGone(ctx, size)
+		return p.readGone(ctx)
 	}
 	q := p.query(p.flow)
 	q.From, q.To = p.lane.From, p.lane.To
@@ -120,7 +120,7 @@ func behind(ids []string, after string, size int) []string {
 
 // readGone finds records that are in step by the book and were not among those
 // that the run has read.
-func (p *syncPage) readGone(ctx context.Context, size int) error {
+func (p *syncPage) readGone(ctx context.Context) error {
 	read := idSet{}
 	if err := p.Store.PageIDs(ctx, p.run.ID, p.flow.n*lanesPerFlow, p.flow.n*lanesPerFlow+extraLanes-1, read.add); err != nil {
 		return err

@@ -114,13 +114,16 @@ func (w *world) passes() {
 	if err != nil {
 		return
 	}
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var id string
 		if rows.Scan(&id) == nil {
 			due = append(due, id)
 		}
 	}
-	_ = rows.Close()
+	if rows.Err() != nil {
+		return
+	}
 	o := NewOrders(Deps{Store: w.store, Pool: w.doors, Log: zerolog.Nop()})
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(quiet{})

@@ -110,11 +110,12 @@ const rounds = 3
 func (p *syncPage) send(ctx context.Context, writes []*syncWrite) error {
 	pending := writes
 	for round := 1; ; round++ {
-		if err := p.sendFresh(ctx, pending); err != nil {
-			return err
-		}
+		err := p.sendFresh(ctx, pending)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
 		}
 		again := slices.DeleteFunc(slices.Clone(pending), func(w *syncWrite) bool { return w.failed == nil || !fault.Retryable(w.failed) })
 		for _, w := range pending {

@@ -57,7 +57,7 @@ func (c *Connector) linesOf(ctx context.Context, templates []int64) (map[int64][
 		Value rpc.Many2One `json:"product_attribute_value_id"`
 		Extra rpc.Decimal  `json:"price_extra"`
 	}
-	live := append(of, is("ptav_active", "=", true))
+	live := append(slices.Clone(of), is("ptav_active", "=", true))
 	fields := []string{"name", "attribute_line_id", "product_attribute_value_id", "price_extra"}
 	if err := c.rpc.SearchRead(ctx, "product.template.attribute.value", live, fields, rpc.Query{Order: "id"}, &values); err != nil {
 		return nil, err

@@ -94,7 +94,8 @@ func (c *Connector) addVariant(ctx context.Context, m *recordModel, n newVariant
 	if err != nil {
 		return "", err
 	}
-	for _, e := range out.errors() {
+	if all := out.errors(); len(all) > 0 {
+		e := all[0]
 		if !slices.Contains([]string{"VARIANT_ALREADY_EXISTS", "VARIANT_ALREADY_EXISTS_CHANGE_OPTION_VALUE"}, e.Code) {
 			return "", e.fault(m)
 		}

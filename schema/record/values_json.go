@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -57,7 +58,7 @@ func (v *Values) UnmarshalJSON(raw []byte) error {
 func ValueJSON(value any) json.RawMessage {
 	raw, err := json.Marshal(toJSON(value))
 	if err != nil { // against the contract of Values
-		raw, _ = json.Marshal(fmt.Sprint(value))
+		return json.RawMessage(strconv.Quote("unreadable"))
 	}
 	return raw
 }

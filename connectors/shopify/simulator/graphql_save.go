@@ -267,11 +267,10 @@ func (g *goods) optionsCreate(args graph.Args) (any, error) {
 }
 
 func (g *goods) optionNames(product int64) (names []string) {
-	for _, v := range g.variantsOf(product) {
-		for _, o := range v.Options {
+	if all := g.variantsOf(product); len(all) > 0 { // all have the same
+		for _, o := range all[0].Options {
 			names = append(names, o[0])
 		}
-		break // all have the same
 	}
 	return names
 }

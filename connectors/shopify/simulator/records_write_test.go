@@ -38,7 +38,7 @@ func TestOneExternalIDIsOneRecord(t *testing.T) {
 		s.AddGoods(goods...)
 		return fmt.Sprint(goods[0].ProductID)
 	}
-	for name, make := range map[string]func(*simulator.Shop) (string, record.Values){
+	for name, wanted := range map[string]func(*simulator.Shop) (string, record.Values){
 		"product": func(*simulator.Shop) (string, record.Values) { return "Product", record.Values{"title": "Lamp"} },
 		"customer": func(*simulator.Shop) (string, record.Values) {
 			return "Customer", record.Values{"email": "ada@example.com", "addressCity": "Paris"}
@@ -54,7 +54,7 @@ func TestOneExternalIDIsOneRecord(t *testing.T) {
 			s := start(t, rich)
 			a, _ := records(t, s, "")
 			b, _ := records(t, s, "")
-			model, values := make(s)
+			model, values := wanted(s)
 			row := record.Row{Model: model, Write: record.Write{XID: "__towpath__.shop.x.1"}, Values: values}
 			var all sync.WaitGroup
 			var mu sync.Mutex
