@@ -68,7 +68,7 @@ func TestTemporalsDatabaseLost(t *testing.T) {
 		w.taken(before + len(phase)/3)
 		require.NoError(t, w.Temporal.Wipe(w.ctx))
 		wait()
-		w.eventually(20*time.Second, "the bells that were lost are rung again", func() bool {
+		w.eventually(time.Minute, "the bells that were lost are rung again", func() bool {
 			w.hurry()
 			busy, _, err := w.Store.Busy(w.ctx, local.ShopName)
 			return err == nil && busy == 0
