@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 
 	"towpath/connectors"
@@ -48,15 +49,8 @@ func (p *syncPage) create(item *syncItem) {
 		}
 	}
 	item.write(p.flow.to, store.Change{
-		Side: p.writtenSide(), Op: string(jobs.Create), XID: or(item.known.Made, p.xid(item)), After: values, Cause: causeMissing,
+		Side: p.writtenSide(), Op: string(jobs.Create), XID: cmp.Or(item.known.Made, p.xid(item)), After: values, Cause: causeMissing,
 	})
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func (i *syncItem) write(side *syncSide, c store.Change) {

@@ -219,9 +219,6 @@ func (w *laneWork) lane(ctx context.Context, f *syncFlow, lane lanePlan) error {
 	if err != nil || done {
 		return err
 	}
-	if number == 0 {
-		after = ""
-	}
 	size := w.job.BatchSize
 	ahead := w.ahead(ctx, f, lane, number, after, size)
 	for {

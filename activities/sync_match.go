@@ -9,6 +9,7 @@ import (
 	"towpath/schema/mapping"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/workflows/contract"
 )
 
 // match finds the counterparts of records that have no binding yet: by their
@@ -295,7 +296,7 @@ func refTexts(value any) []string {
 }
 
 // dry says that the run writes nothing.
-func (r *syncRun) dry() bool { return r.run.Purpose == "plan" }
+func (r *syncRun) dry() bool { return r.run.Purpose == contract.PurposePlan }
 
 // may asks the job's switches.
 func (r *syncRun) may(do jobs.Operation) bool { return r.job.May(do, r.job.Kind) }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -144,11 +145,11 @@ func countOrder(c *jobs.Counts, o store.OrderOutcome, known bool) {
 	case o.Outcome == "applied", o.Outcome == "unchanged":
 		c.Unchanged++
 	case o.Outcome == "waiting":
-		c.Skip("waiting_"+or(o.Code, "its_time"), 1)
+		c.Skip("waiting_"+cmp.Or(o.Code, "its_time"), 1)
 	case o.Outcome == "parked":
 		c.Parked++
 	default:
-		c.Skip(or(o.Code, o.Outcome), 1)
+		c.Skip(cmp.Or(o.Code, o.Outcome), 1)
 	}
 }
 

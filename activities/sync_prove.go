@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -69,7 +70,7 @@ func (s *Syncs) giveUp(ctx context.Context, run store.Run, in contract.SyncEndin
 	if in.Aborted {
 		e.Status, e.Code = string(jobs.Stopped), ""
 		if e.Sentence == "" { // not cancelled in Temporal, which knows no names
-			e.Sentence = "stopped by " + or(run.AskedBy.String, "nobody known")
+			e.Sentence = "stopped by " + cmp.Or(run.AskedBy.String, "nobody known")
 			if why := run.AskedWhy.String; why != "" {
 				e.Sentence += ": " + why
 			}

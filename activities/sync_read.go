@@ -40,7 +40,7 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 	}
 	q := p.query(p.flow)
 	q.From, q.To = p.lane.From, p.lane.To
-	page, err := p.flow.from.source.ReadRecords(ctx, q, or(p.after, ""), size)
+	page, err := p.flow.from.source.ReadRecords(ctx, q, p.after, size)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (r *syncRun) reportChanges(ctx context.Context, rep *jobs.Report, counts jo
 		return err
 	}
 	for _, t := range sum.Totals {
-		rep.Causes[or(t.Cause, t.Op)] += t.N
+		rep.Causes[cmp.Or(t.Cause, t.Op)] += t.N
 	}
 	for cause, n := range map[string]int64{causeConflict: counts.Skipped["conflict"], causeParked: counts.Parked} {
 		if n > 0 {

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -108,7 +109,7 @@ func (w *world) variantsIn(name, model, sku, options, price, prefix string) map[
 		}
 		require.NotContains(w, all, code, "twice")
 		amount, _ := r.Values[price].(decimal.Decimal)
-		line := fmt.Sprintf("%v %v %s", or(textOf(r.Values[options]), "-"), or(textOf(r.Values["barcode"]), "-"), amount)
+		line := fmt.Sprintf("%v %v %s", cmp.Or(textOf(r.Values[options]), "-"), cmp.Or(textOf(r.Values["barcode"]), "-"), amount)
 		if r.Archived {
 			line = "(" + line + ")"
 		}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -109,7 +110,7 @@ func (s *syncRun) run(ctx workflow.Context) (contract.SyncResult, error) {
 		s.attention(end, true)
 	}
 	if result.Status == "failed" {
-		return result, temporal.NewNonRetryableApplicationError(cutText(result.Sentence), or(ending.Fault, "sync.failed"), nil)
+		return result, temporal.NewNonRetryableApplicationError(cutText(result.Sentence), cmp.Or(ending.Fault, "sync.failed"), nil)
 	}
 	return result, nil
 }
@@ -269,13 +270,6 @@ func left(p contract.SyncProgress) string {
 		return "–"
 	}
 	return (time.Duration(float64(p.Total-p.Done)/p.Rate) * time.Second).Round(time.Second).String()
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func cutText(s string) string {

@@ -39,7 +39,7 @@ CREATE TABLE change (
     after       jsonb       NOT NULL,             -- the fields to write, then as read back
     digest      text        NOT NULL,             -- of the fields to write
     cause       text        NOT NULL DEFAULT '',  -- of a drift: missing, changed_source, changed_target …
-    state       text        NOT NULL,             -- planned, intent, done, refused, stale, left
+    state       text        NOT NULL,             -- planned, intent, done, refused, left
     note        text        NOT NULL DEFAULT '',
     fence       bigint      NOT NULL DEFAULT 0,
     at          timestamptz NOT NULL DEFAULT now(),

@@ -39,8 +39,7 @@ const (
 	ChangeIntent  = "intent"
 	ChangeDone    = "done"
 	ChangeRefused = "refused"
-	ChangeStale   = "stale" // of a plan: the record is not any more what the plan was made for
-	ChangeLeft    = "left"  // of an undo: somebody changed it since
+	ChangeLeft    = "left" // of an undo: somebody changed it since
 )
 
 // FencedBetween is the connection under which records that flow between two

@@ -245,19 +245,37 @@ ON CONFLICT (job, external_id) DO UPDATE SET target_id = excluded.target_id, sou
 }
 
 func putParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
-	for _, r := range p.Parked { // few: a run with many stops
+	if len(p.Parked) == 0 {
+		return nil
+	}
+	type row struct {
+		ExternalID  string `json:"external_id"`
+		Code        string `json:"code"`
+		Message     string `json:"message"`
+		Resolution  string `json:"resolution"`
+		Field       string `json:"field"`
+		Fingerprint string `json:"fingerprint"`
+		Detail      string `json:"detail"`
+	}
+	list := make([]row, len(p.Parked))
+	for i, r := range p.Parked {
 		f := r.Fault
-		if _, err := tx.ExecContext(ctx, `
+		list[i] = row{r.ExternalID, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), strings.ReplaceAll(f.Detail, "\x00", "")} // PostgreSQL holds no NUL
+	}
+	rows, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
 INSERT INTO parked (connection, kind, external_id, job, code, message, resolution, field, fingerprint, detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT DISTINCT ON (r.external_id) $1, $2, r.external_id, $3, r.code, r.message, r.resolution, r.field, r.fingerprint, r.detail
+FROM jsonb_to_recordset($4::jsonb) AS r(external_id text, code text, message text, resolution text, field text, fingerprint text, detail text)
+ORDER BY r.external_id
 ON CONFLICT (connection, kind, external_id, job) WHERE state = 'open' DO UPDATE
 SET code = excluded.code, message = excluded.message, resolution = excluded.resolution, field = excluded.field,
     fingerprint = excluded.fingerprint, detail = excluded.detail, times = parked.times + 1, last_at = now()`,
-			j.Source, j.Kind, r.ExternalID, j.Name, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), f.Detail); err != nil {
-			return err
-		}
-	}
-	return nil
+		j.Source, j.Kind, j.Name, string(rows))
+	return err
 }
 
 func clearParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
