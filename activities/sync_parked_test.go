@@ -11,6 +11,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
+	"towpath/workflows/contract"
 )
 
 func withParents(j *jobs.Job, m *mapping.Mapping) {
@@ -147,4 +148,36 @@ func TestSyncParkedOfAFile(t *testing.T) {
 	f.write(now)
 	require.Equal(t, "success", w.run(mode(jobs.Full)).Status)
 	require.Empty(t, w.parked())
+}
+
+// TestSyncPlanKeepsWhatItWouldPark: a dry run parks nothing, and keeps with the
+// plan which records it would have parked, why, and the way out.
+func TestSyncPlanKeepsWhatItWouldPark(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "files", 30)
+	f.lines = append(f.lines, "broken;line")
+	w.connect("odoo", newMemory())
+	w.put(jobs.Job{Name: "things", Source: "files", Target: "odoo", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full},
+		mapping.Mapping{Name: "things", Source: "things.csv", Target: "thing", Fields: []mapping.Field{
+			{Source: "sku", Target: "sku", Key: true}, {Source: "name", Target: "name"}, {Source: "name", Target: "parent", Lookup: "note"},
+		}})
+	for i := 1; i <= 28; i++ {
+		w.doors["odoo"].(*memory).add(record.Values{"sku": fmt.Sprintf("root-%d", i), "note": fmt.Sprintf("Thing %d ☃", i)})
+	}
+	f.write(time.Now().Add(-time.Hour))
+	result := w.run(func(in *contract.SyncOpen) { in.Purpose = contract.PurposePlan })
+	require.Equal(t, counts(31, "created", 28, "parked", 3), result.Counts, result.Sentence)
+	require.Empty(t, w.parked(), "a plan parks nothing")
+
+	kept, err := w.store.PlanParked(t.Context(), "sync/things-0001", "", 10)
+	require.NoError(t, err)
+	require.Len(t, kept, 3)
+	codes := map[string]string{}
+	for _, one := range kept {
+		codes[one.ExternalID] = one.Code
+		require.NotEmpty(t, one.Message)
+		require.NotEmpty(t, one.Resolution)
+	}
+	require.Equal(t, map[string]string{"line 32": "sync.unreadable", sku(29): codeUnknownReference, sku(30): codeUnknownReference}, codes)
 }

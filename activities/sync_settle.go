@@ -128,6 +128,9 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 		page.IDs = append(page.IDs, item.rec.ID)
 		switch {
 		case p.dry():
+			if item.done == parked {
+				page.WouldPark = append(page.WouldPark, store.ParkedRecord{ExternalID: item.ext, Fault: item.fault})
+			}
 		case item.done == parked:
 			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: item.ext, Fault: item.fault})
 		case item.known.Parked:
@@ -136,8 +139,10 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	}
 	for _, b := range p.bad {
 		page.IDs = append(page.IDs, b.Where)
-		if !p.dry() {
-			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: b.Where, Fault: badRecord(b)})
+		if bad := (store.ParkedRecord{ExternalID: b.Where, Fault: badRecord(b)}); p.dry() {
+			page.WouldPark = append(page.WouldPark, bad)
+		} else {
+			page.Parked = append(page.Parked, bad)
 		}
 	}
 	if err := p.Store.SettlePage(ctx, page); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -98,61 +97,41 @@ func (p *process) eachChange(ctx context.Context, run string, limit int, do func
 	return shown, nil
 }
 
-// planFor is a plan as programs read it.
-type planFor struct {
-	Run     string            `json:"run"`
-	Job     string            `json:"job"`
-	Purpose string            `json:"purpose"`
-	Status  string            `json:"status"`
-	Summary store.PlanSummary `json:"summary"`
-	Changes []store.Change    `json:"changes"`
-}
-
-func (p *process) planJSON(ctx context.Context, out io.Writer, r store.Run, limit int) error {
-	sum, err := p.store.PlanSummary(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	head := planFor{Run: r.ID, Job: r.Job, Purpose: r.Purpose, Status: r.Status, Summary: sum, Changes: []store.Change{}}
-	raw, err := json.MarshalIndent(head, "", "  ")
-	if err != nil {
-		return err
-	}
-	// The changes are written as they are read: a plan may hold a million.
-	const empty = "[]\n}"
-	if _, err := fmt.Fprintf(out, "%s[", raw[:len(raw)-len(empty)]); err != nil {
-		return err
-	}
-	comma := "\n    "
-	if _, err := p.eachChange(ctx, r.ID, limit, func(c store.Change) error {
-		raw, err := json.Marshal(c)
-		if err == nil {
-			_, err = fmt.Fprintf(out, "%s%s", comma, raw)
-		}
-		comma = ",\n    "
-		return err
-	}); err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(out, "\n  ]\n}\n")
-	return err
-}
-
 func (p *process) showPlan(ctx context.Context, out io.Writer, r store.Run, limit int) error {
 	sum, err := p.store.PlanSummary(ctx, r.ID)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s %s, %s%s, asked for by %s\n", planWords(r), r.ID, modeOf(r), afterWords(r), askedBy(r))
-	if len(sum.Totals) == 0 {
-		c, err := p.countsOf(ctx, r)
-		if err == nil && c.Errors() > 0 {
-			fmt.Fprintf(out, "it holds no changes, but %s would be parked: towpath sync show %s\n", counted(int(c.Errors()), "record"), r.ID)
-			return nil
-		}
-		fmt.Fprintln(out, "it holds no changes: both sides are in step, as far as the run looked")
+	c, err := p.countsOf(ctx, r)
+	if err != nil {
 		return err
 	}
+	if len(sum.Totals) == 0 && c.Errors() == 0 {
+		fmt.Fprintln(out, "it holds no changes: both sides are in step, as far as the run looked")
+		return nil
+	}
+	if len(sum.Totals) == 0 {
+		fmt.Fprintln(out, "it holds no changes")
+	} else if err := p.showChanges(ctx, out, r, sum, limit); err != nil {
+		return err
+	}
+	if r.Purpose == contract.PurposePlan && c.Errors() > 0 {
+		if err := p.showPlanParked(ctx, out, r, c.Errors()); err != nil {
+			return err
+		}
+		if err := p.listPlanParked(ctx, out, r, limit); err != nil {
+			return err
+		}
+	}
+	if r.Purpose == contract.PurposePlan || r.Purpose == contract.PurposeApprove {
+		return p.showApproval(ctx, out, r)
+	}
+	return nil
+}
+
+// showChanges sums the changes of a run up, and shows the first of them.
+func (p *process) showChanges(ctx context.Context, out io.Writer, r store.Run, sum store.PlanSummary, limit int) error {
 	total := showTotals(out, sum.Totals)
 	showFields(out, sum.Fields)
 	fmt.Fprintln(out)
@@ -162,9 +141,6 @@ func (p *process) showPlan(ctx context.Context, out io.Writer, r store.Run, limi
 	}
 	if int64(shown) < total {
 		fmt.Fprintf(out, "… and %s more: towpath sync plan %s --all\n", thousands(total-int64(shown)), r.ID)
-	}
-	if r.Purpose == contract.PurposePlan || r.Purpose == contract.PurposeApprove {
-		return p.showApproval(ctx, out, r)
 	}
 	return nil
 }

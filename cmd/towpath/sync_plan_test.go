@@ -92,6 +92,45 @@ func TestPlansAreTold(t *testing.T) {
 	}
 }
 
+// A plan tells which records would be parked, why, and what to do about each.
+func TestPlansTellWhatWouldBeParked(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	d.opensAs("sync/products-1", contract.PurposePlan)
+	page := store.Page{Run: "sync/products-1", Counts: map[string]int64{"fetched": 5, "unchanged": 2, "parked": 3}}
+	for _, id := range []string{"A-7", "A-8"} {
+		page.WouldPark = append(page.WouldPark, store.ParkedRecord{ExternalID: id, Fault: fault.New(fault.Invalid, "mapping.wrong_type", "the text is not a number").
+			WithField("price").WithResolution("write it as 1234.56").WithDetail("n/a")})
+	}
+	page.WouldPark = append(page.WouldPark, store.ParkedRecord{ExternalID: "A-9", Fault: fault.New(fault.Invalid, "mapping.too_long", "too long").WithField("title").WithResolution("shorten it")})
+	require.NoError(t, d.SettlePage(t.Context(), page))
+	require.NoError(t, d.EndRun(t.Context(), "sync/products-1", store.Ending{Status: "partial", Counts: page.Counts}))
+
+	const causes = "3 records would be parked, the others synced. By cause:\n" +
+		"     2 × the text is not a number (field price)\n         what to do: write it as 1234.56\n         for example A-7 (mapping.wrong_type)\n" +
+		"     1 × too long (field title)\n         what to do: shorten it\n         for example A-9 (mapping.too_long)\n"
+	out, exit := d.run("sync", "show", "products")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, causes)
+	out, exit = d.run("sync", "plan", "products")
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "it holds no changes\n\n"+causes+"\npark A-7: the text is not a number (field price)\n  it holds: \"n/a\"\npark A-8:")
+	assert.Contains(t, out, "park A-9: too long (field title)\n")
+	out, _ = d.run("sync", "plan", "products", "--limit", "1")
+	assert.NotContains(t, out, "park A-8")
+	assert.Contains(t, out, "towpath sync plan sync/products-1 --all")
+	for args, n := range map[string]int{"--all": 3, "--limit=2": 2, "--limit=0": 0} {
+		out, exit = d.run("sync", "plan", "products", "--json", args)
+		require.Zero(t, exit, out)
+		var plan planFor
+		require.NoError(t, json.Unmarshal([]byte(out), &plan), out)
+		require.Len(t, plan.Parked, n)
+		if n > 0 {
+			assert.Equal(t, store.PlanParked{ExternalID: "A-7", Code: "mapping.wrong_type", Message: "the text is not a number", Resolution: "write it as 1234.56", Field: "price", Detail: "n/a"}, plan.Parked[0])
+		}
+	}
+}
+
 func TestOnlyAPlanThatHoldsIsApproved(t *testing.T) {
 	d := newDesk(t)
 	d.applied()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -166,17 +167,28 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 		return nil
 	}
 	if r.Purpose == contract.PurposePlan {
-		fmt.Fprintf(out, "\na plan does not keep why records would be parked. What the mapping makes of them: towpath mapping test --job %s --limit 50\nThe first real run shows all causes here, and stops when too many are parked (limits.max_error_percent)\n", r.Job)
+		return p.showPlanParked(ctx, out, r, c.Errors())
 	}
-	families, err := p.store.ParkedOf(ctx, r.Job, 10)
+	families, err := p.store.ParkedOf(ctx, r.Job, mostCauses)
 	if err != nil || len(families) == 0 {
 		return err
 	}
 	fmt.Fprintf(out, "\nparked of %s at this moment, by cause:\n", r.Job)
-	for _, f := range families {
-		fmt.Fprintf(out, "%6d × %s%s\n         what to do: %s\n         for example %s (%s)\n", f.N, f.Message, fieldWords(f.Field), f.Resolution, f.Example, f.Code)
-	}
+	showFamilies(out, families)
 	return nil
+}
+
+// mostCauses is how many causes are told of what is parked.
+const mostCauses = 10
+
+func showFamilies(out io.Writer, families []store.ParkedFamily) {
+	for _, f := range families {
+		more := ""
+		if f.Full {
+			more = " or more"
+		}
+		fmt.Fprintf(out, "%6d%s × %s%s\n         what to do: %s\n         for example %s (%s)\n", f.N, more, f.Message, fieldWords(f.Field), f.Resolution, f.Example, f.Code)
+	}
 }
 
 func fieldWords(field string) string {

@@ -30,7 +30,8 @@ type Page struct {
 	Bindings  []NewBinding
 	Wrote     []Wrote
 	Parked    []ParkedRecord
-	Clear     []string // records that need nobody any more
+	WouldPark []ParkedRecord // of a plan: why they would be parked is kept with it
+	Clear     []string       // records that need nobody any more
 	Conflicts []Conflict
 	// Settled are records whose fields are in conflict no longer, "" field: all.
 	Settled []Conflict
@@ -119,7 +120,7 @@ WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
 			return cmp.Or(err, error(Superseded()))
 		}
 		for _, step := range []func(context.Context, *sqlx.Tx, Job, Page) error{
-			byKeys, settleWrites, putBindings, putSynced, putParked, clearParked, putConflicts,
+			byKeys, settleWrites, putBindings, putSynced, putParked, putPlanParked, clearParked, putConflicts,
 		} {
 			if err := step(ctx, tx, j, p); err != nil {
 				return err
@@ -241,50 +242,6 @@ ORDER BY r.external_id, r.n DESC
 ON CONFLICT (job, external_id) DO UPDATE SET target_id = excluded.target_id, source_seen = excluded.source_seen,
     target_seen = excluded.target_seen, snapshot = excluded.snapshot, mapping_version = excluded.mapping_version, run = excluded.run, at = now()`,
 		j.Name, p.Run, string(rows))
-	return err
-}
-
-func putParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
-	if len(p.Parked) == 0 {
-		return nil
-	}
-	type row struct {
-		ExternalID  string `json:"external_id"`
-		Code        string `json:"code"`
-		Message     string `json:"message"`
-		Resolution  string `json:"resolution"`
-		Field       string `json:"field"`
-		Fingerprint string `json:"fingerprint"`
-		Detail      string `json:"detail"`
-	}
-	list := make([]row, len(p.Parked))
-	for i, r := range p.Parked {
-		f := r.Fault
-		list[i] = row{r.ExternalID, f.Code, f.Message, f.Resolution, f.Field, f.Fingerprint(), strings.ReplaceAll(f.Detail, "\x00", "")} // PostgreSQL holds no NUL
-	}
-	rows, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-INSERT INTO parked (connection, kind, external_id, job, code, message, resolution, field, fingerprint, detail)
-SELECT DISTINCT ON (r.external_id) $1, $2, r.external_id, $3, r.code, r.message, r.resolution, r.field, r.fingerprint, r.detail
-FROM jsonb_to_recordset($4::jsonb) AS r(external_id text, code text, message text, resolution text, field text, fingerprint text, detail text)
-ORDER BY r.external_id
-ON CONFLICT (connection, kind, external_id, job) WHERE state = 'open' DO UPDATE
-SET code = excluded.code, message = excluded.message, resolution = excluded.resolution, field = excluded.field,
-    fingerprint = excluded.fingerprint, detail = excluded.detail, times = parked.times + 1, last_at = now()`,
-		j.Source, j.Kind, j.Name, string(rows))
-	return err
-}
-
-func clearParked(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
-	if len(p.Clear) == 0 {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `
-UPDATE parked SET state = 'resolved', resolved_at = now(), resolved_by = 'towpath'
-WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id = ANY($4::text[])`, j.Source, j.Kind, j.Name, textArray(p.Clear))
 	return err
 }
 
