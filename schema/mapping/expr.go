@@ -27,15 +27,21 @@ const (
 // expression is a compiled CEL expression.
 type expression struct {
 	program cel.Program
+	over    string           // the variable that it reads: "record"
 	gives   record.FieldType // "" where only the record can tell
 	paths   []string         // of the fields that it reads
 	wants   *node            // the same as a tree
 }
 
 // environment is built once: it takes milliseconds.
-var environment = sync.OnceValues(func() (*cel.Env, error) {
+var environment = sync.OnceValues(func() (*cel.Env, error) { return environmentOver(recordVariable) })
+
+// recordVariable is what a mapping's expressions read.
+const recordVariable = "record"
+
+func environmentOver(variable string) (*cel.Env, error) {
 	options := []cel.EnvOption{
-		cel.Variable("record", cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable(variable, cel.MapType(cel.StringType, cel.DynType)),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		// CEL's own has() fails where an earlier part of the path is empty.
 		cel.ClearMacros(),
@@ -43,7 +49,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 			cel.GlobalMacro("has", 1, hasMacro)),
 	}
 	return cel.NewEnv(append(options, functions()...)...)
-})
+}
 
 func hasMacro(f cel.MacroExprFactory, _ celast.Expr, args []celast.Expr) (celast.Expr, *cel.Error) {
 	if k := args[0].Kind(); k != celast.SelectKind && k != celast.CallKind {
@@ -54,6 +60,12 @@ func hasMacro(f cel.MacroExprFactory, _ celast.Expr, args []celast.Expr) (celast
 
 func newExpression(text string) (*expression, []*problem) {
 	env, err := environment()
+	return compileIn(env, err, recordVariable, text, false)
+}
+
+// compileIn compiles an expression over a variable. One that may build objects
+// gives what no field of a record holds.
+func compileIn(env *cel.Env, err error, variable, text string, objects bool) (*expression, []*problem) {
 	if err != nil { // a mistake in functions.go; every test would tell
 		return nil, []*problem{wrong("expr", "expressions are not available: "+err.Error(), "report it")}
 	}
@@ -67,7 +79,7 @@ func newExpression(text string) (*expression, []*problem) {
 		}
 		return nil, problems
 	}
-	seen := inspect(checked.NativeRep())
+	seen := inspect(checked.NativeRep(), variable, objects)
 	if len(seen.problems) > 0 {
 		return nil, seen.problems
 	}
@@ -80,7 +92,7 @@ func newExpression(text string) (*expression, []*problem) {
 		return nil, []*problem{wrong("expr", "cannot be run: "+shorten(err.Error(), 300), "correct the expression")}
 	}
 	return &expression{
-		program: program, gives: staticType(checked.OutputType()), paths: seen.paths, wants: tree(seen.paths),
+		program: program, over: variable, gives: staticType(checked.OutputType()), paths: seen.paths, wants: tree(seen.paths),
 	}, nil
 }
 
@@ -129,7 +141,15 @@ func (e *expression) eval(rec record.Sourced) (any, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	out, _, err := e.program.Eval(map[string]any{"record": input})
+	out, p := e.run(input)
+	if p != nil {
+		return nil, p
+	}
+	return fromCEL(out, 0)
+}
+
+func (e *expression) run(input ref.Val) (ref.Val, *problem) {
+	out, _, err := e.program.Eval(map[string]any{e.over: input})
 	if err != nil {
 		failed := wrong("expr_failed", "the expression does not fit the record",
 			"check has(record.FIELD) where a field may be empty, put the field first as in record.FIELD * 2, or write dec(…) around numbers")
@@ -139,7 +159,7 @@ func (e *expression) eval(rec record.Sourced) (any, *problem) {
 		failed.detail = shorten(err.Error(), 500)
 		return nil, failed
 	}
-	return fromCEL(out, 0)
+	return out, nil
 }
 
 // fromCEL makes a value of the record package of CEL's.

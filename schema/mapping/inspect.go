@@ -16,6 +16,7 @@ import (
 // from time to time.
 type inspection struct {
 	ast      *celast.AST
+	objects  bool // it may build maps
 	paths    []string
 	nulls    []string // paths that are compared with null
 	problems []*problem
@@ -24,9 +25,9 @@ type inspection struct {
 // scope gives the paths of the names in sight: "" is the record itself.
 type scope map[string]string
 
-func inspect(ast *celast.AST) *inspection {
-	in := &inspection{ast: ast}
-	in.visit(ast.Expr(), scope{"record": ""})
+func inspect(ast *celast.AST, variable string, objects bool) *inspection {
+	in := &inspection{ast: ast, objects: objects}
+	in.visit(ast.Expr(), scope{variable: ""})
 	slices.Sort(in.paths)
 	in.paths = slices.Compact(in.paths)
 	for _, path := range in.nulls {
@@ -59,8 +60,10 @@ func (in *inspection) visit(e celast.Expr, sc scope) {
 			in.visit(item, sc)
 		}
 		in.refuseMixed(e.AsList().Elements())
-	case celast.MapKind, celast.StructKind:
-		in.refuse("builds a map, which no field holds", "choose with conditions: a ? b : c")
+	case celast.MapKind:
+		in.visitMap(e.AsMap(), sc)
+	case celast.StructKind:
+		in.refuse("builds a message, which nothing here holds", "choose with conditions: a ? b : c")
 	case celast.CallKind:
 		in.visitCall(e.AsCall(), sc)
 	case celast.ComprehensionKind:
@@ -69,6 +72,22 @@ func (in *inspection) visit(e celast.Expr, sc scope) {
 		inner := in.within(c, sc)
 		for _, part := range []celast.Expr{c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
 			in.visit(part, inner)
+		}
+	}
+}
+
+// visitMap takes objects whose names are written out: what is built can be seen
+// in the expression.
+func (in *inspection) visitMap(m celast.MapExpr, sc scope) {
+	if !in.objects {
+		in.refuse("builds a map, which no field holds", "choose with conditions: a ? b : c")
+		return
+	}
+	for _, entry := range m.Entries() {
+		pair := entry.AsMapEntry()
+		in.visit(pair.Value(), sc)
+		if pair.Key().Kind() != celast.LiteralKind || in.kind(pair.Key()) != types.StringKind {
+			in.refuse("builds an object with a name that is no plain text", `write names in quotes: {"total": record.amount}`)
 		}
 	}
 }

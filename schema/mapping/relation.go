@@ -41,6 +41,7 @@ type relation struct {
 	traits.Mapper
 	exists bool
 	id     string
+	whole  record.Values // as it was given, also what the expression does not read
 }
 
 // Iterator gives the fields in order: Go's maps have none, and mapping the same
@@ -71,7 +72,7 @@ func (n *node) ofRecord(rec record.Sourced) (ref.Val, *problem) {
 }
 
 func (n *node) ofRelation(values record.Values) (ref.Val, *problem) {
-	r := relation{exists: values != nil}
+	r := relation{exists: values != nil, whole: values}
 	r.id, _ = idOf(values)
 	fields := map[ref.Val]ref.Val{types.String(idField): types.NullValue}
 	if r.id != "" {
