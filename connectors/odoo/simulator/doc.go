@@ -12,7 +12,7 @@
 //
 // # How it is built
 //
-// A small table engine (schema, record, transaction) lies below an ORM
+// A small table engine (schema, record, index, transaction) lies below an ORM
 // (convert, domain, read, write, load) and the business rules of the models
 // (partner, product, order, line, money). Odoo's own control flow is
 // exceptions that cross many frames and are caught at savepoints; raise and

@@ -13,10 +13,17 @@ import (
 // A predicate is a compiled search domain.
 type predicate func(*record) bool
 
-// compile turns a domain in Odoo's prefix notation into a predicate.
-func (t *tx) compile(m *model, domain []any) predicate {
-	var stack []predicate
-	pop := func() predicate {
+// A condition is a compiled domain or a part of one: what it says of a record,
+// and the routes to the records of which it is true.
+type condition struct {
+	matches predicate
+	routes  []route
+}
+
+// compile turns a domain in Odoo's prefix notation into a condition.
+func (t *tx) compile(m *model, domain []any) condition {
+	var stack []condition
+	pop := func() condition {
 		if len(stack) == 0 {
 			raise(valueError("Domain() malformed domain %s", python(domain)))
 		}
@@ -29,31 +36,36 @@ func (t *tx) compile(m *model, domain []any) predicate {
 		case string:
 			switch node {
 			case "&":
-				a, b := pop(), pop()
-				stack = append(stack, func(r *record) bool { return a(r) && b(r) })
+				stack = append(stack, both(pop(), pop()))
 			case "|":
 				a, b := pop(), pop()
-				stack = append(stack, func(r *record) bool { return a(r) || b(r) })
+				stack = append(stack, condition{func(r *record) bool { return a.matches(r) || b.matches(r) }, eitherRoutes(a.routes, b.routes)})
 			case "!":
 				a := pop()
-				stack = append(stack, func(r *record) bool { return !a(r) })
+				stack = append(stack, condition{matches: func(r *record) bool { return !a.matches(r) }})
 			default:
 				raise(valueError("Domain() invalid item in domain: '%s'", node))
 			}
 		case []any:
-			stack = append(stack, t.leaf(m, node))
+			leaf := condition{matches: t.leaf(m, node)}
+			if name, ok := node[0].(string); ok {
+				op, _ := node[1].(string)
+				leaf.routes = m.routesFor(name, op, node[2])
+			}
+			stack = append(stack, leaf)
 		default:
 			raise(valueError("Domain() invalid item in domain: %s", python(node)))
 		}
 	}
-	return func(r *record) bool {
-		for _, p := range stack {
-			if !p(r) {
-				return false
-			}
-		}
-		return true
+	all := condition{matches: func(*record) bool { return true }}
+	for _, c := range slices.Backward(stack) {
+		all = both(c, all)
 	}
+	return all
+}
+
+func both(a, b condition) condition {
+	return condition{func(r *record) bool { return a.matches(r) && b.matches(r) }, bothRoutes(a.routes, b.routes)}
 }
 
 func (t *tx) leaf(m *model, leaf []any) predicate {
@@ -78,14 +90,14 @@ func (t *tx) leaf(m *model, leaf []any) predicate {
 		raise(valueError("Invalid operator in condition %s", pythonTuple(leaf)))
 	}
 	if negative, ok := strings.CutPrefix(op, "not "); ok {
-		inner := t.condition(f, negative, leaf[2])
+		inner := t.compareWith(f, negative, leaf[2])
 		return func(r *record) bool { return !inner(r) }
 	}
 	if op == "!=" || op == "<>" {
-		inner := t.condition(f, "=", leaf[2])
+		inner := t.compareWith(f, "=", leaf[2])
 		return func(r *record) bool { return !inner(r) }
 	}
-	return t.condition(f, op, leaf[2])
+	return t.compareWith(f, op, leaf[2])
 }
 
 var operators = []string{"=", "!=", "<>", "in", "not in", "like", "ilike", "not like", "not ilike",
@@ -113,7 +125,7 @@ func (t *tx) pointedAt(f *field, r *record) []*record {
 	return nil
 }
 
-func (t *tx) condition(f *field, op string, value any) predicate {
+func (t *tx) compareWith(f *field, op string, value any) predicate {
 	if f.relational() {
 		return t.relationCondition(f, op, value)
 	}
@@ -125,9 +137,9 @@ func (t *tx) condition(f *field, op string, value any) predicate {
 		}
 		wanted := map[string]bool{}
 		for _, v := range list {
-			wanted[t.key(f, v)] = true
+			wanted[f.key(v)] = true
 		}
-		return func(r *record) bool { return wanted[t.key(f, t.get(r, f.name))] }
+		return func(r *record) bool { return wanted[f.key(t.get(r, f.name))] }
 	case "=", "=?":
 		if op == "=?" && !truthy(value) {
 			return func(*record) bool { return true }
@@ -135,8 +147,8 @@ func (t *tx) condition(f *field, op string, value any) predicate {
 		if f.kind == "datetime" && truthy(value) {
 			return t.compare(f, "=", value)
 		}
-		wanted := t.key(f, value)
-		return func(r *record) bool { return t.key(f, t.get(r, f.name)) == wanted }
+		wanted := f.key(value)
+		return func(r *record) bool { return f.key(t.get(r, f.name)) == wanted }
 	case "like", "ilike", "=like", "=ilike":
 		matches := likeness(op, asText(value))
 		return func(r *record) bool { return matches(asText(t.get(r, f.name))) }
@@ -146,7 +158,7 @@ func (t *tx) condition(f *field, op string, value any) predicate {
 
 // key gives values of one field a form in which equal ones are equal; false,
 // null and the empty text are the same to Odoo, and so are false and zero.
-func (t *tx) key(f *field, v any) string {
+func (f *field) key(v any) string {
 	switch {
 	case f.number(), f.kind == "integer":
 		return number(v).String()

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/shopspring/decimal"
@@ -43,10 +42,10 @@ func (t *tx) owner(r *record, name string) *record {
 
 func (t *tx) childIDs(r *record, f *field) []int64 {
 	child := t.model(f.relation)
-	if child == nil || child.children[f.inverse] == nil {
+	if child == nil || child.indexes[f.inverse] == nil {
 		return nil
 	}
-	ids := slices.Sorted(maps.Keys(child.children[f.inverse][r.id]))
+	ids := child.holding(f.inverse, r.id)
 	if child.fields["active"] != nil && t.context["active_test"] != false {
 		ids = slices.DeleteFunc(ids, func(id int64) bool { return t.get(child.rows[id], "active") != true })
 	}

@@ -47,7 +47,7 @@ func (t *tx) restore(m *model, row map[string]any) {
 	id, _ := asInt(row["id"])
 	m.nextID = max(m.nextID, id)
 	r := &record{id: id, model: m, values: map[string]any{}, version: t.version}
-	m.rows[id] = r
+	r.keep()
 	m.nextID = max(m.nextID, id+1)
 	if m.fields["active"] != nil {
 		r.assign("active", false)
@@ -69,7 +69,8 @@ func (t *tx) restore(m *model, row map[string]any) {
 		}
 	}
 	at := stamp(t.now)
-	r.values["create_date"], r.values["write_date"] = at, at
+	r.assign("create_date", at)
+	r.assign("write_date", at)
 	if x, ok := row["xid"].(string); ok {
 		t.bind(x, r)
 	}

@@ -71,10 +71,9 @@ func (s *Server) see(f func(t *tx)) {
 // Orders gives all sales orders by id.
 func (s *Server) Orders() (list []Order) {
 	s.see(func(t *tx) {
-		names := t.names()
 		m := t.model("sale.order")
 		for _, id := range slices.Sorted(maps.Keys(m.rows)) {
-			list = append(list, t.order(m.rows[id], names))
+			list = append(list, t.order(m.rows[id]))
 		}
 	})
 	return list
@@ -84,7 +83,7 @@ func (s *Server) Orders() (list []Order) {
 func (s *Server) Order(xid string) (o Order, ok bool) {
 	s.see(func(t *tx) {
 		if r := t.named("sale.order", xid); r != nil {
-			o, ok = t.order(r, t.names()), true
+			o, ok = t.order(r), true
 		}
 	})
 	return o, ok
@@ -113,21 +112,19 @@ type place struct {
 	id    int64
 }
 
-// names gives the external ids by record.
-func (t *tx) names() map[place]string {
-	names := make(map[place]string, len(t.db.xids))
-	for name, x := range t.db.xids {
-		at := place{x.model, x.id}
-		if old := names[at]; old == "" || name < old {
-			names[at] = name
+// nameOf gives a record's external id, the first if there are several.
+func (t *tx) nameOf(model string, id int64) (first string) {
+	for name := range t.db.named[place{model, id}] {
+		if first == "" || name < first {
+			first = name
 		}
 	}
-	return names
+	return first
 }
 
-func (t *tx) order(r *record, names map[place]string) Order {
+func (t *tx) order(r *record) Order {
 	o := Order{
-		ID: r.id, XID: names[place{"sale.order", r.id}], Name: t.text(r, "name"), Reference: t.text(r, "client_order_ref"),
+		ID: r.id, XID: t.nameOf("sale.order", r.id), Name: t.text(r, "name"), Reference: t.text(r, "client_order_ref"),
 		State: t.text(r, "state"), Locked: t.flag(r, "locked") || t.text(r, "state") == "done", InvoiceStatus: t.text(r, "invoice_status"),
 		Currency: t.text(t.related(r, "currency_id"), "name"), Untaxed: t.decimal(r, "amount_untaxed"),
 		Tax: t.decimal(r, "amount_tax"), Total: t.decimal(r, "amount_total"), PartnerID: t.integer(r, "partner_id"),
@@ -135,7 +132,7 @@ func (t *tx) order(r *record, names map[place]string) Order {
 	for _, line := range t.relatedMany(r, "order_line") {
 		taxes, _ := line.values[taxField(t.db.version)].([]int64)
 		l := Line{
-			ID: line.id, XID: names[place{"sale.order.line", line.id}], ProductID: t.integer(line, "product_id"), Name: t.text(line, "name"),
+			ID: line.id, XID: t.nameOf("sale.order.line", line.id), ProductID: t.integer(line, "product_id"), Name: t.text(line, "name"),
 			Quantity: t.decimal(line, "product_uom_qty"), UnitPrice: t.decimal(line, "price_unit"), Subtotal: t.decimal(line, "price_subtotal"),
 			Tax: t.decimal(line, "price_tax"), Delivered: t.decimal(line, "qty_delivered"), Invoiced: t.decimal(line, "qty_invoiced"), TaxIDs: slices.Clone(taxes),
 		}

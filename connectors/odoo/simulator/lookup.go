@@ -4,10 +4,9 @@ package simulator
 // are several.
 func (s *Server) Product(sku string) (id int64, ok bool) {
 	s.see(func(t *tx) {
-		for _, r := range t.model("product.product").rows {
-			if t.text(r, "default_code") == sku && (!ok || r.id < id) {
-				id, ok = r.id, true
-			}
+		for found := range t.model("product.product").indexes["default_code"].within(sku, sku).ids() {
+			id, ok = found, true
+			break
 		}
 	})
 	return id, ok

@@ -260,16 +260,10 @@ func callGetParam(c *call) any {
 // also to users who may not read ir.model.data.
 func callGetMetadata(c *call) any {
 	rows := c.read(c.m, c.records(c.m, c.ids), []string{"create_uid", "create_date", "write_uid", "write_date"}, true)
-	named := map[int64][]string{}
-	for name, x := range c.db.xids {
-		if x.model == c.m.name && slices.Contains(c.ids, x.id) {
-			named[x.id] = append(named[x.id], name)
-		}
-	}
 	for _, row := range rows {
 		row := row.(map[string]any)
 		row["xmlid"], row["noupdate"] = false, false
-		all := named[row["id"].(int64)]
+		all := slices.Collect(maps.Keys(c.db.named[place{c.m.name, row["id"].(int64)}]))
 		slices.SortFunc(all, func(a, b string) int { return c.db.xids[a].serial - c.db.xids[b].serial })
 		list := []any{}
 		for _, name := range all {

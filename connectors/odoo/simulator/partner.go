@@ -39,8 +39,8 @@ func partnerRules(m *model) {
 		}
 	}
 	m.unlinking = func(t *tx, r *record) {
-		for _, o := range t.model("sale.order").rows {
-			if o.values["partner_id"] == r.id || o.values["partner_invoice_id"] == r.id || o.values["partner_shipping_id"] == r.id {
+		for _, role := range []string{"partner_id", "partner_invoice_id", "partner_shipping_id"} {
+			if len(t.model("sale.order").holding(role, r.id)) > 0 {
 				raise(validationError("The operation cannot be completed: Another model is using the record you are trying to delete.\n\nThe troublemaker is: 'Sales Order' (sale.order)\nThanks to the following constraint: 'Customer' (partner_id)\nHow about archiving the record instead?"))
 			}
 		}

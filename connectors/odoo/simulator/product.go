@@ -16,7 +16,6 @@ func productRules(variant, template *model, version int) {
 		"create_date", "write_date", "create_uid", "write_uid", "display_name", "lst_price", "code", "partner_ref", "product_variant_ids"} {
 		variant.own[name] = true
 	}
-	variant.children["product_tmpl_id"] = map[int64]map[int64]bool{}
 
 	variant.computed["display_name"] = func(t *tx, r *record) any { return coded(t, r) }
 	variant.computed["lst_price"] = through("product_tmpl_id", "list_price")
@@ -76,7 +75,7 @@ func coded(t *tx, r *record) any {
 }
 
 func variantIDs(t *tx, template *record) []int64 {
-	return slices.Sorted(maps.Keys(t.model("product.product").children["product_tmpl_id"][template.id]))
+	return t.model("product.product").holding("product_tmpl_id", template.id)
 }
 
 func variantOf(t *tx, template *record) *record {
@@ -124,10 +123,8 @@ func uniqueBarcode(t *tx, r *record, given map[string]bool) {
 		return
 	}
 	var names []string
-	for _, id := range slices.Sorted(maps.Keys(r.model.rows)) {
-		if other := r.model.rows[id]; other.values["barcode"] == code {
-			names = append(names, asText(t.get(other, "display_name")))
-		}
+	for id := range r.model.indexes["barcode"].within(code, code).ids() {
+		names = append(names, asText(t.get(r.model.rows[id], "display_name")))
 	}
 	if len(names) < 2 {
 		return
@@ -141,9 +138,7 @@ func uniqueBarcode(t *tx, r *record, given map[string]bool) {
 }
 
 func refuseSold(t *tx, r *record) {
-	for _, line := range t.model("sale.order.line").rows {
-		if line.values["product_id"] == r.id {
-			raise(validationError("The operation cannot be completed: Another model is using the record you are trying to delete.\n\nThe troublemaker is: 'Sales Order Line' (sale.order.line)\nThanks to the following constraint: 'Product' (product_id)\nHow about archiving the record instead?"))
-		}
+	if len(t.model("sale.order.line").holding("product_id", r.id)) > 0 {
+		raise(validationError("The operation cannot be completed: Another model is using the record you are trying to delete.\n\nThe troublemaker is: 'Sales Order Line' (sale.order.line)\nThanks to the following constraint: 'Product' (product_id)\nHow about archiving the record instead?"))
 	}
 }

@@ -3,6 +3,7 @@ package simulator
 import (
 	"cmp"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,57 +14,22 @@ import (
 // search gives the records that a domain selects, in order. Archived ones
 // stay hidden unless the domain or the context asks for them.
 func (t *tx) search(m *model, domain []any, order string, offset, limit int64) []*record {
-	matches := t.compile(m, domain)
-	hide := m.fields["active"] != nil && t.context["active_test"] != false && !mentions(domain, "active")
-	found := make([]*record, 0, 16)
-	for _, r := range m.candidates(domain) {
-		if hide && t.get(r, "active") != true {
-			continue
-		}
-		if matches(r) {
-			found = append(found, r)
-		}
+	wanted := t.compile(m, domain)
+	matches := wanted.matches
+	if m.fields["active"] != nil && t.context["active_test"] != false && !mentions(domain, "active") {
+		matches = func(r *record) bool { return t.get(r, "active") == true && wanted.matches(r) }
 	}
+	most := math.MaxInt
+	if limit > 0 {
+		most = int(offset + limit)
+	}
+	found := m.race(m.allRoutes(wanted.routes, order), order, most, matches)
 	t.sort(m, found, order)
 	found = found[min(int(offset), len(found)):]
 	if limit > 0 {
 		found = found[:min(int(limit), len(found))]
 	}
 	return found
-}
-
-// candidates spares a scan when the domain asks for ids.
-func (m *model) candidates(domain []any) []*record {
-	if len(domain) == 1 {
-		if leaf, ok := domain[0].([]any); ok && len(leaf) == 3 {
-			var wanted map[int64]bool
-			switch {
-			case leaf[0] == "id" && (leaf[1] == "=" || leaf[1] == "in"):
-				wanted = map[int64]bool{}
-				for _, id := range asIDs(leaf[2]) {
-					wanted[id] = true
-				}
-			case leaf[1] == "=" || leaf[1] == "in":
-				name, _ := leaf[0].(string)
-				if byParent := m.children[name]; byParent != nil && len(asIDs(leaf[2])) > 0 {
-					wanted = map[int64]bool{}
-					for _, parent := range asIDs(leaf[2]) {
-						maps.Copy(wanted, byParent[parent])
-					}
-				}
-			}
-			if wanted != nil {
-				list := make([]*record, 0, len(wanted))
-				for id := range wanted {
-					if r := m.rows[id]; r != nil {
-						list = append(list, r)
-					}
-				}
-				return list
-			}
-		}
-	}
-	return slices.Collect(maps.Values(m.rows))
 }
 
 func mentions(domain []any, name string) bool {

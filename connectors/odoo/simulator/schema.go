@@ -35,8 +35,9 @@ type model struct {
 	recName     string
 	rows        map[int64]*record
 	nextID      int64
-	// children finds records by the value of a many2one: field -> id -> ids.
-	children map[string]map[int64]map[int64]bool
+	// indexes find records by a field, indexesOf those that a stored one decides.
+	indexes   map[string]*index
+	indexesOf map[string][]*index
 
 	// parent, when set, owns the fields that this model does not: a product
 	// has a template, a user a partner.
@@ -77,7 +78,7 @@ func loadModels(version int) (map[string]*model, error) {
 	models := map[string]*model{}
 	for name, d := range all {
 		m := &model{name: name, label: d.Name, fields: map[string]*field{}, order: "id", recName: "name",
-			rows: map[int64]*record{}, nextID: 1, children: map[string]map[int64]map[int64]bool{},
+			rows: map[int64]*record{}, nextID: 1, indexes: map[string]*index{}, indexesOf: map[string][]*index{},
 			computed: map[string]func(*tx, *record) any{}}
 		for fname, body := range d.Fields {
 			f, err := newField(fname, body)
@@ -91,14 +92,8 @@ func loadModels(version int) (map[string]*model, error) {
 	if version < 19 {
 		makeOld(models)
 	}
-	for _, m := range models {
-		for _, f := range m.fields {
-			if child := models[f.relation]; f.kind == "one2many" && child != nil && child.fields[f.inverse] != nil {
-				child.children[f.inverse] = map[int64]map[int64]bool{}
-			}
-		}
-	}
 	setRules(models, version)
+	setIndexes(models)
 	return models, nil
 }
 

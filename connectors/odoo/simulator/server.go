@@ -112,7 +112,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
-	db := &database{version: opts.Version, now: opts.Now, models: models, xids: map[string]xid{}, uuid: opts.UUID, name: opts.Database}
+	db := &database{version: opts.Version, now: opts.Now, models: models, xids: map[string]xid{}, named: map[place]map[string]bool{}, uuid: opts.UUID, name: opts.Database}
 	db.users = usersOf(opts)
 	if err := db.fill(opts); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)

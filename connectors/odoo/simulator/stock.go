@@ -34,7 +34,7 @@ func (t *tx) inStock(product *record, of func(*tx, *record) decimal.Decimal) dec
 		}
 	}
 	total := decimal.Zero
-	for id := range t.model("stock.quant").children["product_id"][product.id] {
+	for _, id := range t.model("stock.quant").holding("product_id", product.id) {
 		quant := t.model("stock.quant").rows[id]
 		at := t.integer(quant, "location_id")
 		if slices.Contains(roots, at) || t.isBelow("stock.location", at, roots) {
@@ -49,7 +49,7 @@ func (t *tx) inStock(product *record, of func(*tx, *record) decimal.Decimal) dec
 func (t *tx) setStock(product, location int64, quantity, reserved decimal.Decimal) {
 	quants := t.model("stock.quant")
 	var quant *record
-	for id := range quants.children["product_id"][product] {
+	for _, id := range quants.holding("product_id", product) {
 		if r := quants.rows[id]; r.values["location_id"] == location {
 			quant = r
 		}

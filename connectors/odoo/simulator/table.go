@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type database struct {
 	now     func() time.Time
 	models  map[string]*model
 	xids    map[string]xid
+	named   map[place]map[string]bool // the external ids of records
 	serials int
 	numbers int64 // the sequence of order names; like Odoo's, it has gaps
 	users   map[string]*user
@@ -106,32 +108,40 @@ func (t *tx) put(r *record, name string, value any) {
 }
 
 func (r *record) assign(name string, value any) {
-	if byParent := r.model.children[name]; byParent != nil {
-		if old, ok := r.values[name].(int64); ok {
-			delete(byParent[old], r.id)
-		}
-		if parent, ok := value.(int64); ok {
-			if byParent[parent] == nil {
-				byParent[parent] = map[int64]bool{}
-			}
-			byParent[parent][r.id] = true
-		}
+	affected := r.model.indexesOf[name]
+	if len(affected) == 0 || r.model.rows[r.id] != r {
+		r.values[name] = value
+		return
+	}
+	for _, ix := range affected {
+		ix.drop(r)
 	}
 	r.values[name] = value
+	for _, ix := range affected {
+		ix.add(r)
+	}
 }
 
 // insert adds an empty row. Ids come from a sequence: a rollback leaves a gap.
 func (t *tx) insert(m *model) *record {
 	r := &record{id: m.nextID, model: m, values: map[string]any{}, version: t.version}
 	m.nextID++
-	m.rows[r.id] = r
+	r.keep()
 	t.undo = append(t.undo, func() { r.drop() })
 	return r
 }
 
+// keep puts a row into its table and all indexes.
+func (r *record) keep() {
+	r.model.rows[r.id] = r
+	for _, ix := range r.model.indexes {
+		ix.add(r)
+	}
+}
+
 func (r *record) drop() {
-	for name := range r.model.children {
-		r.assign(name, nil)
+	for _, ix := range r.model.indexes {
+		ix.drop(r)
 	}
 	delete(r.model.rows, r.id)
 }
@@ -139,22 +149,12 @@ func (r *record) drop() {
 // remove deletes a row and the external ids that point to it.
 func (t *tx) remove(r *record) {
 	t.touch(r)
-	before := map[string]any{}
-	for name := range r.model.children {
-		before[name] = r.values[name]
-	}
-	t.undo = append(t.undo, func() {
-		r.model.rows[r.id] = r
-		for name, v := range before {
-			r.assign(name, v)
-		}
-	})
+	t.undo = append(t.undo, func() { r.keep() })
 	r.drop()
-	for name, x := range t.db.xids {
-		if x.model == r.model.name && x.id == r.id {
-			t.undo = append(t.undo, func() { t.db.xids[name] = x })
-			delete(t.db.xids, name)
-		}
+	for name := range maps.Clone(t.db.named[place{r.model.name, r.id}]) {
+		x := t.db.xids[name]
+		t.undo = append(t.undo, func() { t.db.attach(name, x) })
+		t.db.detach(name)
 	}
 }
 
@@ -187,10 +187,33 @@ func (t *tx) bind(name string, r *record) {
 				"DETAIL:  Failing row contains (" + name + ").\n"})
 	}
 	t.undo = append(t.undo, func() {
-		if delete(t.db.xids, name); had {
-			t.db.xids[name] = old
+		if t.db.detach(name); had {
+			t.db.attach(name, old)
 		}
 	})
 	t.db.serials++
-	t.db.xids[name] = xid{model: r.model.name, id: r.id, version: t.version, serial: t.db.serials}
+	t.db.detach(name)
+	t.db.attach(name, xid{model: r.model.name, id: r.id, version: t.version, serial: t.db.serials})
+}
+
+// attach gives an external id to a record, detach takes it away.
+func (db *database) attach(name string, x xid) {
+	at := place{x.model, x.id}
+	if db.named[at] == nil {
+		db.named[at] = map[string]bool{}
+	}
+	db.named[at][name] = true
+	db.xids[name] = x
+}
+
+func (db *database) detach(name string) {
+	x, had := db.xids[name]
+	if !had {
+		return
+	}
+	at := place{x.model, x.id}
+	if delete(db.named[at], name); len(db.named[at]) == 0 {
+		delete(db.named, at)
+	}
+	delete(db.xids, name)
 }

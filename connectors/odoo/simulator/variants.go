@@ -108,8 +108,8 @@ func (t *tx) lineValues(line *record) (list []int64) {
 	wanted, _ := line.values["value_ids"].([]int64)
 	for _, value := range wanted {
 		var found *record
-		for _, id := range slices.Sorted(maps.Keys(m.rows)) {
-			if r := m.rows[id]; r.values["attribute_line_id"] == line.id && r.values["product_attribute_value_id"] == value {
+		for _, id := range m.holding("attribute_line_id", line.id) {
+			if r := m.rows[id]; r.values["product_attribute_value_id"] == value {
 				found = r
 			}
 		}
@@ -135,10 +135,10 @@ func (t *tx) retire(template *record, live map[int64]bool) {
 		}
 	}
 	m := t.model("product.template.attribute.value")
-	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
+	for _, id := range m.holding("product_tmpl_id", template.id) {
 		r := m.rows[id]
 		switch {
-		case r.values["product_tmpl_id"] != template.id || live[id]:
+		case live[id]:
 		case held[id]:
 			t.write(r, map[string]any{"ptav_active": false})
 		default:

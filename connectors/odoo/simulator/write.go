@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -256,8 +257,8 @@ func (t *tx) changed(order *record) {
 }
 
 func (t *tx) recompute() {
-	for _, id := range slices.Sorted(maps.Keys(t.model("product.template").rows)) {
-		if r := t.model("product.template").rows[id]; t.reshaped[r] {
+	for _, r := range slices.SortedFunc(maps.Keys(t.reshaped), func(a, b *record) int { return cmp.Compare(a.id, b.id) }) {
+		if r.model.rows[r.id] == r {
 			t.reshape(r)
 		}
 	}
