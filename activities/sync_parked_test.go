@@ -2,6 +2,7 @@ package activities
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,4 +181,35 @@ func TestSyncPlanKeepsWhatItWouldPark(t *testing.T) {
 		require.NotEmpty(t, one.Resolution)
 	}
 	require.Equal(t, map[string]string{"line 32": "sync.unreadable", sku(29): codeUnknownReference, sku(30): codeUnknownReference}, codes)
+}
+
+// TestSyncBadNumberCostsItsOwnRecord: of a column that is told to hold numbers
+// one bad cell parks its own record, by line and column; corrected, it is synced.
+func TestSyncBadNumberCostsItsOwnRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "files", 30)
+	f.open(w, "files", map[string]any{"number_columns": []string{"price"}, "decimal": "auto"})
+	w.connect("odoo", newMemory())
+	w.put(jobs.Job{Name: "things", Source: "files", Target: "odoo", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full},
+		mapping.Mapping{Name: "things", Source: "things.csv", Target: "thing", Fields: []mapping.Field{
+			{Source: "sku", Target: "sku", Key: true}, {Source: "name", Target: "name"}, {Expr: `record.price * dec("2")`, Target: "price"},
+		}})
+	good := f.lines[6]
+	f.lines[6] = strings.Replace(good, "0.07", "on request", 1)
+	f.write(time.Now().Add(-time.Hour))
+	result := w.run()
+	require.Equal(t, counts(30, "created", 29, "parked", 1), result.Counts, result.Sentence)
+	require.Equal(t, map[string]string{sku(7): "mapping.unreadable_value"}, w.parked())
+	families, err := w.store.ParkedOf(t.Context(), "things", 10)
+	require.NoError(t, err)
+	require.Equal(t, `line 8: column "price" holds no number there`, families[0].Message)
+	require.Equal(t, "price", families[0].Field)
+	require.Contains(t, families[0].Resolution, "correct the cell in the file")
+
+	f.lines[6] = good
+	f.write(time.Now())
+	require.Equal(t, "success", w.run().Status)
+	require.Empty(t, w.parked())
+	require.Equal(t, "0.14", w.doors["odoo"].(*memory).bySKU(t)[sku(7)]["price"].(decimal.Decimal).String())
 }

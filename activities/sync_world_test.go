@@ -6,6 +6,7 @@ import (
 	encodingcsv "encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -259,14 +260,20 @@ func newFolder(w *world, name string, n int) *folder {
 	for i := 1; i <= n; i++ {
 		f.lines = append(f.lines, csvLine(i, fmt.Sprintf("Thing %d ☃", i), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)))
 	}
-	config, err := json.Marshal(map[string]any{
-		"folder": f.path, "id_column": "sku", "changed_column": "changed", "text_columns": []string{"sku"}, "decimal": ".",
-	})
+	f.open(w, name, nil)
+	return f
+}
+
+// open connects the folder, with further settings.
+func (f *folder) open(w *world, name string, more map[string]any) {
+	w.Helper()
+	settings := map[string]any{"folder": f.path, "id_column": "sku", "changed_column": "changed", "text_columns": []string{"sku"}, "decimal": "."}
+	maps.Copy(settings, more)
+	config, err := json.Marshal(settings)
 	require.NoError(w, err)
 	c, err := csv.Definition.Open(connectors.Settings{Name: name, Config: config})
 	require.NoError(w, err)
 	w.connect(name, c)
-	return f
 }
 
 func csvLine(n int, name string, changed time.Time) string {

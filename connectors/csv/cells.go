@@ -2,6 +2,7 @@ package csv
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -37,6 +38,49 @@ func (l layout) value(cell string, kind record.FieldType, zone *time.Location) a
 		}
 	}
 	return cell
+}
+
+// number is a cell of a column that is told to hold numbers. What is none is
+// named, so that it costs its own record only.
+func (l layout) number(r row, name, cell string) any {
+	if cell = strings.TrimSpace(cell); cell == "" {
+		return nil
+	}
+	if n, ok := parseNumber(withoutPadding(cell), l.mark); ok {
+		return n
+	}
+	bad := record.Unreadable{Field: name, Where: r.where(), Reason: fmt.Sprintf("column %q holds no number there", name), Raw: cutText(cell, 200)}
+	bad.Fix = "correct the cell in the file, or take the column out of number_columns; then the record is read again by itself"
+	if used, _, isNumber := numberShape(withoutPadding(cell)); isNumber && used != 0 && l.mark == 0 {
+		bad.Reason += ", as far as it is known whether a point or a comma begins the decimals"
+		bad.Fix = "set decimal of the connection"
+	}
+	return bad
+}
+
+// withoutPadding takes off what says nothing where numbers are expected: zeros
+// before a number, and a plus.
+func withoutPadding(cell string) string {
+	sign := ""
+	if rest, ok := strings.CutPrefix(cell, "-"); ok {
+		sign, cell = "-", rest
+	} else if rest, ok := strings.CutPrefix(cell, "+"); ok && !strings.HasPrefix(rest, "-") {
+		cell = rest
+	}
+	for len(cell) > 1 && cell[0] == '0' && cell[1] >= '0' && cell[1] <= '9' {
+		cell = cell[1:]
+	}
+	if cell == "0" {
+		sign = ""
+	}
+	return sign + cell
+}
+
+func cutText(text string, limit int) string {
+	if r := []rune(text); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return text
 }
 
 // maxDigits keeps what only looks like a number, such as a long key, text.

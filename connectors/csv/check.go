@@ -31,12 +31,20 @@ func (c *Connector) Check(ctx context.Context) connectors.Report {
 		names = names[:maxProbed]
 	}
 	report := connectors.Report{Probes: []connectors.Probe{reach, c.checkID()}}
+	unseen := slices.Clone(c.config.NumberColumns)
 	for _, name := range names {
 		if ctx.Err() != nil {
 			report.Probes = append(report.Probes, failed("file "+name, ctx.Err()))
 			break
 		}
-		report.Probes = append(report.Probes, c.checkFile(name))
+		probe, l := c.checkFile(name)
+		report.Probes = append(report.Probes, probe)
+		unseen = slices.DeleteFunc(unseen, func(column string) bool { return !probe.OK || l.index(column) >= 0 })
+	}
+	if len(unseen) > 0 && len(names) > 0 {
+		report.Probes = append(report.Probes, connectors.Probe{
+			Name: "number columns", OK: true, Warn: true, Text: fmt.Sprintf("no file has a column %q", unseen[0]), Fix: "correct number_columns",
+		})
 	}
 	return report
 }
@@ -80,11 +88,11 @@ func (c *Connector) checkID() connectors.Probe {
 	return connectors.Probe{Name: "id column", OK: true, Text: c.config.IDColumn}
 }
 
-func (c *Connector) checkFile(name string) connectors.Probe {
+func (c *Connector) checkFile(name string) (connectors.Probe, layout) {
 	title := "file " + name
 	f, err := c.open(name)
 	if err != nil {
-		return failed(title, err)
+		return failed(title, err), layout{}
 	}
 	defer f.Close()
 	l, err := c.layoutOf(f)
@@ -92,13 +100,20 @@ func (c *Connector) checkFile(name string) connectors.Probe {
 		_, err = c.selects(l, connectors.RecordQuery{Model: name})
 	}
 	if err != nil {
-		return failed(title, err)
+		return failed(title, err), layout{}
 	}
 	p := connectors.Probe{Name: title, OK: true, Text: l.describe()}
 	if l.guessed && l.form.codec.name != utf8Codec.name {
 		p.Warn, p.Fix = true, "the encoding is a guess: set encoding if texts look wrong"
 	}
-	return p
+	fixes := slices.DeleteFunc([]string{p.Fix}, func(fix string) bool { return fix == "" })
+	for _, col := range l.columns {
+		if col.doubt != "" {
+			p.Warn, fixes = true, append(fixes, col.doubt)
+		}
+	}
+	p.Fix = strings.Join(fixes, "; ")
+	return p, l
 }
 
 // describe says in words how a file is written.

@@ -24,6 +24,7 @@ type Config struct {
 	Columns       []string `json:"columns" doc:"The columns' names, when there is no header."`
 	Decimal       string   `json:"decimal" default:"auto" doc:"The decimal mark of numbers: auto, . or a comma. Exports take a point for auto."`
 	TextColumns   []string `json:"text_columns" doc:"Columns that stay text whatever they look like, such as version numbers."`
+	NumberColumns []string `json:"number_columns" doc:"Columns that hold numbers, such as prices. A cell in them that is no number parks its own record, with line and column; without the setting one such cell among the first 1,000 records makes the column text."`
 	IDColumn      string   `json:"id_column" doc:"The column that identifies a record for ever, such as a SKU. Needed for syncs: a line's number does not survive the next export."`
 	ChangedColumn string   `json:"changed_column" doc:"The column that says when a record was last changed. Without it every run reads all records."`
 	ChangedLayout string   `json:"changed_layout" default:"iso" doc:"How changed_column is written: iso, unix (seconds), unix_ms, or a pattern of YYYY MM DD HH mm ss and ZZ (offset), such as DD.MM.YYYY HH:mm."`
@@ -92,6 +93,11 @@ func (c *Config) understand() (wrong []string) {
 	if c.mark, ok = marks[c.Decimal]; !ok {
 		add("decimal", "must be auto, . or a comma")
 	}
+	for _, name := range c.NumberColumns {
+		if name == c.IDColumn || name == c.ChangedColumn || slices.Contains(c.TextColumns, name) {
+			add("number_columns", "%q is id_column, changed_column or one of text_columns, too", name)
+		}
+	}
 	switch {
 	case c.Header && len(c.Columns) > 0:
 		add("columns", "are named by the header: give either header: false or no columns")
@@ -116,9 +122,11 @@ func (c *Config) wrongColumns() (wrong []string) {
 	if f := checkNames(c.Columns); f != nil {
 		wrong = append(wrong, "columns: "+f.Message)
 	}
-	for setting, column := range map[string]string{"id_column": c.IDColumn, "changed_column": c.ChangedColumn} {
-		if column != "" && !slices.Contains(c.Columns, column) {
-			wrong = append(wrong, fmt.Sprintf("%s: %q is not among columns", setting, column))
+	for setting, names := range map[string][]string{"id_column": {c.IDColumn}, "changed_column": {c.ChangedColumn}, "number_columns": c.NumberColumns} {
+		for _, column := range names {
+			if column != "" && !slices.Contains(c.Columns, column) {
+				wrong = append(wrong, fmt.Sprintf("%s: %q is not among columns", setting, column))
+			}
 		}
 	}
 	slices.Sort(wrong)

@@ -31,8 +31,10 @@ type layout struct {
 }
 
 type column struct {
-	name string
-	kind record.FieldType
+	name  string
+	kind  record.FieldType
+	told  bool   // by number_columns: what is no number is not taken for text
+	doubt string // see record.FieldInfo
 }
 
 func (l layout) index(name string) int {

@@ -14,7 +14,8 @@ import (
 const maxScan = 64 << 20
 
 // RecordFields gives the columns of a model's file in their order, with the
-// types guessed from its first 1,000 records. The id column is required.
+// types guessed from its first 1,000 records. The id column is required; that it
+// and changed_column are there is seen to (csv.column_missing).
 func (c *Connector) RecordFields(_ context.Context, model string) ([]record.FieldInfo, error) {
 	f, err := c.open(model)
 	if err != nil {
@@ -25,9 +26,12 @@ func (c *Connector) RecordFields(_ context.Context, model string) ([]record.Fiel
 	if err != nil {
 		return nil, err
 	}
+	if _, err := c.selects(l, connectors.RecordQuery{Model: model}); err != nil {
+		return nil, err
+	}
 	var fields []record.FieldInfo
 	for _, col := range l.columns {
-		fields = append(fields, record.FieldInfo{Name: col.name, Label: col.name, Type: col.kind, Required: col.name == c.config.IDColumn})
+		fields = append(fields, record.FieldInfo{Name: col.name, Label: col.name, Type: col.kind, Required: col.name == c.config.IDColumn, Doubt: col.doubt})
 	}
 	return fields, nil
 }
@@ -60,7 +64,8 @@ func (c *Connector) CountRecords(ctx context.Context, q connectors.RecordQuery) 
 // ReadRecords gives up to limit records and bad lines after a cursor, in the
 // file's order. A page may hold fewer, or none, and still name a next one. The
 // same identity in two lines is given twice. Numbers are decimals, dates and
-// times as their column's type; a cell that does not fit its type is text. A
+// times as their column's type; a cell that does not fit its type is text, or
+// record.Unreadable in a column that number_columns names. A
 // column "maker.name" is found by that name and as the name of a record
 // "maker", where no column has that name.
 //

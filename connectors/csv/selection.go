@@ -187,7 +187,12 @@ func (s *selection) read(r row) (rec record.Sourced, found bool, wrong string) {
 		rec.Values = make(record.Values, len(s.wanted))
 		for _, w := range s.wanted {
 			col := columns[w.column]
-			v := s.layout.value(s.cell(r, w.column), col.kind, s.zone)
+			var v any
+			if cell := s.cell(r, w.column); col.told {
+				v = s.layout.number(r, col.name, cell)
+			} else {
+				v = s.layout.value(cell, col.kind, s.zone)
+			}
 			rec.Values[col.name] = v
 			if w.path != nil {
 				nest(rec.Values, w.path, v)
@@ -220,14 +225,18 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func (l layout) badRecord(r row, wrong string) *record.BadRecord {
-	where := fmt.Sprintf("line %d", r.line)
+// where is the place of a row in its file, for people.
+func (r row) where() string {
 	if r.lines > 1 {
-		where = fmt.Sprintf("lines %d-%d", r.line, r.line+r.lines-1)
+		return fmt.Sprintf("lines %d-%d", r.line, r.line+r.lines-1)
 	}
+	return fmt.Sprintf("line %d", r.line)
+}
+
+func (l layout) badRecord(r row, wrong string) *record.BadRecord {
 	raw := strings.ToValidUTF8(l.form.codec.decode(r.raw[:min(len(r.raw), keptRaw)]), "\uFFFD")
 	if len(raw) > keptRaw {
 		raw = strings.ToValidUTF8(raw[:keptRaw], "")
 	}
-	return &record.BadRecord{Where: where, Reason: wrong, Raw: raw}
+	return &record.BadRecord{Where: r.where(), Reason: wrong, Raw: raw}
 }

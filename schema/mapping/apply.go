@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -121,7 +122,7 @@ func addKey(keys map[string]string, target string, value any) *problem {
 }
 
 func (c *Compiled) fault(s *step, p *problem) *fault.Fault {
-	field := s.target
+	field := cmp.Or(p.field, s.target)
 	if p.what == "empty_required" && s.source != "" {
 		field = s.source
 	}

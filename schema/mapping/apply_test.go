@@ -248,3 +248,38 @@ func BenchmarkApply(b *testing.B) {
 		}
 	})
 }
+
+// A value that cannot be read costs the records whose mapping needs it: it is
+// told by place, column and way out, however the mapping reads it.
+func TestUnreadableValuesAreFaultsOfWhoNeedsThem(t *testing.T) {
+	rec := record.Sourced{ID: "A-1", Values: record.Values{"sku": "A-1", "Price": record.Unreadable{
+		Field: "Price", Where: "line 17", Reason: "no number", Fix: "correct the cell", Raw: "n/a",
+	}}}
+	fields := []record.FieldInfo{{Name: "sku", Type: record.TypeText}, {Name: "Price", Type: record.TypeNumber}}
+	target := []record.FieldInfo{{Name: "code", Type: record.TypeText}, {Name: "price", Type: record.TypeNumber}, {Name: "note", Type: record.TypeText}}
+	for name, field := range map[string]Field{
+		"as it is":      {Source: "Price", Target: "price"},
+		"as text":       {Source: "Price", Target: "note"},
+		"by default":    {Source: "Price", Target: "price", Default: "1"},
+		"transformed":   {Source: "Price", Target: "price", Transform: FloatToInt},
+		"in arithmetic": {Expr: `record.Price * dec("1.2")`, Target: "price"},
+		"as a key":      {Source: "Price", Target: "note", Key: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Mapping{Name: "m", Source: "a.csv", Target: "b", Fields: []Field{{Source: "sku", Target: "code", Key: true}, field}}
+			c, err := Compile(m, Import)
+			require.NoError(t, err)
+			c, err = c.For(fields, target)
+			require.NoError(t, err)
+			result := c.Apply(rec)
+			require.Len(t, result.Faults, 1)
+			f := result.Faults[0]
+			require.Equal(t, []string{"mapping.unreadable_value", "line 17: no number", "Price", "correct the cell", "n/a"},
+				[]string{f.Code, f.Message, f.Field, f.Resolution, f.Detail})
+			require.NotContains(t, result.Values, field.Target)
+		})
+	}
+	c, err := Compile(Mapping{Name: "m", Source: "a.csv", Target: "b", Fields: []Field{{Source: "sku", Target: "code", Key: true}}}, Import)
+	require.NoError(t, err)
+	require.Empty(t, c.Apply(rec).Faults, "nobody needs it")
+}

@@ -17,6 +17,7 @@ type problem struct {
 	message string // public: never quotes the value
 	fix     string
 	detail  string // private: may quote it
+	field   string // what it is about, where that is not the field of the target
 }
 
 func wrong(what, message, fix string) *problem {
@@ -57,6 +58,8 @@ func known(value any, depth int) *problem {
 				"correct it in the source")
 		}
 		return nil
+	case record.Unreadable:
+		return &problem{what: "unreadable_value", message: v.Where + ": " + v.Reason, fix: v.Fix, detail: v.Raw, field: v.Field}
 	case record.Values, []any:
 		if depth >= maxDepth {
 			return wrong("too_deep", "lists and records are nested too deeply", "map a field further in by its dot path")

@@ -5,7 +5,7 @@ import "time"
 // Values are the fields of one record by the source's own names. A value is
 // nil (empty), bool, string, decimal.Decimal (every number), time.Time (UTC),
 // Date, Values (a record it refers to, as far as it was read: "id" and the
-// fields that were asked for by dot path), or []any of these.
+// fields that were asked for by dot path), []any of these, or Unreadable.
 type Values map[string]any
 
 // Date is a calendar day without a time, as YYYY-MM-DD.
@@ -41,6 +41,9 @@ type FieldInfo struct {
 	Size      int      // longest text; 0: unlimited or not known
 	Relation  string   // model of TypeReference and TypeMany
 	Options   []string // of TypeSelection
+	// Doubt says that Type is a guess that next to nothing stands against, and
+	// what to do about it; "" where there is none.
+	Doubt string
 }
 
 // Sourced is a record as it was read.
@@ -56,6 +59,18 @@ type BadRecord struct {
 	Where  string // "line 17"
 	Reason string // public: holds no data of the record
 	Raw    string // for the operator, cut to 1,000 bytes
+}
+
+// Unreadable is a value that cannot be read as what its field holds, such as a
+// text in a column of numbers. It costs only the records that need it: a mapping
+// that reads it parks the record, one that does not never meets it. It is never
+// written.
+type Unreadable struct {
+	Field  string // "Price"
+	Where  string // "line 17"
+	Reason string // public: holds no data of the record
+	Fix    string // what to do about it
+	Raw    string // for the operator, cut to 200 characters
 }
 
 // Row is one record to write: fields by the target's names, addressed as Write
