@@ -108,7 +108,7 @@ func (p *syncPage) notThere(item *syncItem) (skipped bool) {
 	if p.flow.to.target == nil || !p.flow.mapping.OnlyFinds() {
 		return false
 	}
-	item.skip("not_in_target")
+	item.skip(notInTarget)
 	return true
 }
 

@@ -36,7 +36,7 @@ func (p *syncPage) decide(ctx context.Context) error {
 
 func (p *syncPage) create(item *syncItem) {
 	if !p.may(jobs.Create) {
-		item.skip("create_off")
+		item.skip(createOff)
 		return
 	}
 	if p.notThere(item) {

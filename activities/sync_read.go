@@ -20,7 +20,7 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 			return p.readParkedListed(ctx, size)
 		}
 		return p.readIDs(ctx, size, func(after string) ([]string, error) {
-			return p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, after, size)
+			return p.due(ctx, after, size)
 		})
 	case plannedLane:
 		if p.run.Purpose == contract.PurposeUndo {
@@ -91,10 +91,21 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 	return nil
 }
 
+// due are records that the window need not hold: parked ones to be tried again,
+// and awaited ones that the target may have by now.
+func (p *syncPage) due(ctx context.Context, after string, limit int) ([]string, error) {
+	if after == "" {
+		if err := p.Store.TakeAwaited(ctx, p.run.ID); err != nil {
+			return nil, err
+		}
+	}
+	return p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, after, limit)
+}
+
 // readParkedListed looks through all of a source that cannot be asked for single
 // records, where parked ones are due and the window did not hold them.
 func (p *syncPage) readParkedListed(ctx context.Context, size int) error {
-	due, err := p.Store.ParkedDue(ctx, p.row, p.run.StartedAt, "", connectors.MaxIDs)
+	due, err := p.due(ctx, "", connectors.MaxIDs)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,7 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	if n := p.again(); n > 0 {
 		page.Counts[countAgain] = n
 	}
+	page.SourceModel, page.TargetModel = p.sides[jobs.SourceSide].model, p.sides[jobs.TargetSide].model
 	page.Clear = append(page.Clear, p.vanished...)
 	for _, item := range p.items {
 		page.IDs = append(page.IDs, item.rec.ID)
@@ -133,8 +134,11 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 			}
 		case item.done == parked:
 			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: item.ext, Fault: item.fault})
-		case item.known.Parked:
+		case item.known.Parked || item.known.Awaited:
 			page.Clear = append(page.Clear, item.ext)
+		}
+		if item.awaits() && !p.dry() {
+			page.Awaited = append(page.Awaited, store.Awaited{ExternalID: item.ext, Needs: p.needs(item)})
 		}
 	}
 	for _, b := range p.bad {

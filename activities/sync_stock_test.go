@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
@@ -42,9 +43,12 @@ type stockWorld struct {
 	paris, lyon int64
 }
 
-func newStockWorld(t *testing.T) *stockWorld {
+func newStockWorld(t *testing.T) *stockWorld { return newStockWorldOf(t, 0) }
+
+// newStockWorldOf is one in which stock changes some time ago.
+func newStockWorldOf(t *testing.T, ago time.Duration) *stockWorld {
 	w := &stockWorld{world: newWorld(t)}
-	w.odoo = odooOf(w.world, "odoo", simulator.Options{})
+	w.odoo = odooOf(w.world, "odoo", simulator.Options{Now: func() time.Time { return time.Now().Add(-ago) }})
 	_, err := w.odoo.AddLocation("Lyon", 4)
 	require.NoError(t, err)
 	w.shop = shopOf(w.world, "shop", shop.Options{})
@@ -112,6 +116,40 @@ func TestSyncStock(t *testing.T) {
 	require.LessOrEqual(t, after-calls, 2, "each level once")
 	require.LessOrEqual(t, largest, 4)
 	require.Equal(t, []int64{81, 69}, []int64{w.available(0, w.paris), w.available(1, w.paris)})
+}
+
+// TestSyncStockOfLaterProducts: stock of a product that comes into the shop later
+// is written by the next incremental run, though nothing of it changed in
+// Odoo: at once where a job binds the product, with time where a person adds it.
+func TestSyncStockOfLaterProducts(t *testing.T) {
+	t.Parallel()
+	w := newStockWorldOf(t, time.Hour) // longer ago than windows reach back
+	for _, sku := range []string{"SKU-0101", "SKU-0102", "SKU-0103"} {
+		w.put(sku, "WH/Stock", 8, 0)
+	}
+	require.EqualValues(t, 2, w.run().Counts["skipped.not_in_target"])
+	require.Empty(t, w.run(mode(jobs.Incremental)).Counts, "it is not looked for each time")
+
+	late := shop.Catalog(104)[102:]
+	w.shop.AddGoods(late[0])
+	item := w.shop.SetLevel(late[0].ID, w.paris, 1)
+	w.job("goods", jobs.Product, "odoo", "shop", mapping.Mapping{Source: "ProductVariant", Target: "product.product", Fields: []mapping.Field{
+		{Source: "default_code", Target: "sku", Key: true, Required: true, Direction: mapping.Export},
+	}}, func(j *jobs.Job) { j.Filter = `[["default_code", "=", "SKU-0103"]]` })
+	result := w.runJob("goods")
+	require.Equal(t, "success", result.Status, "%s %v", result.Sentence, w.parked())
+	result = w.run(mode(jobs.Incremental))
+	require.Equal(t, counts(2, "updated", 1, "skipped.not_in_target", 1), result.Counts, "Lyon does not stock it")
+	level, _ := w.shop.Level(item, w.paris)
+	require.EqualValues(t, 8, level.Available)
+
+	w.shop.SetLevel(late[0].ID, w.lyon, 1)
+	require.Empty(t, w.run(mode(jobs.Incremental)).Counts)
+	w.exec(`UPDATE awaited SET due_at = due_at - interval '1 hour'`)
+	require.Equal(t, counts(1, "updated", 1), w.run(mode(jobs.Incremental)).Counts)
+	level, _ = w.shop.Level(item, w.lyon)
+	require.Zero(t, level.Available)
+	require.Zero(t, w.number(`SELECT count(*) FROM awaited`))
 }
 
 // TestSyncStockBasis: the basis is the field that the mapping reads.

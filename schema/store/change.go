@@ -137,6 +137,7 @@ type Known struct {
 	Snapshot       json.RawMessage `db:"snapshot"`
 	MappingVersion int             `db:"mapping_version"`
 	Parked         bool            `db:"parked"`
+	Awaited        bool            `db:"awaited"` // the target did not have it
 	// Made is the external id under which this run was making the record when
 	// its worker died.
 	Made string `db:"made"`
@@ -163,6 +164,7 @@ SELECT u.id AS external_id, s.job IS NOT NULL AS synced, coalesce(b.target_id, '
        coalesce(s.source_seen, '') AS source_seen, coalesce(s.target_seen, '') AS target_seen,
        coalesce(s.snapshot, '{}') AS snapshot, coalesce(s.mapping_version, 0) AS mapping_version,
        EXISTS (SELECT FROM parked p WHERE (p.connection, p.kind, p.external_id, p.job) = (j.source, j.kind, u.id, j.name) AND p.state = 'open') AS parked,
+       EXISTS (SELECT FROM awaited a WHERE (a.job, a.external_id) = (j.name, u.id)) AS awaited,
        CASE WHEN own.op = 'create' AND own.state IN ('intent', 'done') THEN own.xid ELSE '' END AS made,
        CASE WHEN own.op = 'update' AND own.state = 'intent' THEN own.after ELSE '{}' END AS begun, lost.at AS unheard, coalesce(lost.digest, '') AS sent
 FROM run r JOIN job j ON j.name = r.job
@@ -228,7 +230,8 @@ WHERE connection = $2 AND target = $1 AND kind = $3 AND target_id = ANY($4::text
 
 // ParkedDue gives records of a job that are to be looked at though nothing in
 // them may have changed: those that are parked and may be tried again, each time
-// after twice as long, a day at most; and those about which somebody decided.
+// after twice as long, a day at most; those about which somebody decided; and the
+// awaited ones that the job's run has taken (TakeAwaited).
 //
 // What was parked since the run began waits for the next one, but for unknown
 // references: what they refer to may have come on a later page.
@@ -240,6 +243,8 @@ WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external
        OR code = 'sync.unknown_reference' AND (times = 1 OR last_at >= $6))
 ORDER BY external_id LIMIT $5)
 UNION (SELECT external_id FROM conflict WHERE job = $3 AND decision IS NOT NULL AND external_id > $4 GROUP BY external_id ORDER BY external_id LIMIT $5)
+UNION (SELECT a.external_id FROM run r JOIN awaited a ON a.run = r.id
+    WHERE r.job = $3 AND r.status = 'running' AND a.due_at <= r.started_at AND a.external_id > $4 ORDER BY a.external_id LIMIT $5)
 ORDER BY external_id LIMIT $5`, j.Source, j.Kind, j.Name, after, limit, since)
 	return ids, translate(err)
 }

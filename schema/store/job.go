@@ -54,6 +54,8 @@ WITH put AS (
     UPDATE run SET asked = 'abort', asked_by = 'apply', asked_why = 'the job has another source, target or kind now'
     FROM put JOIN job was ON was.name = put.name
     WHERE run.job = put.name AND run.status = 'running' AND (was.source, was.target, was.kind, was.binds) <> (put.source, put.target, put.kind, put.binds)
+), looked AS (
+    UPDATE awaited SET due_at = '-infinity', since = now() FROM put WHERE awaited.job = put.name -- what it says now may find them
 ) SELECT EXISTS (SELECT 1 FROM put)`, j.Name, j.Source, j.Target, j.Kind, string(j.Spec), j.Active)
 	if f := fault.Of(translate(err)); err != nil && f.Code == "store.refused" {
 		return false, fault.New(fault.Invalid, "job.refused", "the job %q names a connection that is not there, or is no slug itself", j.Name).
@@ -104,6 +106,10 @@ func (s *Store) PutMapping(ctx context.Context, name string, spec json.RawMessag
 		}
 		version, changed = version+1, true
 		_, err = tx.ExecContext(ctx, `INSERT INTO mapping (name, version, spec, digest) VALUES ($1, $2, $3, $4)`, name, version, string(spec), digest)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE awaited SET due_at = '-infinity', since = now() FROM job j WHERE j.name = awaited.job AND j.spec->>'mapping' = $1`, name)
 		return err
 	})
 	return version, changed, err

@@ -32,6 +32,10 @@ type Page struct {
 	Parked    []ParkedRecord
 	WouldPark []ParkedRecord // of a plan: why they would be parked is kept with it
 	Clear     []string       // records that need nobody any more
+	Awaited   []Awaited      // records that the target does not have yet
+	// SourceModel and TargetModel are what the bindings tie.
+	SourceModel, TargetModel string
+
 	Conflicts []Conflict
 	// Settled are records whose fields are in conflict no longer, "" field: all.
 	Settled []Conflict
@@ -120,7 +124,7 @@ WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
 			return cmp.Or(err, error(Superseded()))
 		}
 		for _, step := range []func(context.Context, *sqlx.Tx, Job, Page) error{
-			byKeys, settleWrites, putBindings, putSynced, putParked, putPlanParked, clearParked, putConflicts,
+			byKeys, settleWrites, putBindings, putSynced, putParked, putPlanParked, clearParked, putAwaited, putConflicts,
 		} {
 			if err := step(ctx, tx, j, p); err != nil {
 				return err
@@ -185,15 +189,17 @@ WHERE claim.target = $1 AND claim.kind = $2 AND claim.xid = u.x AND claim.target
 }
 
 // putBindings ties records of the page to theirs in the target. Orders that
-// waited for one of the products go on.
+// waited for one of the products go on, and records that waited for
+// one of them are looked for again.
 func putBindings(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
 	if len(p.Bindings) == 0 {
 		return nil
 	}
 	list := slices.Clone(p.Bindings)
 	slices.SortFunc(list, func(a, b NewBinding) int { return strings.Compare(a.ExternalID, b.ExternalID) })
-	var ids, targets, xids, needs []string
+	var ids, targets, xids, needs, bound []string
 	for _, b := range list {
+		bound = append(bound, NeedOf(j.Source, p.SourceModel, b.ExternalID), NeedOf(j.Target, p.TargetModel, b.TargetID))
 		ids, targets, xids = append(ids, b.ExternalID), append(targets, b.TargetID), append(xids, b.XID)
 		if j.BoundAs() == BindProduct {
 			needs = append(needs, Need(j.Source, j.BoundAs(), b.ExternalID))
@@ -211,6 +217,9 @@ ON CONFLICT (connection, kind, external_id, target) DO UPDATE
 SET target_id = excluded.target_id, xid = excluded.xid, status = 'active', updated_at = now()
 WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (excluded.target_id, excluded.xid, 'active')`,
 		j.Source, j.BoundAs(), j.Target, pq.Array(ids), pq.Array(targets), pq.Array(xids)); err != nil {
+		return err
+	}
+	if err := release(ctx, tx, j, bound); err != nil {
 		return err
 	}
 	if len(needs) == 0 {
