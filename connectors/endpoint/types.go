@@ -123,7 +123,7 @@ type Trip struct {
 	Resolve  time.Duration // name resolution
 	Connect  time.Duration // TCP
 	Secure   time.Duration // TLS handshake
-	Wait     time.Duration // from the request's last byte to the answer's first
+	Wait     time.Duration // from the request's first byte to the answer's
 	Token    time.Duration // waiting for an access token
 }
 

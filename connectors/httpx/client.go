@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -64,15 +65,17 @@ func NewTransport(o Options) http.RoundTripper {
 		o.UserAgent = "Towpath"
 	}
 	if o.Base == nil {
-		o.Base = dialing(o.Private)
+		o.Base = Dialing(func(addr netip.Addr) bool { return Allowed(addr, o.Private) }, nil)
 	}
 	return &chain{o}
 }
 
-// dialing is the default base: pooled connections behind the guard. It takes no
-// proxy from the environment, which would dial in our place, unguarded.
-func dialing(private bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, ControlContext: Guard(private)}
+// Dialing is the default base: pooled connections behind a guard that asks
+// allow about every address really dialed (usually Allowed). Names go through
+// the resolver, nil for the system's. It takes no proxy from the environment,
+// which would dial in our place, unguarded.
+func Dialing(allow func(netip.Addr) bool, resolver *net.Resolver) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, ControlContext: guard(allow), Resolver: resolver}
 	return &http.Transport{
 		DialContext:         dialer.DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,

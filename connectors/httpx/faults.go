@@ -124,12 +124,18 @@ func gateway(status int) bool {
 // 10.2.3). Zero when missing or unreadable; at most a day, so that a nonsense
 // date never silences a connection for good.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
+	wait, _ := ParseRetryAfter(h, now)
+	return wait
+}
+
+// ParseRetryAfter is RetryAfter that tells "at once" (zero seconds, a moment
+// in the past) from "nothing said".
+func ParseRetryAfter(h http.Header, now time.Time) (wait time.Duration, said bool) {
 	text := strings.TrimSpace(h.Get("Retry-After"))
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 && seconds < 1e9 {
-		wait = time.Duration(seconds * float64(time.Second))
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 && seconds < 1e9 {
+		wait, said = time.Duration(seconds*float64(time.Second)), true
 	} else if at, err := http.ParseTime(text); err == nil {
-		wait = at.Sub(now)
+		wait, said = at.Sub(now), true
 	}
-	return max(0, min(wait, 24*time.Hour))
+	return max(0, min(wait, 24*time.Hour)), said
 }

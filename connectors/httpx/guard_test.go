@@ -48,6 +48,51 @@ func TestAllowed(t *testing.T) {
 		"64:ff9b::808:808":       {true, true},
 		"2002:7f00:1::":          {false, true},
 		"2002:a9fe:a9fe::1":      {false, false},
+		"2002:808:808::1":        {true, true},
+
+		"169.254.170.2":                        {false, false}, // credentials of AWS containers
+		"192.0.0.192":                          {false, false}, // metadata of Oracle
+		"168.63.129.16":                        {false, false}, // Azure's host agent
+		"fd20:ce::254":                         {false, false}, // metadata of Google
+		"fd00:c1::a9fe:a9fe":                   {false, false}, // of Oracle
+		"fd00:42::42":                          {false, false}, // of Scaleway
+		"fe80::a9fe:a9fe":                      {false, false}, // of OpenStack
+		"::ffff:100.100.100.200":               {false, false},
+		"::ffff:8.8.8.8":                       {true, true},
+		"::ffff:10.0.0.1":                      {false, true},
+		"::ffff:0:7f00:1":                      {false, true}, // IPv4-translated
+		"::ffff:0:a9fe:a9fe":                   {false, false},
+		"::a9fe:a9fe":                          {false, false}, // IPv4-compatible
+		"64:ff9b::a00:1":                       {false, true},
+		"64:ff9b::6440:1":                      {false, true},  // CGNAT within NAT64
+		"64:ff9b:1::a00:1":                     {false, true},  // local NAT64, address last
+		"64:ff9b:1::808:808":                   {false, true},  // whatever it carries, it is local
+		"64:ff9b:1::a9fe:a9fe":                 {false, false}, //
+		"64:ff9b:1:a9fe:a9:fe00::":             {false, false}, // a /48 translator
+		"64:ff9b:1:a00:0:100::":                {false, true},
+		"64:ff9b:1:a9:fe:a9fe::":               {false, false}, // a /56 translator
+		"64:ff9b:1::a9:fea9:fe00:0":            {false, false}, // a /64 translator
+		"2001::1":                              {false, false}, // Teredo
+		"2001:0:4136:e378:8000:63bf:5601:5601": {false, false}, // Teredo, hides 169.254.169.254
+		"2001:2::1":                            {false, true},  // benchmarking
+		"2001:10::1":                           {false, true},  // ORCHID
+		"2001:4860:4860::8888":                 {true, true},
+		"2001:db8::1":                          {false, true},
+		"3fff::1":                              {false, true},
+		"3ffe::1":                              {true, true},  // of old the 6bone, now unassigned global space
+		"5f00::1":                              {false, true}, // segment routing
+		"100::1":                               {false, true},
+		"4000::1":                              {false, true}, // not handed out to anybody
+		"192.88.99.1":                          {false, true},
+		"2a00:1450::5efe:7f00:1":               {false, true}, // ISATAP
+		"2a00:1450::200:5efe:7f00:1":           {false, true},
+		"2a00:1450::5efe:a9fe:a9fe":            {false, false},
+		"2a00:1450::5efe:808:808":              {true, true},
+		"fc00::1":                              {false, true},
+		"fdff:ffff::1":                         {false, true},
+		"ff0e::1":                              {false, false},
+		"239.255.255.250":                      {false, false},
+		"fec0::1":                              {false, false},
 	} {
 		addr := netip.MustParseAddr(address)
 		assert.Equal(t, want.public, httpx.Allowed(addr, false), address)
