@@ -188,111 +188,18 @@ func (p *syncPage) refer(ctx context.Context) error {
 }
 
 func (r *syncRun) resolve(ctx context.Context, f *syncFlow, items []*syncItem, of func(*syncItem) record.Values) error {
-	for _, ref := range f.mapping.References() {
-		wanted := map[string]bool{}
-		for _, item := range items {
-			for _, v := range refTexts(of(item)[ref.Field]) {
-				wanted[v] = true
-			}
-		}
-		if len(wanted) == 0 {
-			continue
-		}
-		ids, err := r.referred(ctx, f, ref, wanted)
-		if err != nil {
-			return err
-		}
-		near, err := r.narrow(ctx, f, ref, ids)
-		if err != nil {
-			return err
-		}
-		for _, item := range items {
-			point(item, of(item), ref, near(of(item)))
+	rows := make([]record.Values, len(items))
+	for i, item := range items {
+		rows[i] = of(item)
+	}
+	by := Referrer{Book: r.Store, Target: f.to.target, From: f.from.name, To: f.to.name, Binds: r.row.BoundAs(), Back: f.back}
+	faults, err := by.Resolve(ctx, f.mapping.References(), rows)
+	for i, wrong := range faults {
+		if wrong != nil {
+			items[i].park(wrong)
 		}
 	}
-	return nil
-}
-
-// referred gives the target's ids by what a reference says.
-func (r *syncRun) referred(ctx context.Context, f *syncFlow, ref mapping.Reference, wanted map[string]bool) (map[string][]string, error) {
-	var values []string
-	for v := range wanted {
-		values = append(values, v)
-	}
-	slices.Sort(values)
-	if ref.Lookup != "" {
-		return f.to.target.FindRecords(ctx, ref.Model, ref.Lookup, values)
-	}
-	kind := r.row.BoundAs()
-	if ref.Refers != "" {
-		kind = record.Kind(ref.Refers)
-	}
-	bound, err := r.Store.References(ctx, f.from.name, f.to.name, kind, values, f.back)
-	ids := make(map[string][]string, len(bound))
-	for v, id := range bound {
-		ids[v] = []string{id}
-	}
-	return ids, err
-}
-
-func point(item *syncItem, values record.Values, ref mapping.Reference, ids map[string][]string) {
-	texts := refTexts(values[ref.Field])
-	if len(texts) == 0 {
-		if _, there := values[ref.Field]; there {
-			values[ref.Field] = nil
-		}
-		return
-	}
-	var all []any
-	for _, text := range texts {
-		switch hits := ids[text]; len(hits) {
-		case 1:
-			all = append(all, hits[0])
-		case 0:
-			item.park(unknownReference(ref))
-			return
-		default:
-			item.park(fault.New(fault.Conflict, "sync.ambiguous_reference", "%d records of %s are called the same", len(hits), ref.Model).
-				WithField(ref.Field).WithResolution("make %s unique there, or look up by another field", ref.Lookup))
-			return
-		}
-	}
-	if ref.Many {
-		values[ref.Field] = refIDs(all)
-	} else {
-		values[ref.Field] = all[0]
-	}
-}
-
-// codeUnknownReference is retried within the same run: the record that is
-// referred to may come on a later page.
-const codeUnknownReference = "sync.unknown_reference"
-
-func unknownReference(ref mapping.Reference) *fault.Fault {
-	f := fault.New(fault.Invalid, codeUnknownReference, "the record that %s refers to is not in the target", ref.Field).
-		WithField(ref.Field).WithFamily(ref.Model)
-	if ref.Lookup != "" {
-		return f.WithResolution("add it to %s there, or correct what it is looked up by (%s); then it is tried again by itself", ref.Model, ref.Lookup)
-	}
-	return f.WithResolution("sync what it refers to first; then it is tried again by itself")
-}
-
-func refTexts(value any) []string {
-	switch v := value.(type) {
-	case string:
-		if v != "" {
-			return []string{v}
-		}
-	case []any:
-		var all []string
-		for _, one := range v {
-			all = append(all, refTexts(one)...)
-		}
-		return all
-	case record.Values:
-		return refTexts(v["id"])
-	}
-	return nil
+	return err
 }
 
 // dry says that the run writes nothing.

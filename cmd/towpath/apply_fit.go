@@ -58,40 +58,74 @@ func (d *doors) close() {
 	}
 }
 
+// fitting is a mapping that was compared with both systems of one way.
+type fitting struct {
+	*mapping.Compiled
+	source connectors.RecordSource
+	target connectors.RecordTarget // nil: a sink
+	// doubts are told of fields that it reads.
+	doubts []string
+}
+
 // fit compiles a mapping for one way of a job and compares it with the fields
-// of both systems.
-func (d *doors) fit(ctx context.Context, m mapping.Mapping, w way) (*mapping.Compiled, error) {
+// of both systems, and with those that references are looked up by.
+func (d *doors) fit(ctx context.Context, m mapping.Mapping, w way) (fitting, error) {
+	var fit fitting
 	c, err := mapping.Compile(m, w.direction)
 	if err != nil {
-		return nil, err
+		return fit, err
 	}
 	from, to := c.Models()
-	source, err := d.get(ctx, w.From)
-	if err != nil {
-		return nil, err
+	if fit.source, err = d.source(ctx, w.From); err != nil {
+		return fit, err
 	}
-	reader, ok := source.(connectors.RecordSource)
-	if !ok {
-		return nil, fault.New(fault.Unsupported, "mapping.no_source", "the records of %s cannot be read", w.From).
-			WithResolution("choose a connection whose records can be listed")
-	}
-	reads, err := reader.RecordFields(ctx, from)
+	reads, err := fit.source.RecordFields(ctx, from)
 	if err != nil {
-		return nil, err
+		return fit, err
+	}
+	for _, f := range reads {
+		if f.Doubt != "" && slices.Contains(c.SourceFields(), f.Name) {
+			fit.doubts = append(fit.doubts, f.Doubt)
+		}
 	}
 	target, err := d.get(ctx, w.To)
 	if err != nil {
-		return nil, err
+		return fit, err
 	}
 	writes, typed, err := fieldsWritten(ctx, target, w.To, to, c.TargetFields())
 	if err != nil {
-		return nil, err
+		return fit, err
 	}
 	fitted, err := c.For(reads, writes)
-	if err != nil || typed {
-		return fitted, err
+	if err != nil {
+		return fit, err
 	}
-	return c, nil
+	if fit.Compiled = c; typed {
+		fit.Compiled, fit.target = fitted, target.(connectors.RecordTarget)
+		err = fitted.CheckLookups(func(model string) ([]record.FieldInfo, error) { return fit.target.RecordFields(ctx, model) })
+	}
+	return fit, err
+}
+
+func (d *doors) source(ctx context.Context, name string) (connectors.RecordSource, error) {
+	door, err := d.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if source, ok := door.(connectors.RecordSource); ok {
+		return source, nil
+	}
+	return nil, fault.New(fault.Unsupported, "mapping.no_source", "the records of %s cannot be read", name).
+		WithResolution("choose a connection whose records can be listed")
+}
+
+// begins reads one record as a run would: what only shows then, such as a filter
+// that the system does not understand or records without identity, refuses the
+// file, too.
+func (f fitting) begins(ctx context.Context, filter string) error {
+	from, _ := f.Models()
+	_, err := f.source.ReadRecords(ctx, connectors.RecordQuery{Model: from, Fields: f.SourceFields(), Filter: filter}, "", 1)
+	return err
 }
 
 // fieldsWritten are the fields of the side that is written; typed says that
@@ -125,9 +159,18 @@ func (p *process) checkFit(ctx context.Context, f file, k *known, out io.Writer)
 		if !found || !j.active() || !f.touches(j) {
 			continue
 		}
-		for _, w := range waysOf(j.Job) {
-			_, err := d.fit(ctx, m, w)
+		for i, w := range waysOf(j.Job) {
+			fit, err := d.fit(ctx, m, w)
+			if filter := j.Filter; err == nil {
+				if i > 0 { // the filter is in the source's language
+					filter = ""
+				}
+				err = fit.begins(ctx, filter)
+			}
 			where := fmt.Sprintf("job %s, mapping %s from %s to %s", j.Name, m.Name, w.From, w.To)
+			for _, doubt := range fit.doubts {
+				fmt.Fprintf(out, "note: %s: %s\n", where, doubt)
+			}
 			switch {
 			case err == nil:
 			case fault.Retryable(err) || fault.Is(err, fault.Unauthorized) || fault.Is(err, fault.Conflict):

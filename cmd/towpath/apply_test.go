@@ -48,6 +48,12 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
+func (d *desk) number(query string) (n int) {
+	d.t.Helper()
+	require.NoError(d.t, storetest.Query(d.t, d.dsn).QueryRowContext(d.t.Context(), query).Scan(&n))
+	return n
+}
+
 func (d *desk) file(name, text string) string {
 	d.t.Helper()
 	path := filepath.Join(d.folder, name)

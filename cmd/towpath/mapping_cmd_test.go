@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	odoosim "towpath/connectors/odoo/simulator"
+	"towpath/schema/fault"
 	"towpath/schema/record"
 )
 
@@ -104,6 +106,106 @@ func TestStoredMappingIsTried(t *testing.T) {
 	out, exit = d.run("mapping", "test", "--job", "none")
 	assert.Equal(t, exitInput, exit)
 	assert.Contains(t, out, `there is no job "none"`)
+}
+
+const partnersFile = `
+connections:
+  - {name: supplier, kind: csv, config: {folder: "${FOLDER}", id_column: SKU}}
+  - {name: erp, kind: odoo, config: {url: "${ODOO_URL}", database: "${ODOO_DB}", login: towpath, api_key: ` + odoosim.BotKey + `}}
+mappings:
+  - name: partners
+    source: partners.csv
+    target: res.partner
+    fields:
+      - {source: SKU, target: ref, key: true}
+      - {source: Name, target: name, required: true}
+      - {source: Country, target: country_id, lookup: code}
+      - {source: State, target: state_id, lookup: code, within: country_id}
+      - {source: Parent, target: parent_id, refers: customer}
+jobs:
+  - {name: partners, source: supplier, target: erp, kind: customer, mapping: partners}
+`
+
+// withOdoo starts a simulated Odoo for files that name ODOO_URL and ODOO_DB.
+func (d *desk) withOdoo() {
+	d.t.Helper()
+	odoo, err := odoosim.Start(odoosim.Options{})
+	require.NoError(d.t, err)
+	d.t.Cleanup(func() { _ = odoo.Close() })
+	d.t.Setenv("ODOO_URL", odoo.URL())
+	d.t.Setenv("ODOO_DB", odoo.Database())
+}
+
+// A trial looks references up as a run would, and shows what they lead to.
+func TestMappingTestLooksReferencesUp(t *testing.T) {
+	d := newDesk(t)
+	d.withOdoo()
+	d.file("partners.csv", "SKU,Name,Country,State,Parent\nP-1,Anna,AT,,\nP-2,Ben,US,CA,\nP-3,Cleo,XX,,\nP-4,Dora,AT,CA,\nP-5,Emil,AT,,P-9\n")
+	out, exit := d.apply(partnersFile)
+	require.Zero(t, exit, out)
+	out, exit = d.run("mapping", "test", "--job", "partners")
+	assert.Equal(t, exitProof, exit, out)
+	records := strings.Split(out, "\nrecord ")
+	require.Len(t, records, 6, out)
+	assert.Regexp(t, `country_id +"AT" → "\d+" +from Country; the res.country whose code it is`, records[1])
+	assert.NotContains(t, records[1], "FAULT")
+	assert.Regexp(t, `state_id +"CA" → "\d+" +from State; the res.country.state whose code it is, within country_id`, records[2])
+	assert.NotContains(t, records[2], "FAULT")
+	assert.Contains(t, records[3], "FAULT country_id: the record that country_id refers to is not in the target (sync.unknown_reference)\n        what to do: add it to res.country there, or correct what it is looked up by (code)")
+	assert.Regexp(t, `country_id +FAULT, see below`, records[3])
+	assert.Contains(t, records[4], "FAULT state_id: the record that state_id refers to is not in the target", "California is not in Austria")
+	assert.Contains(t, records[5], "FAULT parent_id: the record that parent_id refers to is not in the target (sync.unknown_reference)\n        what to do: sync what it refers to first")
+	assert.Contains(t, records[5], "3 faults in 5 records")
+	rows := d.number(`SELECT (SELECT count(*) FROM run) + (SELECT count(*) FROM binding) + (SELECT count(*) FROM parked)`)
+	assert.Zero(t, rows, "nothing is noted")
+}
+
+// What references are looked up by, what identifies records, and what a filter
+// says is compared with the systems before anything is changed.
+func TestApplyComparesLookupsIdentityAndFilter(t *testing.T) {
+	d := newDesk(t)
+	d.withOdoo()
+	d.file("partners.csv", "SKU,Name,Country,State,Parent\nP-1,Anna,AT,,\n")
+	for says, change := range map[string][2]string{
+		`fields[2].lookup "Code" is no field of res.country; name one of its fields: perhaps "code"`:               {"country_id, lookup: code", "country_id, lookup: Code"},
+		`fields[3].lookup "iso" is no field of res.country.state; name one of its fields`:                          {"lookup: code, within", "lookup: iso, within"},
+		`fields[3].within "name" is no reference of res.country.state; name a reference that both have`:            {"within: country_id", "within: name"},
+		`the file has no column "sku", which the connection's id_column names; correct id_column`:                  {"id_column: SKU", "id_column: sku"},
+		`the connection names no id_column; a line's number would not survive the file's next edit; set id_column`: {", id_column: SKU", ""},
+		`CSV files have no language to filter by; leave the filter empty`:                                          {"mapping: partners}", `mapping: partners, filter: "x"}`},
+	} {
+		out, exit := d.apply(strings.Replace(partnersFile, change[0], change[1], 1))
+		assert.Equal(t, exitInput, exit, out)
+		assert.Contains(t, out, "job partners, mapping partners from supplier to erp: "+says)
+	}
+	_, err := d.Job(t.Context(), "partners")
+	assert.True(t, fault.Is(err, fault.NotFound), "nothing was changed")
+	out, exit := d.apply(partnersFile)
+	assert.Zero(t, exit, out)
+}
+
+// A column that would hold numbers, but for a cell or two, is told.
+func TestColumnsThatFewCellsMadeTextAreTold(t *testing.T) {
+	d := newDesk(t)
+	d.file("products.csv", "SKU,Name,Price,Changed\n"+strings.Repeat("A-1,Bolt,\"1,50\",2026-11-01\n", 150)+"A-2,Nut,n/a,2026-11-02\n")
+	const note = `column "Price" is taken for text because of 1 cell among the first 151 that is no number, first in line 152; name it under number_columns`
+	out, exit := d.apply(deskFile)
+	require.Zero(t, exit, out)
+	assert.Contains(t, out, "note: job products, mapping products from supplier to copies: "+note)
+	out, _ = d.run("mapping", "test", "--job", "products", "--limit", "1")
+	assert.Contains(t, out, "note: "+note)
+
+	told := strings.Replace(deskFile, "id_column: SKU,", "id_column: SKU, number_columns: [Price],", 1)
+	out, exit = d.apply(told)
+	require.Zero(t, exit, out)
+	assert.NotContains(t, out, "note:")
+	out, exit = d.run("mapping", "test", "--job", "products", "--id", "A-2")
+	assert.Equal(t, exitProof, exit)
+	assert.Contains(t, out, `FAULT price: line 152: column "Price" holds no number there: n/a (mapping.unreadable_value)`)
+	assert.Contains(t, out, "what to do: correct the cell in the file")
+	out, exit = d.run("mapping", "test", "--job", "products", "--limit", "2")
+	assert.Zero(t, exit, out)
+	assert.Contains(t, out, "price  1.5 ")
 }
 
 func TestValuesAreShownAsWhatTheyAre(t *testing.T) {

@@ -1,18 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
+	"maps"
 	"os"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
-	"github.com/shopspring/decimal"
 	"github.com/spf13/cobra"
 
+	"towpath/activities"
 	"towpath/connectors"
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
@@ -33,9 +32,9 @@ func newMappingTest() *cobra.Command {
 		Use:   "test [NAME] --job JOB",
 		Short: "Show what a mapping makes of a few records; nothing is changed",
 		Long: `Read a few records of a job's source and show what its mapping, or another one by
-NAME, makes of them. With -f, mapping, job and connections are taken from the
-file as far as they are in it: so a mapping is tried before it is applied.
-Nothing is changed in either system.
+NAME, makes of them, with the records of the target that references lead to. With -f,
+mapping, job and connections are taken from the file as far as they are in it: so
+a mapping is tried before it is applied. Nothing is changed in either system.
 
 The exit code is 3 when a record has faults.`,
 		Example: "  towpath mapping test --job supplier-products\n  towpath mapping test -f towpath.yaml --job supplier-products --id A-1001",
@@ -92,21 +91,63 @@ func (p *process) tryMapping(cmd *cobra.Command, t trial) error {
 	d := p.doors(f)
 	defer d.close()
 	out := cmd.OutOrStdout()
-	c, err := d.fit(ctx, m, w)
+	fit, err := d.fit(ctx, m, w)
 	if err != nil && fault.Retryable(err) {
 		fmt.Fprintf(out, "warning: the mapping was not compared with the systems: %s\n", fault.Of(err).Message)
-		c, err = mapping.Compile(m, w.direction)
+		fit.target = nil
+		if fit.Compiled, err = mapping.Compile(m, w.direction); err == nil {
+			fit.source, err = d.source(ctx, w.From)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	page, err := d.sample(ctx, c, w.From, filter, t)
+	page, err := readTrial(ctx, fit, w.From, filter, t)
 	if err != nil {
 		return err
 	}
-	from, to := c.Models()
+	from, to := fit.Models()
 	fmt.Fprintf(out, "%s: %s of %s → %s of %s; nothing is changed\n", m.Name, from, w.From, to, w.To)
-	return showTrial(out, c, page)
+	for _, doubt := range fit.doubts {
+		fmt.Fprintf(out, "note: %s\n", doubt)
+	}
+	tried, err := p.applyTo(ctx, fit, page.Records, j, w, t.back)
+	if err != nil {
+		fmt.Fprintf(out, "warning: references were not looked up: %s\n", fault.Of(err).Message)
+	}
+	return showTrial(out, fit.Compiled, tried, page.Bad)
+}
+
+// tried is what became of a record in a trial.
+type tried struct {
+	mapping.Result
+	found record.Values // references as they would be written: ids in the target
+}
+
+// applyTo maps records, and looks up what their references point to, as a run
+// would. Its error is about the looking up only.
+func (p *process) applyTo(ctx context.Context, fit fitting, records []record.Sourced, j jobs.Job, w way, back bool) ([]tried, error) {
+	all := make([]tried, len(records))
+	rows := make([]record.Values, len(records))
+	for i, r := range records {
+		all[i].Result = fit.Apply(r)
+		rows[i] = maps.Clone(all[i].Values)
+	}
+	if fit.target == nil {
+		return all, nil
+	}
+	by := activities.Referrer{Book: p.store, Target: fit.target, From: w.From, To: w.To, Binds: record.Kind(cmp.Or(j.Binds, j.Kind)), Back: back}
+	faults, err := by.Resolve(ctx, fit.References(), rows)
+	if err != nil {
+		return all, err
+	}
+	for i := range all {
+		if all[i].found = rows[i]; faults[i] != nil {
+			all[i].Faults = append(all[i].Faults, faults[i])
+			delete(all[i].Values, faults[i].Field)
+		}
+	}
+	return all, nil
 }
 
 func (p *process) jobOf(ctx context.Context, f file, name string) (jobs.Job, error) {
@@ -134,26 +175,17 @@ func (p *process) mappingFor(ctx context.Context, f file, j jobs.Job, name strin
 	return m, err
 }
 
-// sample reads the records that a trial is made with.
-func (d *doors) sample(ctx context.Context, c *mapping.Compiled, connection, filter string, t trial) (page connectors.RecordPage, err error) {
-	door, err := d.get(ctx, connection)
-	if err != nil {
-		return page, err
-	}
-	source, ok := door.(connectors.RecordSource)
-	if !ok {
-		return page, fault.New(fault.Unsupported, "mapping.no_source", "the records of %s cannot be read", connection).
-			WithResolution("choose a connection whose records can be listed")
-	}
+// readTrial reads the records that a trial is made with.
+func readTrial(ctx context.Context, c fitting, connection, filter string, t trial) (page connectors.RecordPage, err error) {
 	model, _ := c.Models()
 	q := connectors.RecordQuery{Model: model, Fields: c.SourceFields(), Filter: filter}
 	if t.id == "" {
-		return source.ReadRecords(ctx, q, "", max(t.limit, 1))
+		return c.source.ReadRecords(ctx, q, "", max(t.limit, 1))
 	}
-	if byID, ok := door.(connectors.RecordTarget); ok {
+	if byID, ok := c.source.(connectors.RecordTarget); ok {
 		page.Records, err = byID.RecordsByID(ctx, model, []string{t.id}, q.Fields)
 	} else {
-		page.Records, err = search(ctx, source, q, t.id)
+		page.Records, err = search(ctx, c.source, q, t.id)
 	}
 	if err == nil && len(page.Records) == 0 {
 		return page, fault.New(fault.NotFound, "mapping.no_record", "%s has no record with this id in %s", connection, model).
@@ -177,117 +209,4 @@ func search(ctx context.Context, source connectors.RecordSource, q connectors.Re
 		}
 		after = page.Next
 	}
-}
-
-func showTrial(out io.Writer, c *mapping.Compiled, page connectors.RecordPage) error {
-	faults := 0
-	for _, r := range page.Records {
-		result := c.Apply(r)
-		faults += len(result.Faults)
-		if err := showResult(out, c, result); err != nil {
-			return err
-		}
-	}
-	for _, b := range page.Bad {
-		faults++
-		fmt.Fprintf(out, "\n%s cannot be read: %s\n", b.Where, b.Reason)
-	}
-	if len(page.Records)+len(page.Bad) == 0 {
-		fmt.Fprintln(out, "the source has no such records")
-	}
-	if faults > 0 {
-		fmt.Fprintf(out, "\n%s in %s: such records would be parked, the others synced\n", counted(faults, "fault"), counted(len(page.Records)+len(page.Bad), "record"))
-		return errProof
-	}
-	return nil
-}
-
-// showResult prints one record field by field, and its faults below.
-func showResult(out io.Writer, c *mapping.Compiled, result mapping.Result) error {
-	fmt.Fprintf(out, "\nrecord %s\n", result.SourceID)
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, field := range c.TargetFields() {
-		value, isGood := result.Values[field]
-		shown := "FAULT, see below"
-		if isGood {
-			shown = showValue(value)
-		}
-		fmt.Fprintf(t, "  %s\t%s\tfrom %s%s\n", field, shown, orNothing(strings.Join(c.Reads(field), ", "), "an expression"), marks(c, field))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, f := range result.Faults {
-		fmt.Fprintf(out, "  FAULT %s: %s", targetOf(f), f.Message)
-		if f.Detail != "" {
-			fmt.Fprintf(out, ": %s", f.Detail)
-		}
-		fmt.Fprintf(out, " (%s)\n        what to do: %s\n", f.Code, f.Resolution)
-	}
-	return nil
-}
-
-// targetOf is the field of the target that a fault of the mapping is about.
-func targetOf(f *fault.Fault) string {
-	if _, target, ok := strings.Cut(f.Family, "/"); ok {
-		return target
-	}
-	return f.Field
-}
-
-// marks says what else is known of a field.
-func marks(c *mapping.Compiled, field string) (s string) {
-	if slices.Contains(c.KeyFields(), field) {
-		s += "; key"
-	}
-	for _, r := range c.References() {
-		switch {
-		case r.Field != field:
-		case r.Lookup != "":
-			s += fmt.Sprintf("; the %s whose %s it is", r.Model, r.Lookup)
-			if r.Within != "" {
-				s += ", within " + r.Within
-			}
-		default:
-			s += fmt.Sprintf("; the %s that it is bound to", r.Model)
-		}
-	}
-	return s
-}
-
-// showValue writes a value so that text and number, empty and blank differ.
-func showValue(v any) string {
-	const longest = 80
-	var s string
-	switch v := v.(type) {
-	case nil:
-		return "(empty)"
-	case string:
-		s = fmt.Sprintf("%q", v)
-	case decimal.Decimal:
-		s = v.String()
-	case time.Time:
-		s = v.UTC().Format(time.RFC3339)
-	case record.Values:
-		s = "record " + showValue(v["id"])
-	case []any:
-		parts := make([]string, len(v))
-		for i, one := range v {
-			parts[i] = showValue(one)
-		}
-		s = "[" + strings.Join(parts, ", ") + "]"
-	default:
-		s = fmt.Sprint(v)
-	}
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest]) + "…"
-	}
-	return s
-}
-
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

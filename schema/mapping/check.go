@@ -49,6 +49,35 @@ func (c *Compiled) For(source, target []record.FieldInfo) (*Compiled, error) {
 	return &typed, nil
 }
 
+// CheckLookups compares, after For, what references are looked up by with the
+// fields of the models that they point to. fieldsOf tells those; its errors are
+// given as they are. What does not fit is told as by Check.
+func (c *Compiled) CheckLookups(fieldsOf func(model string) ([]record.FieldInfo, error)) error {
+	var w wrongs
+	for _, s := range c.steps {
+		if s.lookup == "" || s.info == nil || s.info.Relation == "" {
+			continue
+		}
+		related, err := fieldsOf(s.info.Relation)
+		if err != nil {
+			return err
+		}
+		if by := find(related, s.lookup); by == nil {
+			w.that(s.lookup == idField, s.at+".lookup", fmt.Sprintf("%q is no field of %s", s.lookup, s.info.Relation), "name one of its fields"+likely(related, s.lookup))
+		} else {
+			w.that(by.Type != record.TypeOther && by.Type != record.TypeMany, s.at+".lookup",
+				fmt.Sprintf("%q of %s holds %s, which nothing is found by", s.lookup, s.info.Relation, by.Type), "name a field of plain text, such as a code")
+		}
+		if s.within == "" {
+			continue
+		}
+		near := find(related, s.within)
+		w.that(near != nil && near.Type == record.TypeReference, s.at+".within",
+			fmt.Sprintf("%q is no reference of %s", s.within, s.info.Relation), "name a reference that both have, such as country_id"+likely(related, s.within))
+	}
+	return w.err("mapping.unfit", "the mapping does not fit the two systems")
+}
+
 // sourceOf checks that what a step reads exists, and gives the type of what
 // comes out, or "" where only the record can tell.
 func (w *wrongs) sourceOf(s *step, model string, fields []record.FieldInfo) record.FieldType {
