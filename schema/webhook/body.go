@@ -74,7 +74,8 @@ func (c *Compiled) body(e Event) ([]byte, error) {
 	return o.bytes(), nil
 }
 
-// data is the event's own JSON, narrowed, with the old values in it.
+// data is the event's own JSON, narrowed, with the old values in it. A payload may
+// hold some old values by itself; those that the rule asked for are all of them.
 func (c *Compiled) data(e Event) ([]byte, error) {
 	data, err := c.fields.withID().of(e.Data)
 	if err != nil || len(e.Old) == 0 {
@@ -84,16 +85,7 @@ func (c *Compiled) data(e Event) ([]byte, error) {
 	if err != nil || len(old) <= len("{}") {
 		return data, err
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return nil, err
-	}
-	if _, has := fields["old_values"]; has {
-		return data, nil
-	}
-	o := object{whole: bytes.TrimSuffix(data, []byte("}"))}
-	o.raw("old_values", old)
-	return o.bytes(), nil
+	return with(data, "old_values", old)
 }
 
 func (c *Compiled) transformed(e Event) ([]byte, error) {
@@ -221,47 +213,3 @@ func write(out *bytes.Buffer, value any) error {
 }
 
 const maxExponent = 400 // of the largest and the smallest double, with some to spare
-
-// object writes a JSON object whose members keep their order.
-type object struct{ whole []byte }
-
-func (o *object) raw(name string, value []byte) {
-	switch len(o.whole) {
-	case 0:
-		o.whole = append(o.whole, '{')
-	case 1:
-	default:
-		o.whole = append(o.whole, ',')
-	}
-	o.whole = append(append(append(o.whole, quoted(name)...), ':'), value...)
-}
-
-func (o *object) text(name, value string) { o.raw(name, quoted(value)) }
-
-// texts leaves out what is empty.
-func (o *object) texts(name string, values []string) {
-	if len(values) == 0 {
-		return
-	}
-	list := make([][]byte, len(values))
-	for i, value := range values {
-		list[i] = quoted(value)
-	}
-	o.raw(name, slices.Concat([]byte{'['}, bytes.Join(list, []byte{','}), []byte{']'}))
-}
-
-func (o *object) bytes() []byte {
-	if len(o.whole) == 0 {
-		o.whole = []byte{'{'}
-	}
-	return append(o.whole, '}')
-}
-
-// quoted is a JSON string that keeps < > & as they are, as Odoo writes them.
-func quoted(text string) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a string never fails
-	return bytes.TrimSuffix(out.Bytes(), []byte{'\n'})
-}

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -62,9 +61,7 @@ func (s *selection) withID() *selection {
 // changes nothing about the rest, digit by digit.
 func (s *selection) of(raw json.RawMessage) (json.RawMessage, error) {
 	if s == nil || len(s.names) == 0 {
-		var out bytes.Buffer
-		err := json.Compact(&out, raw)
-		return out.Bytes(), err
+		return compact(raw)
 	}
 	switch first(raw) {
 	case '{':
@@ -101,26 +98,11 @@ func (s *selection) of(raw json.RawMessage) (json.RawMessage, error) {
 				kept = append(kept, narrow)
 			}
 		}
-		return slices.Concat([]byte{'['}, bytes.Join(asBytes(kept), []byte{','}), []byte{']'}), nil
+		return listOf(kept), nil
 	case 'n': // a relation to nothing
 		return json.RawMessage("null"), nil
 	}
 	return nil, nil // a plain value has no fields
-}
-
-func asBytes(raw []json.RawMessage) [][]byte {
-	all := make([][]byte, len(raw))
-	for i := range raw {
-		all[i] = raw[i]
-	}
-	return all
-}
-
-func first(raw json.RawMessage) byte {
-	if trimmed := bytes.TrimLeft(raw, " \t\r\n"); len(trimmed) > 0 {
-		return trimmed[0]
-	}
-	return 0
 }
 
 // changed narrows the names of changed fields.

@@ -194,7 +194,7 @@ func (c *check) events(e Endpoint) {
 			c.that(false, field, "is not a type of event", "write it like sale.order.created, sale.order.* or *.created")
 		case !strings.Contains(name, any1):
 			_, known := Lookup(name)
-			c.that(known, field, fmt.Sprintf("is %q, which never happens", name), nearest(name, typeNames(),
+			c.that(known, field, fmt.Sprintf("is %q, which never happens", name), nearest(name, names,
 				"generic types end in .created, .updated or .deleted; the others are listed in the catalogue"))
 		}
 	}
@@ -297,34 +297,3 @@ func shorten(text string) string {
 	}
 	return text
 }
-
-// SecretFaults are the mistakes of an endpoint's secrets; what it needs to have
-// is only asked for when the endpoint is used.
-func (e Endpoint) SecretFaults(s Secrets) []*fault.Fault {
-	e = e.WithDefaults()
-	var c check
-	const most = 5
-	c.that(len(s.Signing) <= most, "secrets.signing", "are too many", fmt.Sprintf("keep %d or less; old ones are retired one by one", most))
-	for i, secret := range s.Signing {
-		if err := CheckSecret(e.Profile, secret); err != nil {
-			f := fault.Of(err)
-			c.that(false, fmt.Sprintf("secrets.signing[%d]", i), strings.TrimPrefix(f.Message, "a signing secret "), f.Resolution)
-		}
-	}
-	c.that(badToken(s.Bearer) == nil, "secrets.bearer", "has characters that no header holds", "give it without blanks and line breaks, in ASCII")
-	for field, has := range map[string]struct{ given, wanted bool }{
-		"secrets.bearer":        {s.Bearer != "", e.Auth.Type == AuthBearer},
-		"secrets.password":      {s.Password != "", e.Auth.Type == AuthBasic},
-		"secrets.client_secret": {s.ClientSecret != "", e.Auth.Type == AuthOAuth2},
-	} {
-		c.that(has.given == has.wanted, field, "does not fit auth.type: "+string(e.Auth.Type), "give the secret of this type of auth, and no other")
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
-		c.header("secrets.headers."+shorten(name), name, s.Headers[name])
-	}
-	slices.SortStableFunc(c.faults, func(a, b *fault.Fault) int { return cmp.Compare(a.Field, b.Field) })
-	return c.faults
-}
-
-// ValidateSecrets is SecretFaults as one error, or nil.
-func (e Endpoint) ValidateSecrets(s Secrets) error { return joined(e.Name, e.SecretFaults(s)) }
