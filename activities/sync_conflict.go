@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"towpath/schema/fault"
@@ -19,7 +18,8 @@ const mostWatched = 100
 // mostFields of one record can be in conflict.
 const mostFields = 1000
 
-// waiting names records of a job that wait for a decision, and notes by when.
+// waiting names records of a job that wait for a decision, as their workflows
+// know them, and notes by when.
 func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
 	job, err := s.jobNamed(ctx, name)
 	if fault.Is(err, fault.NotFound) {
@@ -29,9 +29,10 @@ func (s *Syncs) waiting(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	ids, err := s.Store.WatchConflicts(ctx, name, store.Deadline{Remind: job.RemindAfter(), Decide: time.Duration(job.ConflictDeadline)}, mostWatched)
-	// Where a source identifies its records by e-mail addresses, Temporal must not
-	// hear of them (promise 7): they wait in PostgreSQL only.
-	return slices.DeleteFunc(ids, func(id string) bool { return strings.Contains(id, "@") }), err
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.Aliases(ctx, name, ids) // Temporal must not hear of e-mail addresses
 }
 
 func (s *Syncs) jobNamed(ctx context.Context, name string) (jobs.Job, error) {
@@ -58,8 +59,12 @@ func (s *Syncs) lookAtConflict(ctx context.Context, ref contract.ConflictRef) (c
 	if err != nil {
 		return contract.ConflictState{}, err
 	}
+	id, err := s.Store.Aliased(ctx, ref.Job, ref.ExternalID)
+	if err != nil {
+		return contract.ConflictState{}, err
+	}
 	if job.ConflictDefault != "" {
-		fields, err := s.Store.DecideDue(ctx, ref.Job, ref.ExternalID, store.Decision{
+		fields, err := s.Store.DecideDue(ctx, ref.Job, id, store.Decision{
 			Side: job.ConflictDefault, By: contract.ByDeadline, Reason: "nobody decided within " + time.Duration(job.ConflictDeadline).String(),
 		})
 		if err != nil {
@@ -70,23 +75,23 @@ func (s *Syncs) lookAtConflict(ctx context.Context, ref contract.ConflictRef) (c
 				Msg("a conflict was decided by its deadline")
 		}
 	}
-	state, remind, err := s.conflictState(ctx, ref)
+	state, remind, err := s.conflictState(ctx, ref.Job, id)
 	if err != nil || !remind {
 		return state, err
 	}
 	s.Log.Warn().Str("job", ref.Job).Str("record", ref.ExternalID).Strs("fields", state.Waiting).
 		Msg("both sides changed it and a person is to decide: towpath sync conflicts " + ref.Job)
-	if _, err := s.Store.Reminded(ctx, ref.Job, ref.ExternalID, job.RemindAfter()); err != nil {
+	if _, err := s.Store.Reminded(ctx, ref.Job, id, job.RemindAfter()); err != nil {
 		return state, err
 	}
-	state, _, err = s.conflictState(ctx, ref)
+	state, _, err = s.conflictState(ctx, ref.Job, id)
 	return state, err
 }
 
 // conflictState says what waits, until when, and whether people are to be
 // reminded now.
-func (s *Syncs) conflictState(ctx context.Context, ref contract.ConflictRef) (state contract.ConflictState, remind bool, err error) {
-	all, err := s.Store.Conflicts(ctx, ref.Job, ref.ExternalID, mostFields)
+func (s *Syncs) conflictState(ctx context.Context, job, id string) (state contract.ConflictState, remind bool, err error) {
+	all, err := s.Store.Conflicts(ctx, job, id, mostFields)
 	if err != nil {
 		return state, false, err
 	}
@@ -117,9 +122,13 @@ func earlier(a *time.Time, b time.Time) *time.Time {
 // DecideConflict notes what a person decided, for the next run to carry it out,
 // and tells what still waits.
 func (s *Syncs) DecideConflict(ctx context.Context, d contract.ConflictDecision) (contract.ConflictState, error) {
-	if _, err := s.Store.Decide(ctx, d.Job, d.ExternalID, store.Decision{Field: d.Field, Side: d.Side, By: d.By, Reason: d.Reason}); err != nil {
+	id, err := s.Store.Aliased(ctx, d.Job, d.ExternalID)
+	if err != nil {
 		return contract.ConflictState{}, toTemporal(err)
 	}
-	state, _, err := s.conflictState(ctx, d.ConflictRef)
+	if _, err := s.Store.Decide(ctx, d.Job, id, store.Decision{Field: d.Field, Side: d.Side, By: d.By, Reason: d.Reason}); err != nil {
+		return contract.ConflictState{}, toTemporal(err)
+	}
+	state, _, err := s.conflictState(ctx, d.Job, id)
 	return state, toTemporal(err)
 }

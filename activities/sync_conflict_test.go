@@ -11,6 +11,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
+	"towpath/workflows/contract"
 )
 
 // inStep connects two systems by a bidirectional job, with three things that
@@ -159,4 +160,79 @@ func TestSyncNewInTarget(t *testing.T) {
 	require.Equal(t, "success", w.run().Status)
 	sameThings(t, left, right)
 	w.quietly(left, right)
+}
+
+// TestSyncConflictsOfPeople: a record that is known by an e-mail address waits in
+// a workflow like any other, and Temporal does not hear of the address.
+func TestSyncConflictsOfPeople(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "files", 2)
+	people := []string{"ada@example.com", "plain"}
+	lines := func(name string) {
+		f.lines = nil
+		for _, id := range people {
+			f.lines = append(f.lines, id+","+name+",1.00,"+time.Now().UTC().Format(time.RFC3339))
+		}
+		f.write(time.Now())
+	}
+	right := newMemory()
+	w.connect("right", right)
+	w.put(jobs.Job{Name: "things", Source: "files", Target: "right", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full,
+		Conflict: jobs.Manual, ConflictDeadline: jobs.Duration(time.Hour), ConflictDefault: jobs.SourceSide},
+		mapping.Mapping{Name: "things", Source: "things.csv", Target: things, Fields: []mapping.Field{
+			{Source: "sku", Target: "sku", Key: true, Required: true}, {Source: "name", Target: "name"}}})
+	lines("first")
+	require.Equal(t, "success", w.run().Status)
+	for _, id := range people {
+		right.edit(w.there(id), record.Values{"name": "right's"})
+	}
+	lines("left's")
+	names := w.run().Conflicts
+	require.Len(t, names, 2)
+	require.Equal(t, names, w.run().Conflicts, "the workflow that waits is found again")
+	require.Contains(t, names, "plain")
+	require.NotContains(t, strings.Join(names, " "), "@")
+
+	fieldsOf := func(id string) int {
+		return w.number(`SELECT count(*) FROM conflict WHERE external_id = $1 AND decision IS NULL`, id)
+	}
+	var alias string
+	require.NoError(t, w.db.QueryRow(`SELECT name FROM record_alias WHERE external_id = 'ada@example.com'`).Scan(&alias))
+	require.Contains(t, names, alias)
+	ref := contract.ConflictRef{Job: "things", ExternalID: alias}
+	w.exec(`UPDATE conflict SET remind_at = now() - interval '1 minute' WHERE external_id = 'ada@example.com'`)
+	state, err := w.syncs.LookAtConflict(t.Context(), ref)
+	require.NoError(t, err)
+	require.Equal(t, []string{"name"}, state.Waiting)
+	require.WithinDuration(t, time.Now().Add(time.Hour), *state.DueAt, time.Minute, "it has a deadline")
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM conflict WHERE external_id = 'ada@example.com' AND remind_at > now()`), "people were reminded")
+	state, err = w.syncs.DecideConflict(t.Context(), contract.ConflictDecision{ConflictRef: ref, Side: jobs.TargetSide, By: "anna", Reason: "asked her"})
+	require.NoError(t, err)
+	require.Empty(t, state.Waiting)
+	require.Equal(t, []int{0, 1}, []int{fieldsOf("ada@example.com"), fieldsOf("plain")})
+	w.run()
+	require.Equal(t, "right's", right.of(w.there("ada@example.com"))["name"])
+
+	// The alias goes with the conflict; a workflow that still knows it ends.
+	require.Zero(t, w.number(`SELECT count(*) FROM record_alias WHERE external_id = 'ada@example.com'`))
+	state, err = w.syncs.LookAtConflict(t.Context(), ref)
+	require.NoError(t, err)
+	require.Empty(t, state.Waiting)
+	_, err = w.syncs.DecideConflict(t.Context(), contract.ConflictDecision{ConflictRef: ref, Side: jobs.TargetSide, By: "anna", Reason: "again"})
+	require.ErrorContains(t, err, "waits for a decision")
+}
+
+// TestSyncConflictsOfCustomers: their ids may be anything that people typed.
+func TestSyncConflictsOfCustomers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(1), newMemory()
+	w.pair(left, right, func(j *jobs.Job, _ *mapping.Mapping) { j.Conflict, j.Kind = jobs.Manual, jobs.Customer })
+	w.run()
+	left.edit("1", record.Values{"name": "left's"})
+	right.edit(w.there("1"), record.Values{"name": "right's"})
+	names := w.run().Conflicts
+	require.Len(t, names, 1)
+	require.Regexp(t, `^~[0-9a-f]{12}$`, names[0])
 }

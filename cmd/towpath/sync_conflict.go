@@ -97,6 +97,10 @@ can be changed; when one of the values changes, it is asked for anew.`,
 			if _, err := p.store.Job(ctx, job); err != nil {
 				return err
 			}
+			id, err := p.store.Aliased(ctx, job, id) // as Temporal's UI shows it
+			if err != nil {
+				return err
+			}
 			if _, err := p.store.Decide(ctx, job, id, d); err != nil {
 				return err
 			}
@@ -128,7 +132,11 @@ func (p *process) tellConflict(ctx context.Context, job, id string) {
 	defer temporal.Close()
 	short, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_ = temporal.SignalWorkflow(short, contract.ConflictWorkflowID(job, id), "", contract.SignalLook, nil)
+	names, err := p.store.Aliases(short, job, []string{id})
+	if err != nil {
+		return
+	}
+	_ = temporal.SignalWorkflow(short, contract.ConflictWorkflowID(job, names[0]), "", contract.SignalLook, nil)
 }
 
 func newSyncUntie() *cobra.Command {

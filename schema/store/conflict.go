@@ -51,6 +51,10 @@ FROM (SELECT external_id, field, CASE WHEN $3 > 0 THEN since + $3 * interval '1 
 WHERE (c.job, c.external_id, c.field) = ($1, w.external_id, w.field) AND (c.due_at, c.remind_at) IS DISTINCT FROM (w.due, w.remind)`, job, d.Remind.Milliseconds(), d.Decide.Milliseconds()); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `
+DELETE FROM record_alias a WHERE a.job = $1 AND NOT EXISTS (SELECT FROM conflict c WHERE (c.job, c.external_id) = (a.job, a.external_id))`, job); err != nil {
+			return err
+		}
 		return tx.SelectContext(ctx, &ids, `
 WITH waiting AS (
     SELECT external_id, min(watched_at) AS watched, min(since) AS since, bool_or(watched_at IS NULL) AS fresh FROM conflict
@@ -98,8 +102,7 @@ UPDATE conflict SET decision = $4, decided_by = $5, reason = $6, decided_at = no
 			return err
 		}
 		if len(fields) == 0 {
-			return fault.New(fault.NotFound, "conflict.none", "no such field of this record waits for a decision").
-				WithResolution("it may be settled; see: towpath sync conflicts %s", job)
+			return noConflict(job)
 		}
 		for _, field := range fields {
 			if err := note(ctx, tx, job, externalID, "decided", d.By, field+": "+d.Side+" ("+d.Reason+")"); err != nil {

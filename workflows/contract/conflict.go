@@ -26,7 +26,8 @@ const ByDeadline = "towpath: deadline"
 // ConflictWorkflowID is stable: one workflow per record of a job.
 func ConflictWorkflowID(job, externalID string) string { return "conflict/" + job + "/" + externalID }
 
-// ConflictRef names a record of a job.
+// ConflictRef names a record of a job. Where the record's own id may be personal
+// data, ExternalID is an alias ("~3f…") that PostgreSQL resolves.
 type ConflictRef struct {
 	Job        string `json:"job"`
 	ExternalID string `json:"external_id"`
