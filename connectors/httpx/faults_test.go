@@ -69,6 +69,19 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// "At once" is something else than nothing said.
+func TestParseRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for text, want := range map[string]bool{
+		"": false, "soon": false, "NaN": false, "-1": false, "0": true, "5": true,
+		"Fri, 02 Jan 2026 03:00:05 GMT": true, "Fri, 02 Jan 2026 03:05:05 GMT": true,
+	} {
+		wait, said := httpx.ParseRetryAfter(http.Header{"Retry-After": {text}}, now)
+		assert.Equal(t, want, said, "%q", text)
+		assert.Equal(t, httpx.RetryAfter(http.Header{"Retry-After": {text}}, now), wait)
+	}
+}
+
 func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{
 		"Authorization: Bearer abcdef123456":         "Authorization: Bearer [redacted]",

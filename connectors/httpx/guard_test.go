@@ -101,6 +101,38 @@ func TestAllowed(t *testing.T) {
 	assert.False(t, httpx.Allowed(netip.Addr{}, true))
 }
 
+// An IPv4 address gains nothing by hiding in an IPv6 one.
+func TestEmbeddedAddressesGainNothing(t *testing.T) {
+	hide := map[string]func(v4 [4]byte) [16]byte{
+		"mapped":     func(v [4]byte) [16]byte { return [16]byte{10: 0xff, 0xff, v[0], v[1], v[2], v[3]} },
+		"compatible": func(v [4]byte) [16]byte { return [16]byte{12: v[0], v[1], v[2], v[3]} },
+		"translated": func(v [4]byte) [16]byte { return [16]byte{8: 0xff, 0xff, 0, 0, v[0], v[1], v[2], v[3]} },
+		"NAT64":      func(v [4]byte) [16]byte { return [16]byte{0, 0x64, 0xff, 0x9b, 12: v[0], v[1], v[2], v[3]} },
+		"NAT64 local": func(v [4]byte) [16]byte {
+			return [16]byte{0, 0x64, 0xff, 0x9b, 0, 1, 12: v[0], v[1], v[2], v[3]}
+		},
+		"6to4":   func(v [4]byte) [16]byte { return [16]byte{0x20, 2, v[0], v[1], v[2], v[3]} },
+		"Teredo": func(v [4]byte) [16]byte { return [16]byte{0x20, 1, 4: 8, 8, 8, 8, 12: ^v[0], ^v[1], ^v[2], ^v[3]} },
+		"ISATAP": func(v [4]byte) [16]byte {
+			return [16]byte{0x2a, 0, 0x14, 0x50, 10: 0x5e, 0xfe, v[0], v[1], v[2], v[3]}
+		},
+	}
+	for _, text := range []string{
+		"8.8.8.8", "127.0.0.1", "10.0.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "100.100.100.200", "169.254.169.254",
+		"169.254.170.2", "224.0.0.1", "255.255.255.255", "192.0.0.192", "198.18.0.1", "168.63.129.16",
+	} {
+		v4 := netip.MustParseAddr(text)
+		for name, in := range hide {
+			addr := netip.AddrFrom16(in(v4.As4()))
+			for _, privateToo := range []bool{false, true} {
+				if httpx.Allowed(addr, privateToo) {
+					assert.True(t, httpx.Allowed(v4, privateToo), "%s within %s (%s), private %v", text, name, addr, privateToo)
+				}
+			}
+		}
+	}
+}
+
 // Whatever the notation: nothing public-only ever reaches what is refused.
 func FuzzAllowed(f *testing.F) {
 	f.Add([]byte{127, 0, 0, 1})
