@@ -55,7 +55,7 @@ func hidden(name string) bool {
 	if strings.HasSuffix(lower, "key") && lower != "idempotency-key" {
 		return true
 	}
-	return httpx.RedactHeader(http.Header{name: {""}}).Get(name) == httpx.Redacted
+	return httpx.SecretName(name)
 }
 
 // header copies a header with secrets hidden and values cut.
@@ -63,14 +63,14 @@ func (s secrets) header(h http.Header) http.Header {
 	if h == nil {
 		return nil
 	}
-	out := httpx.RedactHeader(h)
+	out := h.Clone()
 	for name, values := range out {
+		if hidden(name) {
+			out[name] = []string{httpx.Redacted}
+			continue
+		}
 		for i, v := range values {
-			if hidden(name) {
-				values[i] = httpx.Redacted
-			} else {
-				values[i], _ = s.cut(v, maxValue, false)
-			}
+			values[i], _ = s.cut(v, maxValue, false)
 		}
 	}
 	return out

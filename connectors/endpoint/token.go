@@ -3,8 +3,8 @@ package endpoint
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -154,9 +154,8 @@ func (t *tokens) sweep(now time.Time) {
 }
 
 func keyOf(r Request) tokenKey {
-	// JSON keeps the parts apart, whatever they hold.
-	parts, _ := json.Marshal([]any{r.Endpoint, r.Network == Private, r.Auth})
-	return sha256.Sum256(parts)
+	// %q keeps the parts apart, whatever they hold.
+	return sha256.Sum256(fmt.Appendf(nil, "%q %t %q", r.Endpoint, r.Network == Private, r.Auth))
 }
 
 // tokenFault says what a refused or failed fetch means. Its field tells the

@@ -234,7 +234,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 		c := i.client(t, nil)
 		require.Equal(t, Delivered, send(c, i.request()).Outcome)
 		i.revoke()
-		i.refuse = func(w http.ResponseWriter) bool { w.WriteHeader(503); return true }
+		i.refuse = func(w http.ResponseWriter) bool { w.WriteHeader(http.StatusServiceUnavailable); return true }
 		a := send(c, i.request())
 		failed(t, a, Retry, "webhook.token_unavailable")
 		assert.Zero(t, a.Status)
@@ -260,7 +260,7 @@ func TestTokenIsRenewedEarly(t *testing.T) {
 	require.Eventually(t, func() bool { return i.count() == 2 }, 10*time.Second, time.Millisecond)
 
 	clock.Store(int64(58 * time.Minute))
-	i.refuse = func(w http.ResponseWriter) bool { w.WriteHeader(500); return true } // and now down
+	i.refuse = func(w http.ResponseWriter) bool { w.WriteHeader(http.StatusInternalServerError); return true } // and now down
 	assert.Equal(t, Delivered, send(c, i.request()).Outcome)
 	clock.Store(int64(3 * time.Hour))
 	failed(t, send(c, i.request()), Retry, "webhook.token_unavailable")

@@ -89,6 +89,8 @@ func TestRedact(t *testing.T) {
 		`{"access_token": "abc123", "name": "x"}`:    `{"access_token": "[redacted]", "name": "x"}`,
 		"GET /x?api_key=abc&page=2":                  "GET /x?api_key=[redacted]&page=2",
 		"password=hunter2 ok":                        "password=[redacted] ok",
+		"PAſſWORD=hunter2, toKen: abc":               "PAſſWORD=[redacted], toKen: [redacted]",
+		"BASIC abcdef123456":                         "BASIC [redacted]",
 		"my pl@nted value, pl%40nted escaped":        "my [redacted] value, [redacted] escaped",
 		"the bearer of good news":                    "the bearer of good news",
 		"nothing to hide":                            "nothing to hide",

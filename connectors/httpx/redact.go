@@ -29,10 +29,31 @@ func Redact(text string, secrets ...string) string {
 			text = strings.ReplaceAll(text, url.QueryEscape(s), Redacted)
 		}
 	}
-	text = bearerText.ReplaceAllString(text, "$1 "+Redacted)
-	text = userinfoText.ReplaceAllString(text, "$1"+Redacted+"@")
-	return pairText.ReplaceAllString(text, "$1"+Redacted)
+	// The patterns are slow and their words are rare: look for those first.
+	folded := strings.ToUpper(strings.ToLower(text)) // as (?i) does, long s and Kelvin sign included
+	if mentions(folded, "BEARER", "BASIC") {
+		text = bearerText.ReplaceAllString(text, "$1 "+Redacted)
+	}
+	if strings.Contains(text, "://") {
+		text = userinfoText.ReplaceAllString(text, "$1"+Redacted+"@")
+	}
+	if mentions(folded, "TOKEN", "SECRET", "PASSW", "API", "SIGNATURE", "HMAC") {
+		text = pairText.ReplaceAllString(text, "$1"+Redacted)
+	}
+	return text
 }
+
+func mentions(text string, words ...string) bool {
+	for _, w := range words {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// SecretName reports whether a header or parameter of that name holds a secret.
+func SecretName(name string) bool { return secretName.MatchString(name) }
 
 // RedactHeader copies a header with the values of secret ones hidden.
 func RedactHeader(h http.Header) http.Header {
