@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"towpath/connectors"
-	"towpath/schema/fault"
 	"towpath/schema/jobs"
 	"towpath/schema/record"
 )
@@ -123,6 +122,10 @@ func (r *syncRun) readOnlyModel(ctx context.Context, to *syncSide) error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Unsupported, "sync.not_implemented", "writing is not implemented for model %s in connector %s: it is only read", to.model, c.Kind).
+	way := jobs.Import // into Odoo, which alone has models that are only read
+	if r.job.Direction == jobs.Export && to == r.sides[jobs.TargetSide] {
+		way = jobs.Export
+	}
+	return jobs.NotImplemented(way, to.model, c.Kind).
 		WithField("direction").WithResolution("turn the job round; stock of Odoo is changed there, by receipts, deliveries and inventory adjustments")
 }

@@ -33,6 +33,9 @@ type syncItem struct {
 	// apart are fields that the sides do not agree on after this page: in
 	// conflict, or the target's own of a one-way job.
 	apart []string
+	// kept are, of a reconcile, fields that differ as they should: the target's
+	// value holds by the job's policy, or as its owner.
+	kept []string
 
 	done   outcome
 	reason string // of skipped

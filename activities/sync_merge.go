@@ -27,7 +27,8 @@ func (p *syncPage) merge(item *syncItem) {
 			steady[name] = base[name]
 		}
 	}
-	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, p.owners(item, left, steady), leftChanged, rightChanged)
+	owners := p.owners(item, left, steady)
+	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, owners, leftChanged, rightChanged)
 	causes := p.causes(item, merged)
 	if !p.bidirectional() {
 		drifted := merged.ToSource
@@ -38,13 +39,15 @@ func (p *syncPage) merge(item *syncItem) {
 			}
 		}
 		for name := range drifted {
-			item.apart = append(item.apart, name)
-		}
-		if p.reconciling() && p.job.Conflict == jobs.SourceWins {
-			for name := range drifted { // what the target changed by itself is proposed to be put right
-				merged.ToTarget[name] = left[name]
+			switch {
+			case p.reconciling() && p.job.Conflict == jobs.SourceWins && owners[name] != jobs.TargetSide:
+				merged.ToTarget[name] = left[name] // what the target changed by itself is proposed to be put right
+			case p.reconciling():
+				item.kept = append(item.kept, name)
+				item.apart = append(item.apart, name)
+			default:
+				item.apart = append(item.apart, name)
 			}
-			item.apart = nil
 		}
 	}
 	for _, c := range merged.Conflicts {
@@ -100,6 +103,7 @@ const (
 	causeSource   = "changed_in_source"
 	causeTarget   = "changed_in_target"
 	causeBoth     = "changed_on_both_sides"
+	causeKept     = "kept_by_policy"
 )
 
 // causes says who made the sides differ.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"towpath/connectors"
@@ -19,11 +18,15 @@ import (
 // nothing by itself: it puts the orders of its window into the inbox, from where
 // the order workflow takes them by the rules of their flow, and counts how that
 // ended. So an order comes into the target by one way only, whoever brought it.
+// A plan puts nothing into the inbox: it compares both sides, by the same rules.
 type orderSource struct {
 	lister  connectors.OrderLister
 	counter connectors.OrderCounter // nil: the source does not count
 	reader  connectors.OrderReader  // nil: it gives no single orders
-	oldest  time.Time               // that the flow's rules import; zero: all
+	rules   orders.Rules            // of the flow
+	// Of a plan: where the orders go to.
+	target connectors.SalesTarget
+	states connectors.OrderStates
 }
 
 // isOrders says that the run is one of orders: it has no flows of records.
@@ -34,9 +37,9 @@ func (r *syncRun) assembleOrders(ctx context.Context) error {
 	if err := r.onlyImport(ctx, "sale.order"); err != nil {
 		return err
 	}
-	if r.run.Purpose != contract.PurposeSync {
-		return fault.New(fault.Unsupported, "sync.orders_planned", "a job of orders can only be run: the rules of their flow decide about each order as it comes").
-			WithField("mode").WithResolution("use mode full or incremental; what became of an order and why: towpath explain order/%s/ID", r.row.Source)
+	if r.run.Purpose == contract.PurposeUndo {
+		return fault.New(fault.Unsupported, "sync.orders_undone", "a run of orders is not undone: the rules of their flow decide about each order").
+			WithResolution("correct or cancel the order in the shop; what became of it and why: towpath explain order/%s/ID", r.row.Source)
 	}
 	if r.job.Filter != "" {
 		return fault.New(fault.Unsupported, "sync.orders_filtered", "orders are not filtered by a job").WithField("filter").
@@ -53,29 +56,41 @@ func (r *syncRun) assembleOrders(ctx context.Context) error {
 	}
 	o.counter, _ = door.(connectors.OrderCounter)
 	o.reader, _ = door.(connectors.OrderReader)
-	o.oldest, err = r.orderFlow(ctx)
+	if o.rules, err = r.orderFlow(ctx); err != nil {
+		return err
+	}
 	r.orders = o
-	return err
+	if !r.dry() {
+		return nil
+	}
+	if door, err = r.Pool.Get(ctx, r.row.Target); err != nil {
+		return err
+	}
+	o.target, _ = door.(connectors.SalesTarget)
+	if o.states, _ = door.(connectors.OrderStates); o.target == nil || o.states == nil {
+		return fault.New(fault.Unsupported, "sync.no_order_states", "connection %q cannot tell of many orders at once", r.row.Target).
+			WithField("target").WithResolution("compare orders with an Odoo connection; else run the job without --dry-run")
+	}
+	return nil
 }
 
 // orderFlow finds the rules by which the job's orders come in.
-func (r *syncRun) orderFlow(ctx context.Context) (oldest time.Time, err error) {
+func (r *syncRun) orderFlow(ctx context.Context) (rules orders.Rules, err error) {
 	flows, err := r.Store.Flows(ctx)
 	if err != nil {
-		return oldest, err
+		return rules, err
 	}
 	for _, f := range flows {
 		if f.Source != r.row.Source || f.Kind != record.KindOrder || f.Target != r.row.Target || !f.Active {
 			continue
 		}
-		var rules orders.Rules
 		if err := json.Unmarshal(f.Rules, &rules); err != nil {
-			return oldest, fault.New(fault.Invalid, "order.bad_rules", "the stored rules of the flow cannot be read").
+			return rules, fault.New(fault.Invalid, "order.bad_rules", "the stored rules of the flow cannot be read").
 				WithResolution("apply towpath.yaml again").WithCause(err)
 		}
-		return rules.Oldest(), nil
+		return rules.WithDefaults(), nil
 	}
-	return oldest, fault.New(fault.Invalid, "job.no_flow", "nothing says by which rules orders of %q come into %q", r.row.Source, r.row.Target).
+	return rules, fault.New(fault.Invalid, "job.no_flow", "nothing says by which rules orders of %q come into %q", r.row.Source, r.row.Target).
 		WithField("target").WithResolution("add it to towpath.yaml and apply the file: orders: [{from: %s, to: %s}]", r.row.Source, r.row.Target)
 }
 
@@ -88,7 +103,7 @@ func (r *syncRun) onlyImport(ctx context.Context, model string) error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Unsupported, "sync.not_implemented", "export not implemented for model %s in connector %s", model, to.Kind).
+	return jobs.NotImplemented(jobs.Export, model, to.Kind).
 		WithField("direction").WithResolution("use direction: import, from the shop to Odoo")
 }
 
@@ -103,7 +118,7 @@ func (r *syncRun) orderWindow(ctx context.Context) error {
 		return err
 	}
 	r.run.SourceNow = now
-	if len(r.only) > 0 {
+	if len(r.only) > 0 || r.run.Purpose == contract.PurposeApprove {
 		r.plan.Flows = []flowPlan{{Until: now}}
 		r.plan.Lanes = []lanePlan{{Lane: plannedLane, Only: r.only}}
 		return nil
@@ -113,7 +128,7 @@ func (r *syncRun) orderWindow(ctx context.Context) error {
 		mark = time.Time{}
 	}
 	since, until := jobs.Window(jobs.Mode(r.run.Mode), mark, now, 0)
-	for _, bound := range []time.Time{epoch, r.orders.oldest} { // nothing is changed before it is created
+	for _, bound := range []time.Time{epoch, r.orders.rules.Oldest()} { // nothing is changed before it is created
 		if since.Before(bound) {
 			since = bound
 		}
@@ -149,98 +164,4 @@ func (r *syncRun) countOrders(ctx context.Context, w flowPlan) (n int64, known b
 		return 0, false, nil
 	}
 	return r.orders.counter.CountOrders(ctx, *w.Since, w.Until)
-}
-
-// orderPage is one page of orders on its way: put into the inbox, and to settle.
-type orderPage struct {
-	lane        lanePlan
-	number      int
-	after, next string
-	ids         []string
-	missing     int // of those that were named: not in the source
-	err         error
-}
-
-// orderReading reads orders into the inbox, each id once.
-type orderReading struct {
-	*syncRun
-	seen  map[string]bool // a listing may show an order again that changed meanwhile
-	inbox Inbox
-}
-
-// ordersPerPage is how many orders settle together: while they do, the next
-// are read.
-const ordersPerPage = 200
-
-// page reads on from a cursor of the listing.
-func (o *orderReading) page(ctx context.Context, lane lanePlan, number int, after string) *orderPage {
-	p := &orderPage{lane: lane, number: number, after: after}
-	if len(lane.Only) > 0 {
-		p.err = o.named(ctx, p)
-		return p
-	}
-	w := o.plan.Flows[0]
-	for cursor := after; len(p.ids) < ordersPerPage; cursor = p.next {
-		listed, err := o.orders.lister.ListOrders(ctx, *w.Since, cursor)
-		if err != nil {
-			p.err = err
-			return p
-		}
-		p.next = listed.Next
-		in := o.fresh(listed.Orders, w)
-		if p.err = o.take(ctx, p, in); p.err != nil {
-			return p
-		}
-		if n := len(listed.Orders); n > 0 && !listed.Orders[n-1].UpdatedAt.Before(w.Until) {
-			p.next = "" // oldest change first: the rest is the next run's
-		}
-		if p.next == "" {
-			return p
-		}
-	}
-	return p
-}
-
-// fresh are the orders of a window that were not read yet.
-func (o *orderReading) fresh(list []record.Order, w flowPlan) []record.Order {
-	return slices.DeleteFunc(slices.Clone(list), func(order record.Order) bool {
-		return o.seen[order.ExternalID] || order.UpdatedAt.Before(*w.Since) || !order.UpdatedAt.Before(w.Until)
-	})
-}
-
-// named reads the orders that somebody named.
-func (o *orderReading) named(ctx context.Context, p *orderPage) error {
-	if o.orders.reader == nil {
-		return fault.New(fault.Unsupported, "order.no_reader", "connection %q cannot read orders", o.row.Source)
-	}
-	ids := behind(p.lane.Only, p.after, ordersPerPage)
-	if len(ids) == ordersPerPage {
-		p.next = ids[len(ids)-1]
-	}
-	var list []record.Order
-	for _, id := range ids {
-		order, err := o.orders.reader.ReadOrder(ctx, id)
-		switch {
-		case fault.Is(err, fault.NotFound):
-			p.missing++
-		case err != nil:
-			return err
-		default:
-			list = append(list, order)
-		}
-	}
-	return o.take(ctx, p, list)
-}
-
-// take makes orders durable: from here on they come into the target even if the
-// run does not.
-func (o *orderReading) take(ctx context.Context, p *orderPage, list []record.Order) error {
-	if _, err := (Backfill{Store: o.Store, Priority: 4}).accept(ctx, o.inbox, o.row.Source, list); err != nil {
-		return err
-	}
-	for _, order := range list {
-		o.seen[order.ExternalID] = true
-		p.ids = append(p.ids, order.ExternalID)
-	}
-	return nil
 }

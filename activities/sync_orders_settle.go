@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"towpath/schema/failpoint"
 	"towpath/schema/jobs"
 	"towpath/schema/store"
+	"towpath/workflows/contract"
 )
 
 // orderPatience is how long a page of orders is waited for. Those that need
@@ -32,10 +35,7 @@ func (w *laneWork) orderPages(ctx context.Context) error {
 	if number == 0 {
 		after = ""
 	}
-	reading, closing, err := w.readOrders(ctx)
-	if err != nil {
-		return err
-	}
+	reading, closing := w.readOrders()
 	defer closing()
 	ahead := orderAhead(ctx, reading, lane, number, after)
 	for {
@@ -65,16 +65,10 @@ func (w *laneWork) orderPages(ctx context.Context) error {
 	}
 }
 
-// readOrders begins to read, knowing what the run has read before.
-func (r *syncRun) readOrders(ctx context.Context) (*orderReading, func(), error) {
+// readOrders begins to read.
+func (r *syncRun) readOrders() (*orderReading, func()) {
 	inbox := r.Store.NewInbox(nil)
-	o := &orderReading{syncRun: r, seen: map[string]bool{}, inbox: inbox}
-	err := r.Store.PageIDs(ctx, r.run.ID, 0, lastLane, func(id string) { o.seen[id] = true })
-	if err != nil {
-		inbox.Close()
-		return nil, nil, err
-	}
-	return o, inbox.Close, nil
+	return &orderReading{syncRun: r, inbox: inbox}, inbox.Close
 }
 
 func orderAhead(ctx context.Context, o *orderReading, lane lanePlan, number int, after string) <-chan *orderPage {
@@ -83,23 +77,23 @@ func orderAhead(ctx context.Context, o *orderReading, lane lanePlan, number int,
 	return ready
 }
 
-// settleOrders waits until the page's orders have settled, and counts how.
+// settleOrders waits until the page's orders have settled, or of a plan compares
+// them, and counts how.
 func (w *laneWork) settleOrders(ctx context.Context, p *orderPage) error {
-	stands, err := w.awaitOrders(ctx, p.ids)
-	if err != nil {
-		return err
-	}
+	page := store.Page{Run: w.run.ID, Lane: p.lane.Lane, Number: p.number, After: p.after, Next: p.next, IDs: p.ids, Counts: map[string]int64{}}
 	c := jobs.Counts{Fetched: int64(len(p.ids) + p.missing)}
-	for _, id := range p.ids {
-		stand, known := stands[id]
-		countOrder(&c, stand, known)
-	}
 	if p.missing > 0 {
 		c.Skip("not_in_source", int64(p.missing))
 	}
-	if err := w.Store.SettlePage(ctx, store.Page{
-		Run: w.run.ID, Lane: p.lane.Lane, Number: p.number, After: p.after, Next: p.next, Counts: c.Named(), IDs: p.ids,
-	}); err != nil {
+	do := w.awaitPage
+	if w.dry() {
+		do = w.comparePage
+	}
+	if err := do(ctx, p, &c, &page); err != nil {
+		return err
+	}
+	maps.Copy(page.Counts, c.Named())
+	if err := w.Store.SettlePage(ctx, page); err != nil {
 		return err
 	}
 	failpoint.Here("sync.settled")
@@ -107,6 +101,89 @@ func (w *laneWork) settleOrders(ctx context.Context, p *orderPage) error {
 	defer w.mu.Unlock()
 	w.settled, w.counts = w.settled.Add(c), w.counts.Add(c)
 	return nil
+}
+
+// awaitPage counts the orders of a page by how they have settled.
+func (r *syncRun) awaitPage(ctx context.Context, p *orderPage, c *jobs.Counts, _ *store.Page) error {
+	stands, err := r.awaitOrders(ctx, p.ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range p.ids {
+		stand, known := stands[id]
+		countOrder(c, stand, known)
+	}
+	if r.run.Purpose != contract.PurposeApprove {
+		return nil
+	}
+	return r.noteApproved(ctx, p.ids, stands)
+}
+
+// noteApproved keeps what became of the orders that a plan made due.
+func (r *syncRun) noteApproved(ctx context.Context, ids []string, stands map[string]store.OrderOutcome) error {
+	changes, err := r.Store.Changes(ctx, r.run.BaseRun.String, ids, "", len(ids)+1)
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		c := &changes[i]
+		switch stand := stands[c.ExternalID]; {
+		case stand.Pending:
+			c.State, c.Note = store.ChangeLeft, "it goes on without the run"
+		case stand.Outcome == "applied" || stand.Outcome == "unchanged":
+			c.State = store.ChangeDone
+		case stand.Outcome == "parked":
+			c.State, c.Note = store.ChangeRefused, fmt.Sprintf("%s, see: towpath explain order/%s/%s", stand.Code, r.row.Source, c.ExternalID)
+		default:
+			c.State, c.Note = store.ChangeLeft, strings.TrimSuffix(stand.Outcome+": "+stand.Code, ": ")
+		}
+	}
+	return r.Store.Plan(ctx, r.run.ID, changes)
+}
+
+// Names under which pages of a plan count the orders that the target has, and
+// of them those that are bound.
+const (
+	countHeld  = "held"
+	countBound = "bound"
+)
+
+// comparePage compares the orders of a page with the target, and keeps what is
+// proposed, what it comes to, and why.
+func (r *syncRun) comparePage(ctx context.Context, p *orderPage, c *jobs.Counts, page *store.Page) error {
+	views, err := r.viewed(ctx, p.orders)
+	if err != nil {
+		return err
+	}
+	sums := map[[3]string]*store.Sum{}
+	var changes []store.Change
+	for _, v := range views {
+		verdict := v.judge(r.orders.rules, r.Now())
+		verdict.count(c)
+		if v.state != nil {
+			page.Counts[countHeld]++
+			if v.stand.TargetID != "" {
+				page.Counts[countBound]++
+			}
+		}
+		if verdict.parked != nil {
+			page.WouldPark = append(page.WouldPark, store.ParkedRecord{ExternalID: v.order.ExternalID, Fault: verdict.parked})
+		}
+		if change, ok := v.change(verdict); ok {
+			changes = append(changes, change)
+		}
+		v.sums(verdict, func(s store.Sum) {
+			key := [3]string{s.Group, s.Unit, s.Cause}
+			if sums[key] == nil {
+				sums[key] = &store.Sum{Group: s.Group, Unit: s.Unit, Cause: s.Cause}
+			}
+			sums[key].Add(s)
+		})
+	}
+	for _, s := range sums {
+		page.Sums = append(page.Sums, *s)
+	}
+	return r.Store.Plan(ctx, r.run.ID, changes)
 }
 
 // awaitOrders looks until all orders have settled, or patience ends.
@@ -150,73 +227,5 @@ func countOrder(c *jobs.Counts, o store.OrderOutcome, known bool) {
 		c.Parked++
 	default:
 		c.Skip(cmp.Or(o.Code, o.Outcome), 1)
-	}
-}
-
-// proveOrders compares the orders that were read with those that the source
-// says it has.
-func (r *syncRun) proveOrders(ctx context.Context) (p jobs.Proof, after int64, err error) {
-	counts, err := r.flowCounts(ctx, &syncFlow{})
-	if err != nil {
-		return p, 0, err
-	}
-	if r.named() {
-		return jobs.Prove(counts, counts.Fetched, counts.Fetched, jobs.NoSweep), counts.Fetched, nil
-	}
-	w := r.plan.Flows[0]
-	after, known, err := r.countOrders(ctx, w)
-	if err != nil {
-		return p, 0, err
-	}
-	if p = jobs.Prove(counts, w.Counted, after, jobs.NoSweep); p.NeedsSweep || !known {
-		expected, err := r.sweepOrders(ctx)
-		if err != nil {
-			return p, after, err
-		}
-		if counts, err = r.flowCounts(ctx, &syncFlow{}); err != nil {
-			return p, after, err
-		}
-		if p = jobs.Prove(counts, w.Counted, after, expected); !known {
-			after = expected
-			p.Sentence += fmt.Sprintf(" (by a second listing of their ids, since %q does not count)", r.row.Source)
-		}
-	}
-	_, horizon, err := r.orderClock(ctx)
-	if err == nil && horizon.After(*w.Since) {
-		p.Complete = false
-		p.Sentence += fmt.Sprintf("; %q shows no orders from before %s, so this is not all: give the app the right to read all orders, or set import_from in the rules of the flow",
-			r.row.Source, horizon.UTC().Format(time.DateOnly))
-	}
-	return p, after, err
-}
-
-// sweepOrders lists the window once more, and takes in what was missed. It
-// gives how many orders should have been read.
-func (r *syncRun) sweepOrders(ctx context.Context) (expected int64, err error) {
-	reading, closing, err := r.readOrders(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer closing()
-	number, _, _, err := r.Store.Resume(ctx, r.run.ID, sweptLane)
-	if err != nil {
-		return 0, err
-	}
-	w := &laneWork{syncRun: r, began: r.Now(), lifted: true}
-	for after := ""; ; {
-		page := reading.page(ctx, lanePlan{Lane: sweptLane}, number, after)
-		if page.err != nil {
-			return 0, page.err
-		}
-		after = page.next
-		if page.after, page.next = "", ""; len(page.ids) > 0 {
-			if err := w.settleOrders(ctx, page); err != nil {
-				return 0, err
-			}
-			number++
-		}
-		if after == "" {
-			return int64(len(reading.seen)), nil
-		}
 	}
 }

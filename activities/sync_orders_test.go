@@ -222,6 +222,7 @@ func TestSyncOrdersHorizon(t *testing.T) {
 func TestSyncOrdersAskedWrongly(t *testing.T) {
 	t.Parallel()
 	w, _, _ := orderWorld(t, shop.Options{})
+	odoo := w.doors["odoo"]
 	open := func(in contract.SyncOpen) *fault.Fault {
 		in.Job, in.Run = "things", "sync/things-wrong"
 		_, err := w.syncs.open(t.Context(), in)
@@ -233,13 +234,15 @@ func TestSyncOrdersAskedWrongly(t *testing.T) {
 	w.orderJob()
 	require.Equal(t, "job.no_flow", open(contract.SyncOpen{}).Code)
 	w.flow(orders.Rules{})
-	require.Equal(t, "sync.orders_planned", open(contract.SyncOpen{SyncInput: contract.SyncInput{Purpose: contract.PurposePlan}}).Code)
-	require.Equal(t, "sync.orders_planned", open(contract.SyncOpen{SyncInput: contract.SyncInput{Mode: string(jobs.Reconcile)}}).Code)
+	require.Equal(t, "sync.orders_undone", open(contract.SyncOpen{SyncInput: contract.SyncInput{Purpose: contract.PurposeUndo}}).Code)
+	w.doors["odoo"] = struct{ connectors.Connector }{odoo}
+	require.Equal(t, "sync.no_order_states", open(contract.SyncOpen{SyncInput: contract.SyncInput{Mode: string(jobs.Reconcile)}}).Code)
+	w.doors["odoo"] = odoo
 	w.orderJob(func(j *jobs.Job) { j.Filter = "status:open" })
 	require.Equal(t, "sync.orders_filtered", open(contract.SyncOpen{}).Code)
 	w.orderJob(func(j *jobs.Job) { j.Source, j.Target, j.Direction = "odoo", "shop", jobs.Export })
 	f := open(contract.SyncOpen{})
-	require.Equal(t, "export not implemented for model sale.order in connector shopify", f.Message)
+	require.Equal(t, "Export not implemented for model sale.order in connector shopify", f.Message)
 	w.orderJob(func(j *jobs.Job) { j.Source = "odoo"; j.Target = "shop" })
 	require.Equal(t, "sync.no_order_list", open(contract.SyncOpen{}).Code)
 }

@@ -18,6 +18,11 @@ import (
 // whose counterpart was found by its key and is not bound yet.
 const countMatched = "matched"
 
+// countKept is the name under which pages of a reconcile count the records that
+// differ by policy in some fields and in nothing else; with a field's name behind
+// it, all that differ so in that field.
+const countKept = "kept"
+
 // Bounds of what a report lists.
 const (
 	mostExtraIDs = 20
@@ -34,8 +39,11 @@ const (
 // What would put them in step is the run's plan: nothing is overwritten by
 // itself.
 func (r *syncRun) report(ctx context.Context, named map[string]int64) (any, error) {
-	if !r.reconciling() || !r.dry() || r.named() || len(r.flows) == 0 {
+	if !r.reconciling() || !r.dry() || r.named() {
 		return nil, nil
+	}
+	if r.isOrders() {
+		return r.orderReport(ctx, named)
 	}
 	f := r.flows[0]
 	rep := &jobs.Report{Causes: map[string]int64{}, Fields: map[string]int64{}, Matched: named[countMatched], Source: r.plan.Flows[0].Counted}
@@ -46,7 +54,8 @@ func (r *syncRun) report(ctx context.Context, named map[string]int64) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	rep.InStep = counts.Unchanged
+	rep.InStep = counts.Unchanged - named[countKept]
+	reportKept(rep, named)
 	if err := r.reportTarget(ctx, rep, f); err != nil {
 		return nil, err
 	}
@@ -76,6 +85,33 @@ func (r *syncRun) reportChanges(ctx context.Context, rep *jobs.Report, counts jo
 		}
 	}
 	return nil
+}
+
+// reportKept counts what differs and is to stay so.
+func reportKept(rep *jobs.Report, named map[string]int64) {
+	if n := named[countKept]; n > 0 {
+		rep.Causes[causeKept] = n
+	}
+	for name, n := range named {
+		if field, is := strings.CutPrefix(name, countKept+"."); is {
+			if rep.Kept == nil {
+				rep.Kept = map[string]int64{}
+			}
+			rep.Kept[field] = n
+		}
+	}
+}
+
+// countKept adds to the counts of a reconcile's page what differs by policy.
+func (p *syncPage) countKept(counts map[string]int64) {
+	for _, item := range p.items {
+		if len(item.kept) > 0 && item.done == unchanged {
+			counts[countKept]++
+		}
+		for _, field := range item.kept {
+			counts[countKept+"."+field]++
+		}
+	}
 }
 
 // reportTarget counts the target's records, and which of them the job knows.

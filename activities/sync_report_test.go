@@ -319,3 +319,34 @@ func TestNamedRecordsOfAListedSource(t *testing.T) {
 	assert.Equal(t, thing(4)["name"], right.of(w.there("4"))["name"])
 	assert.Equal(t, thing(900)["name"], right.of(w.there("900"))["name"])
 }
+
+// What the target's value holds of, by policy or as the field's owner, differs
+// as it should: it is told as that, and nothing is proposed.
+func TestDriftThatIsKeptByPolicy(t *testing.T) {
+	t.Parallel()
+	owned := func(j *jobs.Job, _ *mapping.Mapping) { j.Owner = map[string]string{"name": jobs.TargetSide} }
+	targetWins := func(j *jobs.Job, _ *mapping.Mapping) { j.Conflict = jobs.TargetWins }
+	for name, rules := range map[string]func(*jobs.Job, *mapping.Mapping){"target_wins": targetWins, "owned by the target": owned} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			left, right := newMemory().fill(4), newMemory()
+			w.pair(left, right, rules)
+			w.run()
+			right.edit(w.there("1"), record.Values{"name": "right's"})
+			left.edit("2", record.Values{"name": "left's second"})
+			right.edit(w.there("2"), record.Values{"name": "right's second"})
+			left.edit("3", record.Values{"note": "new"})
+			right.edit(w.there("3"), record.Values{"name": "right's third"})
+			run, report := w.drift()
+			assert.Equal(t, map[string]int64{causeKept: 2, causeBoth: 1}, report.Causes)
+			assert.Equal(t, map[string]int64{"name": 3}, report.Kept)
+			assert.Equal(t, map[string]int64{"note": 1}, report.Fields)
+			assert.EqualValues(t, 1, report.InStep)
+			changes, err := w.store.Changes(t.Context(), run, nil, "", 10)
+			require.NoError(t, err)
+			require.Len(t, changes, 1, "what the target keeps is not proposed")
+			assert.Equal(t, record.Values{"note": "new"}, changes[0].After)
+		})
+	}
+}

@@ -124,6 +124,7 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 		page.Counts[countAgain] = n
 	}
 	page.SourceModel, page.TargetModel = p.sides[jobs.SourceSide].model, p.sides[jobs.TargetSide].model
+	p.countKept(page.Counts)
 	page.Clear = append(page.Clear, p.vanished...)
 	for _, item := range p.items {
 		page.IDs = append(page.IDs, item.rec.ID)

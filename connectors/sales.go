@@ -45,6 +45,14 @@ type SalesTarget interface {
 	CancelOrder(ctx context.Context, w record.Write) (record.OrderState, error)
 }
 
+// OrderStates is a SalesTarget that tells of many orders at once.
+type OrderStates interface {
+	// OrderStates reads orders as they are, cancelled ones included, by their
+	// ids: header only, without lines and external ids. Those that are gone are
+	// missing from the answer.
+	OrderStates(ctx context.Context, ids []string) (map[string]record.OrderState, error)
+}
+
 // Lingering is a target that knows how long a write whose sender has gone may
 // still run in it, and land.
 type Lingering interface {

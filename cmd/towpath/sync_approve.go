@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"towpath/schema/fault"
+	"towpath/schema/jobs"
 	"towpath/schema/store"
 	"towpath/workflows/contract"
 )
@@ -20,7 +21,10 @@ func newSyncApprove() *cobra.Command {
 		long: `Write exactly what the plan of a dry run or a reconcile says, value by value. A
 record that is not any more what the plan was made for is not written, but planned
 anew in this run. A plan that was made with another mapping or another version of
-the job is refused.`,
+the job is refused.
+
+Of a job of orders, the orders of the plan are read anew and made due: their
+workflow looks at both sides and writes by the rules of their flow.`,
 		example: "  towpath sync approve sync/supplier-products-2026-11-22T23:45:00.000Z --reason \"checked with Anna\" --watch",
 		allowed: (*process).mayApprove, tell: (*process).tellApproved,
 	})
@@ -117,13 +121,15 @@ func (p *process) mayApprove(ctx context.Context, r store.Run) error {
 	if row.Revision != r.JobRevision {
 		return again(fault.New(fault.Conflict, "sync.plan_outdated", "the job has changed since the plan was made (revision %d, now %d)", r.JobRevision, row.Revision))
 	}
-	m, err := p.store.Mapping(ctx, j.Mapping, 0)
-	if err != nil {
-		return err
-	}
-	if m.Name != r.Mapping || m.Version != r.MappingVersion {
-		return again(fault.New(fault.Conflict, "sync.plan_outdated", "the mapping has changed since the plan was made (%s version %d, now %s version %d)",
-			r.Mapping, r.MappingVersion, m.Name, m.Version))
+	if j.Kind != jobs.Order { // which have none
+		m, err := p.store.Mapping(ctx, j.Mapping, 0)
+		if err != nil {
+			return err
+		}
+		if m.Name != r.Mapping || m.Version != r.MappingVersion {
+			return again(fault.New(fault.Conflict, "sync.plan_outdated", "the mapping has changed since the plan was made (%s version %d, now %s version %d)",
+				r.Mapping, r.MappingVersion, m.Name, m.Version))
+		}
 	}
 	a, err := p.store.Approval(ctx, r.ID)
 	switch {

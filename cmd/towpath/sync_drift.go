@@ -26,9 +26,11 @@ func newSyncDrift() *cobra.Command {
 		Use:   "drift NAME",
 		Short: "Compare both sides of a job and tell how they differ, and why; of a run's id, tell what it found",
 		Long: `Compare both sides of a job, record by record, and tell how many differ, why, and
-in which fields; how many records of the target the job does not know; stock per
-location and money per day where they can be told. Nothing is written: what would
-put both sides in step is kept as a plan (towpath sync approve carries it out).
+in which fields; how many records of the target the job does not know; of stock
+what each location holds, of orders the money of each day. Nothing is written: what
+would put both sides in step is kept as a plan (towpath sync approve carries it
+out). The day of an order is the source's order date in UTC, its money the total
+with tax; an order that is cancelled counts nothing.
 
 With a run's id, tell what that reconcile found.`,
 		Example: "  towpath sync drift supplier-products --watch\n  towpath sync drift sync/supplier-products-2026-11-22T23:45:00.000Z",
@@ -83,9 +85,10 @@ func showDrift(out io.Writer, r store.Run) error {
 		return fault.New(fault.Conflict, "sync.no_report", "%s ended without a report: %s", r.ID, r.Sentence).
 			WithResolution("compare both sides again: towpath sync drift %s --watch", r.Job)
 	}
-	differ := int64(0)
-	for _, n := range report.Causes {
+	differ, proposed := int64(0), false
+	for cause, n := range report.Causes {
 		differ += n
+		proposed = proposed || cause != "kept_by_policy"
 	}
 	say(out, [][2]string{
 		{"run", r.ID + ", " + r.Status + ", " + r.EndedAt.Time.UTC().Format(clockLayout) + " (UTC)"},
@@ -96,14 +99,16 @@ func showDrift(out io.Writer, r store.Run) error {
 	})
 	showCounts(out, "WHY", report.Causes, causeWords)
 	showCounts(out, "FIELD", report.Fields, func(s string) string { return s })
+	showCounts(out, "FIELD KEPT BY POLICY", report.Kept, func(s string) string { return s })
 	showSums(out, report.Sums)
+	showMoney(out, report)
 	for _, note := range report.Notes {
 		fmt.Fprintf(out, "\nnot compared: %s", note)
 	}
 	if len(report.Notes) > 0 {
 		fmt.Fprintln(out)
 	}
-	if differ > 0 {
+	if proposed {
 		fmt.Fprintf(out, "\nnothing was written. What would put both sides in step: towpath sync plan %s\n  carry it out: towpath sync approve %s --reason WHY\n", r.ID, r.ID)
 	}
 	return nil

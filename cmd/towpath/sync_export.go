@@ -83,7 +83,7 @@ func (p *process) exporters(ctx context.Context, model, to string) (found []stor
 		}
 	}
 	if len(found) == 0 {
-		return nil, fault.New(fault.Unsupported, "sync.no_export", "Export not implemented for model %s in connector %s", model, orNothing(to, "any")).
+		return nil, jobs.NotImplemented(jobs.Export, model, to).
 			WithResolution("add a job with direction: export whose mapping reads %s to towpath.yaml; towpath sync list shows the jobs there are", model)
 	}
 	return found, nil

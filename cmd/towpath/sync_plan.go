@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -215,6 +216,13 @@ func stateWords(state string) string {
 
 // causeWords tells a cause that runs note.
 func causeWords(cause string) string {
+	for prefix, words := range map[string]string{
+		"parked:": "parked here", "refused:": "the next pass would park it", "waiting:": "waits here",
+	} {
+		if code, is := strings.CutPrefix(cause, prefix); is {
+			return words + " (" + code + ")"
+		}
+	}
 	switch cause {
 	case "missing_in_target":
 		return "missing in the target"
@@ -232,6 +240,28 @@ func causeWords(cause string) string {
 		return "changed in the target"
 	case "changed_on_both_sides":
 		return "changed on both sides"
+	case "deleted_in_target":
+		return "deleted in the target"
+	case "cancelled_in_target":
+		return "cancelled in the target only"
+	case "cancelled_in_source":
+		return "cancelled in the source only"
+	case "total_differs":
+		return "another total"
+	case "currency_differs":
+		return "another currency"
+	case "not_bound":
+		return "in the target, but not bound"
+	case "not_confirmed":
+		return "not confirmed in the target"
+	case "content_differs":
+		return "other content than was last written"
+	case "in_progress":
+		return "being dealt with"
+	case "left_by_operator":
+		return "left alone by an operator (towpath skip)"
+	case "kept_by_policy":
+		return "kept by policy: the target's value holds"
 	case "in_conflict":
 		return "in conflict: a person is to decide"
 	case "parked":

@@ -42,6 +42,7 @@ type Connector struct {
 	references *batch.Op[string, []record.OrderState]
 	lookups    *batch.Op[string, located]
 	orders     *batch.Op[orderAsk, record.OrderState]
+	orderPages *batch.Op[[]int64, map[int64]reading]
 
 	partyLoads   *batch.Op[loadRow, int64]
 	productLoads *batch.Op[loadRow, int64]
@@ -72,6 +73,7 @@ var (
 	_ connectors.SalesTarget = (*Connector)(nil)
 	_ connectors.Identified  = (*Connector)(nil)
 	_ connectors.Lingering   = (*Connector)(nil)
+	_ connectors.OrderStates = (*Connector)(nil)
 
 	_ connectors.RecordSource   = (*Connector)(nil)
 	_ connectors.RecordTarget   = (*Connector)(nil)
@@ -128,6 +130,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.places = newKept(c, "places", placesKept, c.readPlaces)
 	c.name = newKept(c, "identity", identityKept, c.identity)
 	c.addFinders()
+	c.addOrderStates()
 	c.addWriters()
 	c.addActions()
 	c.addRecords()

@@ -27,6 +27,7 @@ type sale struct {
 	Tax       rpc.Decimal  `json:"amount_tax"`
 	Currency  rpc.Many2One `json:"currency_id"`
 	Partner   rpc.Many2One `json:"partner_id"`
+	Ordered   rpc.Time     `json:"date_order"`
 	WriteDate rpc.Time     `json:"write_date"`
 	Lines     []int64      `json:"order_line"`
 	Invoices  []int64      `json:"invoice_ids"`
@@ -51,7 +52,8 @@ func (s sale) state() record.OrderState {
 		ID: id(s.ID), Name: string(s.Name), Reference: string(s.Reference), Stage: record.StageDraft,
 		Locked: s.Locked || s.State == "done", Currency: s.Currency.Name,
 		Total: s.Total.Round(noise), Tax: s.Tax.Round(noise),
-		PartnerID: id(s.Partner.ID), Invoiced: len(s.Invoices) > 0, WriteDate: s.WriteDate.Time,
+		PartnerID: id(s.Partner.ID), Invoiced: len(s.Invoices) > 0,
+		OrderedAt: s.Ordered.Time, WriteDate: s.WriteDate.Time,
 	}
 	switch s.State {
 	case "sale", "done":
@@ -140,7 +142,7 @@ func (c *Connector) readSales(ctx context.Context, ids []int64, full bool) (map[
 func (c *Connector) searchSales(ctx context.Context, domain []any, full bool) ([]sale, error) {
 	fields := []string{
 		"name", "client_order_ref", "state", "amount_total", "amount_tax",
-		"currency_id", "partner_id", "write_date", "order_line",
+		"currency_id", "partner_id", "date_order", "write_date", "order_line",
 	}
 	// Within a slot the terms are looked at, not read: who came here has them.
 	if t, _ := c.known.held(noTime); t != nil && t.shape.locked {

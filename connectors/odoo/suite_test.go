@@ -80,6 +80,7 @@ func Suite(t *testing.T, b *bench) {
 		"refused before it is sent":     testRefused,
 		"stale fence is not sent":       testFence,
 		"adopted order takes no new id": testAdopted,
+		"orders by the page":            testOrderStates,
 		"records in bulk":               testRecords,
 		"a record's money is exact":     testRecordMoney,
 		"records refused":               testRecordsRefused,

@@ -130,8 +130,7 @@ func TestWrongJobs(t *testing.T) {
 		"unknown mode":                {func(j *Job) { j.Mode = "delta" }, "mode", "full, incremental, reconcile"},
 		"no mapping":                  {func(j *Job) { j.Mapping = "" }, "mapping", "is missing"},
 		"orders need no mapping":      {change: func(j *Job) { j.Kind, j.Mapping = Order, "" }},
-		"orders out":                  {func(j *Job) { j.Kind, j.Direction = Order, Export }, "direction", "export not implemented for model sale.order"},
-		"orders reconciled":           {func(j *Job) { j.Kind, j.Mode = Order, Reconcile }, "mode", "full or incremental"},
+		"orders out":                  {func(j *Job) { j.Kind, j.Direction = Order, Export }, "direction", "Export not implemented for model sale.order in connector any"},
 		"orders filtered":             {func(j *Job) { j.Kind, j.Filter = Order, "status:open" }, "filter", "import_from"},
 		"inventory needs a mapping":   {func(j *Job) { j.Kind, j.Mapping = Inventory, "" }, "mapping", "is missing"},
 		"inventory both ways":         {func(j *Job) { j.Kind, j.Direction = Inventory, Bidirectional }, "direction", "use export"},
@@ -216,7 +215,7 @@ func TestInventoryDoesNotFlowIntoOdoo(t *testing.T) {
 	j := products()
 	j.Kind = Inventory
 	require.Equal(t, []string{"kind"}, fieldsOf(j.FaultsBetween(shop, erp)))
-	require.ErrorContains(t, j.ValidateBetween(shop, erp), "import not implemented for model stock.quant in connector odoo")
+	require.ErrorContains(t, j.ValidateBetween(shop, erp), "Import not implemented for model stock.quant in connector odoo")
 	j.Direction = Export
 	require.Empty(t, j.FaultsBetween(erp, shop))
 }

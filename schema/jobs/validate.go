@@ -144,9 +144,8 @@ func (c *check) ways(j Job) {
 	if j.Kind != Order {
 		return
 	}
-	c.that(j.Direction == Import, "direction", fmt.Sprintf("cannot be %q for orders: export not implemented for model sale.order", j.Direction),
+	c.that(j.Direction == Import, "direction", fmt.Sprintf("cannot be %q for orders: %s", j.Direction, NotImplemented(Export, "sale.order", "").Message),
 		"use import, from a shop to Odoo")
-	c.that(j.Mode != Reconcile, "mode", `cannot be "reconcile" for orders`, "use full or incremental; each order is compared with Odoo as it is read")
 	c.that(j.Filter == "", "filter", "means nothing for orders", "say which orders come in by the rules under orders: import, import_from")
 }
 
@@ -195,7 +194,7 @@ func (c *check) systems(j Job, source, target System) {
 		}
 		return
 	}
-	c.that(j.Kind != Inventory || !target.Home, "kind", fmt.Sprintf("cannot be inventory: import not implemented for model stock.quant in connector %s", target.Kind),
+	c.that(j.Kind != Inventory || !target.Home, "kind", "cannot be inventory: "+NotImplemented(Import, "stock.quant", target.Kind).Message,
 		"turn the job round; stock of Odoo is moved by its own documents: receipts, deliveries, inventory adjustments")
 	if source.Home == target.Home {
 		return

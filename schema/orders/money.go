@@ -25,6 +25,10 @@ func digitsOf(code string) int32 {
 	return 2
 }
 
+// Amount writes an amount as its currency does: 12.50 EUR, 1300 JPY; with more
+// digits only where it has them.
+func Amount(d decimal.Decimal, currency string) string { return money(d, currency) }
+
 // minorUnit is the smallest amount of a currency: 0.01 for EUR, 1 for JPY.
 func minorUnit(code string) decimal.Decimal { return decimal.New(1, -digitsOf(code)) }
 

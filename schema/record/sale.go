@@ -194,6 +194,7 @@ type OrderState struct {
 	PartnerID string
 	Invoiced  bool // something was invoiced
 	Lines     []LineState
+	OrderedAt time.Time // by the target; Odoo moves it to when the order was confirmed
 	WriteDate time.Time
 	// Quarantine, when not zero, says that an earlier send of the same write
 	// was never answered and may still land until then: other content must

@@ -25,6 +25,7 @@ type Page struct {
 	Next   string // cursor behind it; "" ends the lane
 	Counts map[string]int64
 	IDs    []string // of the records it held, for the sweep
+	Sums   []Sum    // of what both sides hold of them, for the report
 
 	Synced    []Synced
 	Bindings  []NewBinding
@@ -97,6 +98,10 @@ func (s *Store) SettlePage(ctx context.Context, p Page) error {
 	if err != nil {
 		return err
 	}
+	sums, err := json.Marshal(append([]Sum{}, p.Sums...))
+	if err != nil {
+		return err
+	}
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var j Job
 		err := tx.GetContext(ctx, &j, `
@@ -111,12 +116,12 @@ SELECT j.name, j.source, j.target, j.kind, j.binds FROM run r JOIN job j ON j.na
 		// A page that is settled keeps its bounds, and each begins where the one
 		// before it ended: two workers at one lane would count records twice else.
 		put, err := tx.ExecContext(ctx, `
-INSERT INTO run_page (run, lane, page, after, next, counts, ids)
-SELECT $1, $2, $3, $4, $5, $6, $7
+INSERT INTO run_page (run, lane, page, after, next, counts, ids, sums)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8
 WHERE NOT EXISTS (SELECT FROM run_page p WHERE (p.run, p.lane, p.page) = ($1, $2, $3 - 1) AND p.next <> $4)
-ON CONFLICT (run, lane, page) DO UPDATE SET counts = excluded.counts, ids = excluded.ids, at = now()
+ON CONFLICT (run, lane, page) DO UPDATE SET counts = excluded.counts, ids = excluded.ids, sums = excluded.sums, at = now()
 WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
-			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n"))
+			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n"), string(sums))
 		if err != nil {
 			return err
 		}
