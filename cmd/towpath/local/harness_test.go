@@ -25,6 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if err := manyAtOnce(); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
@@ -82,6 +85,7 @@ func up(t *testing.T, o local.Options) *world {
 	if o.Shop.TimeScale == 0 {
 		o.Shop.TimeScale = 0.001
 	}
+	room.enter(t, map[bool]int{false: 1, true: 2}[o.RealOdoo]) // Odoo does not wait, it works
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	t.Cleanup(cancel)
 	in, err := local.Up(ctx, o)

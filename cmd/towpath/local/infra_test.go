@@ -19,6 +19,7 @@ const received = `SELECT count(*) FROM inbound_event`
 // TestTemporalRestartedUnderLoad kills Temporal with -9 again and again while
 // orders come in, and starts it again: everything arrives, nothing twice.
 func TestTemporalRestartedUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	d := rush(400, 300)
 	wait := w.begin(d)
@@ -59,6 +60,7 @@ func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 // TestTemporalsDatabaseLost: all workflows are gone in the middle of their
 // work. The dispatch table brings every order back.
 func TestTemporalsDatabaseLost(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	d := day(420, 150)
 	w.expect = d.Expect
@@ -85,6 +87,7 @@ func TestTemporalsDatabaseLost(t *testing.T) {
 // TestPostgresRestartedUnderLoad kills PostgreSQL with -9 while orders come
 // in: no 202 is false, and what got none is sent again by its sender.
 func TestPostgresRestartedUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	wait := w.begin(rush(430, 300))
 	for life := range 3 {

@@ -34,6 +34,7 @@ import (
 // duplicates are absorbed and order holds per object; also while Temporal,
 // Odoo and the worker are down. What cannot be committed gets no 2xx.
 func TestPromise1(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	d := day(510, 100)
 	w.expect = d.Expect
@@ -68,6 +69,7 @@ func TestPromise1(t *testing.T) {
 // once and never older than reported, though two workers work at once, one is
 // killed in the middle, and Odoo commits without its answers arriving.
 func TestPromise2(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{Workers: 2, OdooConfig: shortLimit})
 	for _, method := range []string{"load", "action_confirm"} {
 		for _, skip := range []int{1, 6} {
@@ -111,6 +113,7 @@ var shortLimit = map[string]any{"limit_time_real": 5}
 // TestPromise3: an order in Odoo totals what the shop charged, to the cent, or
 // is parked with the difference explained; never confirmed with another total.
 func TestPromise3(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	d := day(530, 120) // discounts, taxes on top and included, tips, shipping, exemptions, two currencies
 	w.expect = d.Expect
@@ -260,6 +263,7 @@ func (w *world) attempts(o *shopsim.Order) int {
 // and search attributes, nor in any process's log; not even when another
 // system's error texts hold some.
 func TestPromise7(t *testing.T) {
+	t.Parallel()
 	const token, secret, apiKey = "shpat_planted_0a1b2c3d4e5f", "planted-webhook-secret-93f1", "planted-odoo-api-key-77aa"
 	w := up(t, local.Options{
 		Shop: shopsim.Options{AccessToken: token, ClientSecret: secret},

@@ -37,6 +37,7 @@ var steps = [][]step{
 // TestWorkerKilledAtEveryStep kills the worker with -9 at each step of a pass
 // while dozens of others are under way, and lets another one take over.
 func TestWorkerKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for i, lot := range steps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
 			t.Parallel()
@@ -50,6 +51,7 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 // real Odoo 19 whose transactions go on or roll back as they like.
 func TestWorkerKilledWhileRealOdooWrites(t *testing.T) {
 	needRealOdoo(t)
+	t.Parallel()
 	w := watched(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 	w.killedAt(day(200, 80), step{"intent", 6, 0}, step{"loaded", 6, 2}, step{"proved", 6, 0}, step{"confirmed", 4, 0})
 }
@@ -98,6 +100,7 @@ func (w *world) killedAt(d scenario.Scenario, steps ...step) {
 // TestAPIKilledBetweenCommitAndAnswer: the commit stands, the sender knows
 // nothing of it and sends again under the same delivery id; it counts once.
 func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{Env: []string{"TOWPATH_FAILPOINT=accepted:40"}})
 	d := rush(300, 80)
 	wait := w.begin(d)
@@ -122,6 +125,7 @@ func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
 
 // TestAPIKilledUnderLoad: every 2xx that got out is there.
 func TestAPIKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := watched(t, local.Options{})
 	wait := w.begin(rush(310, 200))
 	for life := range 3 {

@@ -75,6 +75,7 @@ func TestFiveOrdersOfOneNewCustomer(t *testing.T) {
 // Among 500 orders is one that Odoo refuses: its product was deleted there
 // behind Towpath's back. 499 go through, and hardly slower.
 func TestOnePoisonedOrder(t *testing.T) {
+	t.Parallel()
 	w := live(t, local.Options{Odoo: odoosim.Options{Workers: 2, Latency: odoosim.Latency{PerCall: 10 * time.Millisecond, PerRow: time.Millisecond, PerConfirm: time.Millisecond}}})
 	wrong := shopsim.Variant{ProductID: 7_990_000_000_000, ID: 4_990_000_000_000, SKU: "GONE-1", Title: "Gone", Price: decimal.New(1500, -2)}
 	lost, err := w.SimOdoo.AddProduct(odoosim.Product{SKU: "OTHER-1", Name: "Gone"})
@@ -132,6 +133,7 @@ func TestTwoWorkersOneKilled(t *testing.T) {
 // Whenever the old request goes on, Odoo ends with the newer content, or in the
 // case of a cancellation without a living order.
 func TestZombieWithOldContent(t *testing.T) {
+	t.Parallel()
 	edit := func(w *world, o *shopsim.Order) (*shopsim.Order, string) { return w.more(o), shopsim.TopicUpdated }
 	cancel := func(w *world, o *shopsim.Order) (*shopsim.Order, string) {
 		return w.Shop.Ledger.Cancel(o, "customer"), shopsim.TopicCancelled

@@ -25,6 +25,7 @@ var syncSteps = [][]string{
 // page: the first, a middle one and the last of a run. Others go on; then both
 // sides are counted.
 func TestSyncWorkerKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for i, lot := range syncSteps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
 			t.Parallel()

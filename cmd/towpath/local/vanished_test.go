@@ -14,6 +14,7 @@ import (
 // People merge contacts and delete products in Odoo; the next order that
 // refers to them finds or makes them anew instead of waiting for a person.
 func TestMergedCustomerIsFoundAgain(t *testing.T) {
+	t.Parallel()
 	w := up(t, local.Options{})
 	buyer := &shopsim.Customer{ID: 71, FirstName: "Ada", LastName: "Merge", Email: "ada.merge@example.com", CreatedAt: time.Now(),
 		Address: &shopsim.Address{FirstName: "Ada", LastName: "Merge", Address1: "1 Main St", City: "Berlin", Zip: "10115", Country: "Germany", CountryCode: "DE"}}
