@@ -90,7 +90,7 @@ func TestBadInputRefused(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Zero(t, w.count(`SELECT count(*) FROM inbound_event`), "refused is not kept")
 	w.sell(1)
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 }
 
@@ -139,7 +139,7 @@ func TestBadInputParked(t *testing.T) {
 			d := w.spoiled(o, c.spoil)
 			status, r := w.post(d)
 			require.Equal(t, http.StatusAccepted, status, "%+v", r)
-			w.eventually(20*time.Second, "the order rests", func() bool {
+			w.eventually(patience, "the order rests", func() bool {
 				trail, err := w.Store.Trail(w.ctx, key(o))
 				return err == nil && trail.Outcome.String == "parked"
 			})
@@ -157,7 +157,7 @@ func TestBadInputParked(t *testing.T) {
 	}
 	w.as(t)
 	w.sell(3)
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.counted(resting)
 }
 
@@ -204,7 +204,7 @@ func TestStrangeTexts(t *testing.T) {
 				d.Lines[0].Variant.Title = text
 			})[0]
 			w.tell(w.events(shopsim.TopicCreate, o)...)
-			w.settle(time.Minute)
+			w.settle(patience)
 			if name == "NUL" {
 				w.parkedAs("shopify.bad_body", o)
 				resting[o] = "shopify.bad_body"

@@ -61,6 +61,12 @@ func binary(t testing.TB) string {
 	return built.path
 }
 
+// patience is how long a test waits for what must come in the end. It is long,
+// since a slow machine may only be slower: a bell that such a one loses is rung
+// again after a minute, and after some more the next time. What must come soon
+// has a limit of its own in its test.
+const patience = 5 * time.Minute
+
 // world is an installation under test, with all that was sent to it and all
 // that must come of it.
 type world struct {
@@ -218,6 +224,22 @@ func (w *world) settle(within time.Duration) {
 			return
 		}
 	}
+}
+
+// settleHurried is settle after the death of what rings bells. On a busy
+// machine, bells of those that came back can be lost as well, again and again.
+func (w *world) settleHurried() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	for settled := false; !settled; {
+		w.hurry()
+		soon, done := context.WithTimeout(ctx, 5*time.Second)
+		settled = w.Settled(soon, nil) == nil
+		done()
+		require.NoError(w.t, ctx.Err(), "what is open:\n%s", w.open())
+	}
+	w.settle(patience)
 }
 
 // open lists what is not settled, for a failed test.

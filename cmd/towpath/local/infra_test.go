@@ -30,15 +30,14 @@ func TestTemporalRestartedUnderLoad(t *testing.T) {
 	}
 	wait()
 	w.noneRefused(d.Deliveries)
-	w.hurry()
-	w.settle(time.Minute)
+	w.settleHurried()
 	w.holds()
 }
 
 // TestWebhooksAreTakenWhileTemporalIsDown: for more than twenty seconds there
 // is no Temporal, and every webhook is answered 202 at its first attempt.
 func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
-	t.Parallel() // it waits most of the time
+	t.Parallel()
 	w := watched(t, local.Options{})
 	before, meanwhile := rush(410, 60), rush(411, 160)
 	w.expect = slices.Concat(before.Expect, meanwhile.Expect)
@@ -51,8 +50,7 @@ func TestWebhooksAreTakenWhileTemporalIsDown(t *testing.T) {
 	waiting := w.count(`SELECT count(*) FROM inbound_event WHERE state = 'pending'`)
 	assert.GreaterOrEqual(t, waiting, len(meanwhile.Deliveries), "nobody could work on them")
 	require.NoError(t, w.Temporal.Start(w.ctx))
-	w.hurry()
-	w.settle(time.Minute)
+	w.settleHurried()
 	w.noneRefused(slices.Concat(before.Deliveries, meanwhile.Deliveries))
 	w.holds()
 }
@@ -70,15 +68,10 @@ func TestTemporalsDatabaseLost(t *testing.T) {
 		w.taken(before + len(phase)/3)
 		require.NoError(t, w.Temporal.Wipe(w.ctx))
 		wait()
-		w.eventually(time.Minute, "the bells that were lost are rung again", func() bool {
-			w.hurry()
-			busy, _, err := w.Store.Busy(w.ctx, local.ShopName)
-			return err == nil && busy == 0
-		})
-		w.settle(time.Minute)
+		w.settleHurried() // the bells that were lost are rung again
 		if n == 0 {
 			w.mapProducts(d.Mappings)
-			w.settle(30 * time.Second)
+			w.settle(patience)
 		}
 	}
 	w.holds()
@@ -104,15 +97,14 @@ func TestPostgresRestartedUnderLoad(t *testing.T) {
 		}
 	}
 	assert.NotZero(t, again, "PostgreSQL was never away from a sender's view")
-	w.hurry()
-	w.settle(time.Minute)
+	w.settleHurried()
 	w.holds()
 }
 
 // taken waits until the inbox holds so many events.
 func (w *world) taken(n int) {
 	w.t.Helper()
-	w.eventually(30*time.Second, "webhooks are taken", func() bool { return w.count(received) >= n })
+	w.eventually(patience, "webhooks are taken", func() bool { return w.count(received) >= n })
 }
 
 // evenly sends deliveries once each, spread over a time.

@@ -57,11 +57,11 @@ func TestPromise1(t *testing.T) {
 	require.NoError(t, w.SimOdoo.Resume())
 	require.NoError(t, w.Temporal.Start(w.ctx))
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.mapProducts(d.Mappings)
-	w.settle(30 * time.Second)
+	w.settle(patience)
 	w.sendAll(phases[1])
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.holds()
 }
 
@@ -70,14 +70,14 @@ func TestPromise1(t *testing.T) {
 // killed in the middle, and Odoo commits without its answers arriving.
 func TestPromise2(t *testing.T) {
 	t.Parallel()
-	w := watched(t, local.Options{Workers: 2, OdooConfig: shortLimit})
+	w := watched(t, local.Options{Workers: 2})
 	for _, method := range []string{"load", "action_confirm"} {
 		for _, skip := range []int{1, 6} {
 			w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: method, Skip: skip, Times: 2, ResetAfterCommit: true})
 		}
 	}
 	placed := w.sell(60)
-	w.eventually(30*time.Second, "some are through", func() bool { return w.confirmed() > 5 })
+	w.eventually(patience, "some are through", func() bool { return w.confirmed() > 5 })
 	require.NoError(t, w.Worker[1].Kill())
 	var changed []*shopsim.Order
 	for _, o := range placed[:20] {
@@ -85,7 +85,7 @@ func TestPromise2(t *testing.T) {
 	}
 	w.tell(w.events(shopsim.TopicUpdated, changed...)...)
 	require.NoError(t, w.Worker[1].Start(w.ctx))
-	w.settle(2 * time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 
 	lines := map[string]int{}
@@ -106,10 +106,6 @@ func TestPromise2(t *testing.T) {
 	}
 }
 
-// shortLimit lets a request whose client has gone live for five seconds in
-// Odoo, not two minutes: what is uncertain is known the sooner.
-var shortLimit = map[string]any{"limit_time_real": 5}
-
 // TestPromise3: an order in Odoo totals what the shop charged, to the cent, or
 // is parked with the difference explained; never confirmed with another total.
 func TestPromise3(t *testing.T) {
@@ -119,10 +115,10 @@ func TestPromise3(t *testing.T) {
 	w.expect = d.Expect
 	for n, phase := range d.Phases() {
 		w.sendAll(phase)
-		w.settle(time.Minute)
+		w.settle(patience)
 		if n == 0 {
 			w.mapProducts(d.Mappings)
-			w.settle(30 * time.Second)
+			w.settle(patience)
 		}
 	}
 	w.holds()
@@ -149,7 +145,7 @@ func TestPromise3(t *testing.T) {
 // has was read, and has exactly one outcome, by count on both sides; whatever
 // crashed meanwhile. The watermark moves only then: not for a run that broke.
 func TestPromise5(t *testing.T) {
-	t.Parallel() // it waits for the timeouts of dead workers
+	lengthy(t)
 	s := goodsSheet("promise", 3*maxPage)
 	s.nameless = map[string]bool{s.sku(7): true, s.sku(600): true, s.sku(1499): true}
 	w := syncing(t, local.Options{}, s)
@@ -160,7 +156,7 @@ func TestPromise5(t *testing.T) {
 		run = w.start(s)
 		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
 		require.NoError(t, doomed.Start(w.ctx))
-		w.die(doomed, time.Minute)
+		w.die(doomed, patience)
 		return run
 	}
 	run := dies("sync.written:2")
@@ -168,13 +164,13 @@ func TestPromise5(t *testing.T) {
 	require.NoError(t, w.PG.Kill())
 	require.NoError(t, w.PG.Start(w.ctx))
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	c := w.proved(s, run, 2*time.Minute)
+	c := w.proved(s, run, patience)
 	assert.EqualValues(t, len(s.goods)-3, c.Created)
 	assert.EqualValues(t, 3, c.Parked, "three lines are no products; the others do not wait for them")
 
 	// Nothing changed: nothing is written.
 	sent := w.rowsSent()
-	c = w.proved(s, w.start(s), time.Minute)
+	c = w.proved(s, w.start(s), patience)
 	assert.EqualValues(t, len(s.goods)-3, c.Unchanged)
 	assert.Equal(t, sent, w.rowsSent())
 
@@ -184,7 +180,7 @@ func TestPromise5(t *testing.T) {
 	w.deliver(s)
 	run = dies("sync.readback:1")
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	c = w.proved(s, run, 2*time.Minute)
+	c = w.proved(s, run, patience)
 	assert.EqualValues(t, 3, c.Created, "what was parked goes through by itself")
 	assert.EqualValues(t, changed-reparked, c.Updated)
 	assert.EqualValues(t, len(s.goods)-changed-3+reparked, c.Unchanged)
@@ -195,32 +191,32 @@ func TestPromise5(t *testing.T) {
 	s.reprice(2)
 	w.deliver(s)
 	sent, run = w.rowsSent(), w.start(s)
-	w.eventually(time.Minute, "it writes", func() bool { return w.rowsSent() > sent })
+	w.eventually(patience, "it writes", func() bool { return w.rowsSent() > sent })
 	s.reprice(5)
 	w.deliver(s)
 	slow()
-	r := w.ended(run, time.Minute)
+	r := w.ended(run, patience)
 	assert.Equal(t, "failed", r.Status, r.Sentence)
 	assert.Equal(t, "csv.file_changed", r.Code)
 	assert.Equal(t, before, w.watermarkOf(s).Watermark, "the watermark stays")
-	w.proved(s, w.start(s), time.Minute)
+	w.proved(s, w.start(s), patience)
 }
 
 // TestPromise6: nothing spins and nothing vanishes. While Odoo refuses, passes
 // are bounded; then the order is postponed and says so, at last it is parked
 // with what to do about it; and it can be retried.
 func TestPromise6(t *testing.T) {
-	t.Parallel() // the retries last most of a minute
+	lengthy(t)
 	w := watched(t, local.Options{Env: []string{"TOWPATH_CATCH_UP=24h"}})
 	w.sell(1) // Odoo is known and works
-	w.settle(30 * time.Second)
+	w.settle(patience)
 
 	ill := w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "load", Status: http.StatusServiceUnavailable})
 	orders := w.sell(2)
 	postponed, given := orders[0], orders[1]
 	// Three days of patience are over for one of them.
 	require.EqualValues(t, 1, w.exec(`UPDATE object SET slow_tries = 71 WHERE external_id = $1`, key(given).ExternalID))
-	w.eventually(2*time.Minute, "one is postponed, one parked", func() bool {
+	w.eventually(patience, "one is postponed, one parked", func() bool {
 		return w.trail(postponed).Outcome.String == "waiting" && w.trail(given).Outcome.String == "parked"
 	})
 
@@ -246,8 +242,8 @@ func TestPromise6(t *testing.T) {
 	ill()
 	w.towpath("retry", ref(given), "--by", "test", "--reason", "Odoo is well again")
 	w.hurry() // the postponed one's minute passes
-	w.eventually(time.Minute, "both are through", func() bool { return w.confirmed() == 3 })
-	w.settle(time.Minute)
+	w.eventually(patience, "both are through", func() bool { return w.confirmed() == 3 })
+	w.settle(patience)
 	w.counted(nil)
 }
 
@@ -274,10 +270,10 @@ func TestPromise7(t *testing.T) {
 	w.expect = d.Expect
 	for n, phase := range d.Phases() {
 		w.sendAll(phase)
-		w.settle(time.Minute)
+		w.settle(patience)
 		if n == 0 {
 			w.mapProducts(d.Mappings)
-			w.settle(30 * time.Second)
+			w.settle(patience)
 		}
 	}
 	w.holds()
@@ -287,7 +283,7 @@ func TestPromise7(t *testing.T) {
 	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "load", Times: 1, Status: http.StatusInternalServerError,
 		Body: `{"name": "psycopg2.errors.NotNullViolation", "message": "DETAIL: Failing row contains (` + gossip + `, +33140000000)", "arguments": ["` + gossip + `"], "debug": "Traceback ` + gossip + `"}`})
 	ill := w.sell(1)[0]
-	w.settle(30 * time.Second)
+	w.settle(patience)
 	assert.Equal(t, "parked", w.trail(ill).Outcome.String)
 
 	needles := w.personal()

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/assert"
@@ -40,8 +39,8 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
 	for i, lot := range steps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
-			t.Parallel()
-			w := watched(t, local.Options{OdooConfig: shortLimit})
+			lengthy(t)
+			w := watched(t, local.Options{})
 			w.killedAt(day(uint64(100+i), 80), lot...)
 		})
 	}
@@ -51,10 +50,15 @@ func TestWorkerKilledAtEveryStep(t *testing.T) {
 // real Odoo 19 whose transactions go on or roll back as they like.
 func TestWorkerKilledWhileRealOdooWrites(t *testing.T) {
 	needRealOdoo(t)
-	t.Parallel()
+	lengthy(t)
 	w := watched(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 	w.killedAt(day(200, 80), step{"intent", 6, 0}, step{"loaded", 6, 2}, step{"proved", 6, 0}, step{"confirmed", 4, 0})
 }
+
+// shortLimit lets a request whose client has gone live for five seconds in a
+// real Odoo, not two minutes: what is uncertain is known the sooner. The
+// simulator's own is shorter.
+var shortLimit = map[string]any{"limit_time_real": 5}
 
 // needRealOdoo skips the test, loudly, elsewhere than as root on Debian or
 // Ubuntu, where a real Odoo 19 can be installed.
@@ -83,15 +87,15 @@ func (w *world) killedAt(d scenario.Scenario, steps ...step) {
 			if phase != nil {
 				wait, phase = w.during(phase), nil
 			}
-			w.die(doomed, time.Minute)
+			w.die(doomed, patience)
 			w.t.Logf("killed at %s, visit %d of phase %d", s.name, visit, n+1)
 		}
 		require.NoError(w.t, w.Worker[0].Start(w.ctx))
 		wait()
-		w.settle(time.Minute)
+		w.settle(patience)
 		if n == 0 {
 			w.mapProducts(d.Mappings)
-			w.settle(30 * time.Second)
+			w.settle(patience)
 		}
 	}
 	w.holds()
@@ -105,12 +109,11 @@ func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
 	d := rush(300, 80)
 	wait := w.begin(d)
 	for range 2 { // it dies at its 40th webhook in each life
-		w.die(w.API, 20*time.Second)
+		w.die(w.API, patience)
 		require.NoError(t, w.API.Start(w.ctx))
 	}
 	wait()
-	w.hurry() // what the dead process had claimed, and not rung
-	w.settle(30 * time.Second)
+	w.settleHurried() // what the dead process had claimed, and not rung
 	w.holds()
 	again := 0
 	for _, r := range w.sent {
@@ -134,8 +137,7 @@ func TestAPIKilledUnderLoad(t *testing.T) {
 		require.NoError(t, w.API.Start(w.ctx))
 	}
 	wait()
-	w.hurry() // what the dead process had claimed, and not rung
-	w.settle(30 * time.Second)
+	w.settleHurried() // what the dead process had claimed, and not rung
 	w.holds()
 }
 
@@ -143,8 +145,8 @@ func TestAPIKilledUnderLoad(t *testing.T) {
 // lines and before it could say so. When the buyer then drops a line, before
 // or after another worker has finished the order, it goes from Odoo, too.
 func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
-	t.Parallel() // it waits most of the time
-	w := watched(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
+	t.Parallel()
+	w := watched(t, local.Options{})
 	third := func(d *shopsim.Draft) {
 		l := d.Lines[0]
 		l.Variant, l.Discount = goods[(len(goods)-1)/2], decimal.New(59, -2)
@@ -155,7 +157,7 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
 		require.NoError(t, doomed.Start(w.ctx))
 		o := w.sell(1, third)[0]
-		w.die(doomed, 30*time.Second)
+		w.die(doomed, patience)
 		drop := func() {
 			w.tell(w.events(shopsim.TopicUpdated, w.Shop.Ledger.Edit(o, shopsim.Edit{Quantities: map[int]int{2: 0}}))...)
 		}
@@ -163,10 +165,10 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 			drop()
 		}
 		require.NoError(t, w.Worker[0].Start(w.ctx))
-		w.settle(time.Minute)
+		w.settle(patience)
 		if !early {
 			drop()
-			w.settle(time.Minute)
+			w.settle(patience)
 		}
 		w.counted(nil)
 	}
@@ -175,17 +177,17 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 // An order that a dead worker wrote is found although Odoo does not know its
 // external id: each of its workers keeps a cache of them, which can be stale.
 func TestOrderOfADeadWorkerIsFoundWithoutItsExternalID(t *testing.T) {
-	t.Parallel() // it waits most of the time
-	w := watched(t, local.Options{OdooConfig: map[string]any{"limit_time_real": 1}})
+	t.Parallel()
+	w := watched(t, local.Options{})
 	require.NoError(t, w.Worker[0].Kill())
 	doomed := w.NewWorker("doomed", "TOWPATH_FAILPOINT=loaded")
 	require.NoError(t, doomed.Start(w.ctx))
 	o := w.sell(1)[0]
-	w.die(doomed, 30*time.Second)
+	w.die(doomed, patience)
 	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "ir.model.data", Method: "check_object_reference", Status: http.StatusUnprocessableEntity,
 		Body: `{"name": "builtins.ValueError", "message": "External ID not found in the system: x", "arguments": [], "context": {}, "debug": ""}`})
 	w.tell(w.events(shopsim.TopicCancelled, w.Shop.Ledger.Cancel(o, "customer"))...)
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	w.settle(time.Minute)
+	w.settle(patience)
 	require.Equal(t, "cancel", w.inSim(o).State)
 }

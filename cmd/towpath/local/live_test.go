@@ -32,7 +32,7 @@ func live(t *testing.T, o local.Options) *world {
 	o.Env = append([]string{"TOWPATH_CATCH_UP=24h"}, o.Env...)
 	o.Shop.TimeScale, o.Shop.Parallel = 0.01, 16
 	w := up(t, o)
-	w.eventually(time.Minute, "the worker's first look at the shop", func() bool {
+	w.eventually(patience, "the worker's first look at the shop", func() bool {
 		return w.count(`SELECT count(*) FROM connection WHERE caught_up_to IS NOT NULL`) == 1
 	})
 	stop := w.watch()
@@ -199,7 +199,7 @@ func (w *world) parkedAs(code string, orders ...*shopsim.Order) {
 	w.t.Helper()
 	for _, o := range orders {
 		var got string
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			if t, err := w.Store.Trail(w.ctx, key(o)); err == nil && t.Outcome.String == "parked" {
 				if got = t.Code.String; got == code {
 					break

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
@@ -42,8 +41,8 @@ func TestOperatorMapsAProduct(t *testing.T) {
 	id, err := w.Odoo.ProductID(w.ctx, "SKU-0100")
 	require.NoError(t, err)
 	require.Contains(t, w.towpath("map", "product", command[1], command[2], id), "5 waiting orders go on")
-	w.eventually(time.Minute, "all go through", func() bool { return w.confirmed() == 5 })
-	w.settle(time.Minute)
+	w.eventually(patience, "all go through", func() bool { return w.confirmed() == 5 })
+	w.settle(patience)
 	w.counted(nil)
 	require.Contains(t, w.towpath("parked"), "nothing needs a person")
 }
@@ -60,8 +59,8 @@ func TestOperatorMakesATax(t *testing.T) {
 	_, err := w.SimOdoo.Create("account.tax", map[string]any{"name": "Odd tax", "amount": decimal.New(777, -2), "amount_type": "percent", "type_tax_use": "sale", "price_include_override": "tax_included"})
 	require.NoError(t, err)
 	w.towpath("retry", ref(o))
-	w.eventually(time.Minute, "it goes through", func() bool { return w.confirmed() == 1 })
-	w.settle(time.Minute)
+	w.eventually(patience, "it goes through", func() bool { return w.confirmed() == 1 })
+	w.settle(patience)
 	w.counted(nil)
 }
 
@@ -81,7 +80,7 @@ func TestOperatorSkipsAndEdits(t *testing.T) {
 	require.Equal(t, "skipped", w.trail(skipped).Outcome.String)
 	require.Contains(t, w.towpath("explain", ref(skipped)), "by ada")
 	w.tell(w.Shop.Ledger.Resend(w.Shop.Ledger.Event(shopsim.TopicCreate, skipped)))
-	w.settle(time.Minute)
+	w.settle(patience)
 	require.Equal(t, "skipped", w.trail(skipped).Outcome.String, "the same content stays skipped")
 
 	_, err = w.Run(w.ctx, "edit", ref(edited), "--patch", "{not json")
@@ -93,7 +92,7 @@ func TestOperatorSkipsAndEdits(t *testing.T) {
 	require.True(t, w.inSim(edited).Total.Equal(edited.Current().Total))
 	more := w.more(edited) // the correction stays in force
 	w.tell(w.events(shopsim.TopicUpdated, more)...)
-	w.settle(time.Minute)
+	w.settle(patience)
 	require.True(t, w.inSim(edited).Total.Equal(more.Current().Total))
 	changed := w.Shop.Ledger.Touch(skipped, "looked at again")
 	w.tell(w.events(shopsim.TopicUpdated, changed)...)
@@ -106,18 +105,18 @@ func TestOperatorForgets(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{Rules: map[string]any{"confirm": "never"}})
 	o := w.sell(1)[0]
-	w.settle(time.Minute)
+	w.settle(patience)
 	require.NoError(t, w.SimOdoo.Delete("sale.order", w.inSim(o).ID))
 	o = w.more(o)
 	w.tell(w.events(shopsim.TopicUpdated, o)...)
 	w.parkedAs("order.deleted_in_target", o)
 	require.Contains(t, w.towpath("explain", ref(o)), "towpath forget "+ref(o))
 	w.towpath("forget", ref(o))
-	w.eventually(time.Minute, "it is written anew", func() bool {
+	w.eventually(patience, "it is written anew", func() bool {
 		sold, err := w.Odoo.Sold(w.ctx)
 		return err == nil && len(sold) == 1 && sold[0].Total.Equal(o.Current().Total)
 	})
-	w.settle(time.Minute)
+	w.settle(patience)
 	require.Equal(t, "applied", w.trail(o).Outcome.String)
 	w.noWorkflowFailed()
 }
@@ -128,7 +127,7 @@ func TestHandKeyedOrderIsAdopted(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{})
 	first := w.sell(1)[0]
-	w.settle(time.Minute)
+	w.settle(patience)
 	tax := w.inSim(first).Lines[0].TaxIDs[0]
 	o := w.place(1, func(d *shopsim.Draft) { d.Lines = d.Lines[:1]; d.Lines[0].Quantity = 2 })[0]
 	partner, err := w.SimOdoo.Create("res.partner", map[string]any{"name": o.Customer.Name(), "email": o.Email})
@@ -144,7 +143,7 @@ func TestHandKeyedOrderIsAdopted(t *testing.T) {
 	})
 	require.NoError(t, err)
 	w.tell(w.events(shopsim.TopicCreate, o)...)
-	w.settle(time.Minute)
+	w.settle(patience)
 	sold, err := w.Odoo.Sold(w.ctx)
 	require.NoError(t, err)
 	require.Len(t, sold, 2, "no second order")
@@ -190,7 +189,7 @@ func TestChangesAfterImport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			o := w.sell(1)[0]
-			w.settle(time.Minute)
+			w.settle(patience)
 			before := w.inSim(o)
 			if c.before != nil {
 				c.before(before)
@@ -200,7 +199,7 @@ func TestChangesAfterImport(t *testing.T) {
 				topic = shopsim.TopicCancelled
 			}
 			w.tell(w.events(topic, changed)...)
-			w.settle(time.Minute)
+			w.settle(patience)
 			trail, after := w.trail(o), w.inSim(o)
 			switch {
 			case c.code != "":
@@ -234,7 +233,7 @@ func TestClosedPeriodParks(t *testing.T) {
 		Body: `{"name": "odoo.exceptions.UserError", "message": "You cannot add/modify entries prior to and inclusive of the lock date 2026-10-31.", "arguments": [], "context": {}, "debug": ""}`})
 	orders := w.sell(3)
 	for _, o := range orders {
-		w.eventually(time.Minute, "it parks", func() bool { return w.trail(o).Outcome.String == "parked" })
+		w.eventually(patience, "it parks", func() bool { return w.trail(o).Outcome.String == "parked" })
 		require.NotEmpty(t, w.trail(o).Resolution.String)
 		for _, step := range w.trail(o).Steps {
 			require.LessOrEqual(t, step.Attempt, 1, "a refusal is not tried again")
@@ -245,7 +244,7 @@ func TestClosedPeriodParks(t *testing.T) {
 	for _, o := range orders {
 		require.Contains(t, w.towpath("retry", ref(o)), "applied")
 	}
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 }
 

@@ -14,7 +14,7 @@ import (
 // tests, since what is killed and comes back needs some of the machine to do
 // so in time.
 const (
-	perProcessor = 4
+	perProcessor = 3
 	atMost       = 16 // for the sake of memory: some 400 MB each
 )
 

@@ -37,7 +37,7 @@ func TestDuplicateStorm(t *testing.T) {
 	}
 	rand.Shuffle(len(storm), func(i, j int) { storm[i], storm[j] = storm[j], storm[i] })
 	w.tell(storm...)
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 	require.Len(t, storm, 400)
 	require.Equal(t, 40, w.SimOdoo.Stats.Rows("sale.order", "action_confirm"), "each is confirmed once")
@@ -50,7 +50,7 @@ func TestFiveOrdersOfOneNewCustomer(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{Odoo: odoosim.Options{Workers: 2, Latency: odoosim.Latency{PerCall: 5 * time.Millisecond}}})
 	w.sell(1) // the canary has its customer, too
-	w.settle(time.Minute)
+	w.settle(patience)
 	before, err := w.Odoo.Partners(w.ctx)
 	require.NoError(t, err)
 	var all []*shopsim.Order
@@ -65,7 +65,7 @@ func TestFiveOrdersOfOneNewCustomer(t *testing.T) {
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	w.tell(w.events(shopsim.TopicCreate, all...)...)
-	w.settle(time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 	after, err := w.Odoo.Partners(w.ctx)
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestOnePoisonedOrder(t *testing.T) {
 func (w *world) worked(orders []*shopsim.Order) (took time.Duration, loaded int) {
 	began, before := time.Now(), w.SimOdoo.Stats.Rows("sale.order", "load")
 	w.tell(w.events(shopsim.TopicCreate, orders...)...)
-	w.settle(2 * time.Minute)
+	w.settle(patience)
 	last := began
 	for _, o := range orders {
 		if t := w.trail(o); t.Outcome.String == "applied" && t.SettledAt.Time.After(last) {
@@ -119,12 +119,12 @@ func TestTwoWorkersOneKilled(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{Workers: 2, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency}})
 	w.sell(150)
-	w.eventually(time.Minute, "both are at work", func() bool {
+	w.eventually(patience, "both are at work", func() bool {
 		return w.confirmed() > 15 && logged(w.Worker[0].LogPath(), "order pass") && logged(w.Worker[1].LogPath(), "order pass")
 	})
 	require.NoError(t, w.Worker[0].Kill())
 	require.Less(t, w.confirmed(), 150, "there must be work left")
-	w.settle(2 * time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 }
 
@@ -152,7 +152,7 @@ func TestZombieWithOldContent(t *testing.T) {
 			// A draft: Odoo itself would refuse the old content of a confirmed order.
 			w := live(t, local.Options{Rules: map[string]any{"confirm": "never"}, Odoo: odoosim.Options{Addr: proxy.odoo}, OdooConfig: map[string]any{"url": proxy.URL}})
 			w.sell(1) // terms, canary and such are read
-			w.settle(time.Minute)
+			w.settle(patience)
 
 			if c.inside {
 				w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "load", Times: 1, Gate: proxy.gate})
@@ -161,21 +161,21 @@ func TestZombieWithOldContent(t *testing.T) {
 			}
 			loads := w.SimOdoo.Stats.Calls("sale.order", "load")
 			old := w.sell(1)[0]
-			w.eventually(time.Minute, "the old content is under way", func() bool {
+			w.eventually(patience, "the old content is under way", func() bool {
 				return proxy.held.Load() || c.inside && w.SimOdoo.Stats.Calls("sale.order", "load") > loads
 			})
 			require.NoError(t, w.Worker[0].Kill())
 			newer, topic := c.change(w, old)
 			w.tell(w.events(topic, newer)...)
 			require.NoError(t, w.NewWorker("successor").Start(w.ctx))
-			w.eventually(time.Minute, "the successor is at it", func() bool { return w.trail(old).Outcome.Valid })
+			w.eventually(patience, "the successor is at it", func() bool { return w.trail(old).Outcome.Valid })
 			if c.inside { // as late as can be: the newer content is there
-				w.settle(time.Minute)
-				w.eventually(time.Minute, "the newer content is there", func() bool { return w.trail(old).Outcome.String == "applied" })
+				w.settle(patience)
+				w.eventually(patience, "the newer content is there", func() bool { return w.trail(old).Outcome.String == "applied" })
 			}
 			close(proxy.gate)
-			w.eventually(time.Minute, "the old request is done", func() bool { return c.inside || proxy.landed.Load() })
-			w.settle(time.Minute)
+			w.eventually(patience, "the old request is done", func() bool { return c.inside || proxy.landed.Load() })
+			w.settle(patience)
 
 			sold, err := w.Odoo.Sold(w.ctx)
 			require.NoError(t, err)

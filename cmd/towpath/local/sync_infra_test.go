@@ -36,7 +36,7 @@ func (w *world) runningRun(name string, pages int) (s *sheet, run string) {
 // that there are more.
 func (w *world) settles(run string, n int) {
 	w.t.Helper()
-	w.eventually(2*time.Minute, "records are settled", func() bool { return w.done(run) >= n })
+	w.eventually(patience, "records are settled", func() bool { return w.done(run) >= n })
 	require.False(w.t, w.row(run).EndedAt.Valid, "the run was over before it could be disturbed")
 }
 
@@ -52,7 +52,7 @@ func (w *world) repeatedAtMost(s *sheet, pages int) {
 // TestSyncWhileOthersRestart: Temporal, PostgreSQL, and Odoo go away under a
 // run and come back. It goes on by itself and is proved.
 func TestSyncWhileOthersRestart(t *testing.T) {
-	t.Parallel()
+	lengthy(t)
 	w := syncing(t, local.Options{Odoo: unhurried})
 	t.Run("Temporal", func(t *testing.T) {
 		w.as(t)
@@ -62,7 +62,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.Temporal.Kill())
 			require.NoError(t, w.Temporal.Start(w.ctx))
 		}
-		w.proved(s, run, 2*time.Minute)
+		w.proved(s, run, patience)
 		w.repeatedAtMost(s, 2)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.PG.Kill())
 			require.NoError(t, w.PG.Start(w.ctx))
 		}
-		w.proved(s, run, 2*time.Minute)
+		w.proved(s, run, patience)
 		w.repeatedAtMost(s, 4)
 	})
 	t.Run("Odoo", func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 		back, err := w.SimOdoo.Down(w.ctx, 6*time.Second)
 		require.NoError(t, err)
 		require.NoError(t, <-back)
-		w.proved(s, run, 2*time.Minute)
+		w.proved(s, run, patience)
 		w.repeatedAtMost(s, 3)
 	})
 	t.Run("answers lost after commit", func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 		defer w.SimOdoo.Faults.Clear()
 		s := goodsSheet("lost-answers", 3*smallPage).with("batch_size", smallPage)
 		w.apply(s)
-		w.proved(s, w.start(s), 2*time.Minute)
+		w.proved(s, w.start(s), patience)
 	})
 	w.as(t)
 }
@@ -135,7 +135,7 @@ func TestSyncWorkflowGone(t *testing.T) {
 			require.NoError(t, end(run))
 			assert.Equal(t, "running", w.row(run).Status, "nobody has told the book")
 			next := w.start(s)
-			c := w.proved(s, next, 2*time.Minute)
+			c := w.proved(s, next, patience)
 			w.lost(run)
 			assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage), "what was settled is not written again")
 			w.repeatedAtMost(s, 2)
@@ -154,7 +154,7 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 	assert.Equal(t, "stopped", r.Status)
 	assert.Equal(t, "cancelled in Temporal", r.Sentence)
 	assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
-	c := w.proved(s, w.start(s), 2*time.Minute)
+	c := w.proved(s, w.start(s), patience)
 	assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage))
 	w.repeatedAtMost(s, 1)
 
@@ -162,7 +162,7 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 		w.as(t)
 		s, run := w.runningRun("cancelled-at-rest", 4)
 		w.towpath("sync", "pause", s.name)
-		w.eventually(10*time.Second, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
+		w.eventually(patience, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
 		require.NoError(t, w.temporal().CancelWorkflow(w.ctx, run, ""))
 		assert.Equal(t, "stopped", w.ended(run, 20*time.Second).Status)
 	})
@@ -200,7 +200,7 @@ func TestSyncWithoutRights(t *testing.T) {
 				fault.Body = `{"name": "werkzeug.exceptions.Unauthorized", "message": "Invalid apikey", "arguments": ["Invalid apikey", 401], "context": {}, "debug": ""}`
 			}
 			again := w.SimOdoo.Faults.Add(fault)
-			r := w.ended(run, 2*time.Minute)
+			r := w.ended(run, patience)
 			assert.Equal(t, "failed", r.Status)
 			assert.NotEmpty(t, r.Code)
 			assert.NotEqual(t, "run.lost", r.Code)
@@ -210,7 +210,7 @@ func TestSyncWithoutRights(t *testing.T) {
 			assert.Zero(t, w.count(`SELECT count(*) FROM parked WHERE job = $1`, s.name))
 			assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 			again()
-			w.proved(s, w.believed(s, r.Code), 2*time.Minute)
+			w.proved(s, w.believed(s, r.Code), patience)
 			w.repeatedAtMost(s, 2)
 		})
 	}
@@ -223,7 +223,7 @@ func (w *world) believed(s *sheet, refusal string) (run string) {
 	w.t.Helper()
 	w.eventually(20*time.Second, "Odoo is believed again", func() bool {
 		run = w.start(s)
-		return w.ended(run, 2*time.Minute).Code != refusal
+		return w.ended(run, patience).Code != refusal
 	})
 	return run
 }

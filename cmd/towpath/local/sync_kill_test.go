@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,7 +27,7 @@ func TestSyncWorkerKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
 	for i, lot := range syncSteps {
 		t.Run(fmt.Sprintf("lot %d", i+1), func(t *testing.T) {
-			t.Parallel()
+			lengthy(t)
 			w := syncing(t, local.Options{})
 			for _, step := range lot {
 				s := goodsSheet(strings.ReplaceAll(step, ".", "-"), 2*maxPage+100)
@@ -58,7 +57,7 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 		}
 		doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%d", step, life+1), fmt.Sprintf("TOWPATH_FAILPOINT=%s:%d", step, visit))
 		require.NoError(w.t, doomed.Start(w.ctx))
-		w.die(doomed, time.Minute)
+		w.die(doomed, patience)
 		now, done := w.rowsSent(), w.done(run)
 		unsettled := (now - sent) - (done - settled)
 		assert.GreaterOrEqual(w.t, unsettled, 0)
@@ -67,7 +66,7 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 		w.t.Logf("killed at %s, life %d: %d rows were sent, %d are settled", step, life+1, now, done)
 	}
 	require.NoError(w.t, w.Worker[0].Start(w.ctx))
-	c = w.proved(s, run, time.Minute)
+	c = w.proved(s, run, patience)
 	assert.Equal(w.t, len(s.goods)+again, w.rowsSent(), "no row is sent twice but those of the pages under way")
 	return c
 }
@@ -77,7 +76,7 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 // back as they like: while records are made, and while they are changed.
 func TestSyncWorkerKilledWhileRealOdooWrites(t *testing.T) {
 	needRealOdoo(t)
-	t.Parallel()
+	lengthy(t)
 	s := goodsSheet("real", 400).with("batch_size", 100)
 	w := syncing(t, local.Options{RealOdoo: true, OdooConfig: shortLimit}, s)
 	deaths := map[string][]string{"make": {"sync.intended", "sync.written", "sync.readback"}, "change": {"sync.written"}}
@@ -87,16 +86,16 @@ func TestSyncWorkerKilledWhileRealOdooWrites(t *testing.T) {
 		for _, step := range deaths[phase] {
 			doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%s", phase, step), "TOWPATH_FAILPOINT="+step)
 			require.NoError(t, doomed.Start(w.ctx))
-			w.die(doomed, time.Minute)
+			w.die(doomed, patience)
 		}
 		require.NoError(t, w.Worker[0].Start(w.ctx))
 		done := w.done(run)
-		w.eventually(time.Minute, "it writes the next page", func() bool {
+		w.eventually(patience, "it writes the next page", func() bool {
 			return w.done(run) > done && w.count(`SELECT count(*) FROM change WHERE run = $1 AND state = 'intent'`, run) > 0
 		})
 		require.NoError(t, w.Worker[0].Kill())
 		require.NoError(t, w.Worker[0].Start(w.ctx))
-		c := w.proved(s, run, 2*time.Minute)
+		c := w.proved(s, run, patience)
 		t.Logf("%s: %+v", phase, c)
 		if phase == "make" {
 			assert.EqualValues(t, len(s.goods), c.Created)

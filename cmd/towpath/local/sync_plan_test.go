@@ -22,12 +22,12 @@ import (
 // jobs: a plan is looked at and approved, a field that both sides changed is
 // decided in Temporal, by hand and by its deadline, a run is undone.
 func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
-	t.Parallel()
+	lengthy(t)
 	s := goodsSheet("plan", 30).with("conflict", "manual").with("conflict_deadline", "1m").with("conflict_default", "source")
 	w := syncing(t, local.Options{}, s)
 
 	run := w.start(s, "--dry-run")
-	require.Equal(t, "success", w.ended(run, time.Minute).Status)
+	require.Equal(t, "success", w.ended(run, patience).Status)
 	require.Empty(t, w.inOdoo(s), "a plan writes nothing")
 	assert.Contains(t, w.towpath("sync", "plan", s.name), "30 changes: 30 planned")
 	said := w.towpath("sync", "approve", run, "--reason", "looked at", "--watch")
@@ -37,7 +37,7 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 	require.Error(t, err, "all of it was carried out")
 
 	// Both sides change two names; one is decided in Temporal, one on the desk.
-	w.proved(s, w.start(s), time.Minute)
+	w.proved(s, w.start(s), patience)
 	ids := map[string]int64{}
 	for _, g := range w.inOdoo(s) {
 		ids[g.SKU] = g.ID
@@ -49,12 +49,12 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 		s.goods[s.sku(i)] = g
 	}
 	w.deliver(s)
-	w.ended(w.start(s), time.Minute)
+	w.ended(w.start(s), patience)
 	for i := range 2 {
-		w.eventually(20*time.Second, "it waits for a person, visibly", func() bool { return w.conflict(s, i) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
+		w.eventually(patience, "it waits for a person, visibly", func() bool { return w.conflict(s, i) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
 	}
 	assert.Contains(t, w.towpath("sync", "conflicts", s.name), "decided by itself in")
-	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
 	handle, err := w.temporal().UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: contract.ConflictWorkflowID(s.name, s.sku(0)), UpdateName: contract.UpdateDecide, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -62,11 +62,11 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, handle.Get(ctx, nil))
-	w.eventually(20*time.Second, "the workflow ends", func() bool { return w.conflict(s, 0) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED })
-	w.eventually(2*time.Minute, "the deadline decides", func() bool { return w.conflict(s, 1) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED })
+	w.eventually(patience, "the workflow ends", func() bool { return w.conflict(s, 0) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED })
+	w.eventually(patience, "the deadline decides", func() bool { return w.conflict(s, 1) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED })
 	assert.Equal(t, 1, w.count(`SELECT count(*) FROM conflict WHERE decided_by = $1`, contract.ByDeadline))
 	decided := w.start(s)
-	w.proved(s, decided, time.Minute)
+	w.proved(s, decided, patience)
 	assert.Zero(t, w.count(`SELECT count(*) FROM conflict`))
 
 	// What the last run wrote is put back, but for what somebody changed since.

@@ -14,7 +14,7 @@ import (
 
 // TestSyncIsSteered: people pause, resume and abort a run.
 func TestSyncIsSteered(t *testing.T) {
-	t.Parallel()
+	lengthy(t)
 	w := syncing(t, local.Options{Odoo: unhurried})
 	w.each(map[string]func(*world){"pause and resume": (*world).pausedAndResumed, "abort": (*world).aborted, "abort at rest": (*world).abortedAtRest})
 }
@@ -70,7 +70,7 @@ func (w *world) pausedAndResumed() {
 	require.NoError(w.t, w.Worker[0].Start(w.ctx))
 	w.rests(run, time.Now())
 	assert.Contains(w.t, w.towpath("sync", "resume", s.name, "--by", "ada"), "goes on")
-	w.proved(s, run, 2*time.Minute)
+	w.proved(s, run, patience)
 	assert.Greater(w.t, len(s.goods), rested)
 	w.repeatedAtMost(s, 1)
 }
@@ -88,7 +88,7 @@ func (w *world) aborted() {
 	assert.Equal(w.t, c.Fetched, c.Processed())
 	assert.False(w.t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 	assert.Contains(w.t, w.towpath("sync", "runs", s.name), "wrong file")
-	next := w.proved(s, w.start(s), 2*time.Minute)
+	next := w.proved(s, w.start(s), patience)
 	assert.GreaterOrEqual(w.t, next.Unchanged, c.Created, "what was written stays")
 	w.repeatedAtMost(s, 1)
 }
@@ -96,7 +96,7 @@ func (w *world) aborted() {
 func (w *world) abortedAtRest() {
 	s, run := w.runningRun("aborted-at-rest", 4)
 	w.towpath("sync", "pause", s.name)
-	w.eventually(10*time.Second, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
+	w.eventually(patience, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
 	w.towpath("sync", "abort", s.name, "--by", "ben", "--reason", "no time")
 	r := w.ended(run, 10*time.Second)
 	assert.Equal(w.t, "stopped", r.Status)
@@ -110,7 +110,7 @@ func (w *world) stopsAtTheLimit(s *sheet) (run string) {
 	w.apply(s)
 	w.SimOdoo.Stats.Reset()
 	run = w.start(s)
-	w.eventually(time.Minute, "a limit stops it", func() bool { return w.at(run).Asked == "limit" })
+	w.eventually(patience, "a limit stops it", func() bool { return w.at(run).Asked == "limit" })
 	at := w.at(run)
 	assert.Contains(w.t, at.Reason, "the limit is 100 (limits.max_creates)")
 	assert.LessOrEqual(w.t, w.rowsSent(), 100, "a limit is never exceeded")
@@ -136,11 +136,11 @@ func (w *world) beyondTheLimit() {
 	s := limited("limited")
 	run := w.stopsAtTheLimit(s)
 	w.towpath("sync", "resume", s.name, "--by", "ada")
-	w.eventually(20*time.Second, "it goes on, and stops at the same limit", func() bool { return w.row(run).AskedBy.String == "ada" && w.at(run).Asked == "limit" })
+	w.eventually(patience, "it goes on, and stops at the same limit", func() bool { return w.row(run).AskedBy.String == "ada" && w.at(run).Asked == "limit" })
 	w.rests(run, time.Now())
 	assert.LessOrEqual(w.t, w.rowsSent(), 100, "the limit holds")
 	w.towpath("sync", "resume", s.name, "--beyond-limits", "--by", "ada", "--reason", "a new supplier")
-	w.proved(s, run, time.Minute)
+	w.proved(s, run, patience)
 	assert.False(w.t, w.needsAttention(run), "it asks no more")
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
@@ -150,7 +150,7 @@ func (w *world) limitRaised() {
 	run := w.stopsAtTheLimit(s)
 	w.applyJobs(s.with("limits", map[string]any{"max_creates": 1000}))
 	w.towpath("sync", "resume", s.name)
-	w.proved(s, run, time.Minute)
+	w.proved(s, run, patience)
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
 
@@ -169,7 +169,7 @@ func (w *world) startedTwice() {
 		runs = append(runs, run)
 		time.Sleep(2 * time.Millisecond) // ids are of milliseconds
 	}
-	w.eventually(30*time.Second, "one of them holds the lease", func() bool {
+	w.eventually(patience, "one of them holds the lease", func() bool {
 		return w.count(`SELECT count(*) FROM run WHERE job = $1 AND status = 'running'`, s.name) == 1
 	})
 	said, err := w.Run(w.ctx, "sync", "run", s.name)
@@ -185,7 +185,7 @@ func (w *world) startedTwice() {
 		}
 	}
 	require.Len(w.t, ends, 2, "%v", ends)
-	w.proved(s, ends["success"], time.Minute)
+	w.proved(s, ends["success"], patience)
 	assert.Equal(w.t, 1, w.count(`SELECT count(*) FROM run WHERE job = $1`, s.name), "the other has no row")
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
@@ -198,17 +198,17 @@ func TestSyncBySchedule(t *testing.T) {
 	s := goodsSheet("nightly", 120).with("schedule", map[string]any{"type": "cron", "cron": "30 3 * * *"})
 	w.apply(s)
 	h := w.temporal().ScheduleClient().GetHandle(w.ctx, contract.SyncScheduleID(s.name))
-	w.eventually(90*time.Second, "the schedule is made", func() bool { _, err := h.Describe(w.ctx); return err == nil })
+	w.eventually(patience, "the schedule is made", func() bool { _, err := h.Describe(w.ctx); return err == nil })
 	d, err := h.Describe(w.ctx)
 	require.NoError(t, err)
 	assert.True(t, d.Schedule.State.Paused, "nothing begins to write because a file was applied")
 
 	require.NoError(t, h.Trigger(w.ctx, client.ScheduleTriggerOptions{}))
-	w.eventually(20*time.Second, "a run is opened", func() bool { return w.count(`SELECT count(*) FROM run WHERE job = $1`, s.name) == 1 })
+	w.eventually(patience, "a run is opened", func() bool { return w.count(`SELECT count(*) FROM run WHERE job = $1`, s.name) == 1 })
 	runs, err := w.Store.Runs(w.ctx, s.name, 1)
 	require.NoError(t, err)
-	w.proved(s, runs[0].ID, time.Minute)
-	w.eventually(10*time.Second, "the schedule knows its run", func() bool {
+	w.proved(s, runs[0].ID, patience)
+	w.eventually(patience, "the schedule knows its run", func() bool {
 		d, err = h.Describe(w.ctx)
 		return err == nil && len(d.Info.RecentActions) == 1
 	})
@@ -221,7 +221,7 @@ func TestSyncBySchedule(t *testing.T) {
 	w.applyJobs(s.with("schedule", map[string]any{"type": "cron", "cron": "45 4 * * *"}))
 	require.NoError(t, w.Worker[0].Kill())
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	w.eventually(20*time.Second, "the schedule follows the job", func() bool {
+	w.eventually(patience, "the schedule follows the job", func() bool {
 		d, err = h.Describe(w.ctx)
 		return err == nil && len(d.Schedule.Spec.Calendars) == 1 && d.Schedule.Spec.Calendars[0].Minute[0].Start == 45
 	})

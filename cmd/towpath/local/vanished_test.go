@@ -32,7 +32,7 @@ func TestMergedCustomerIsFoundAgain(t *testing.T) {
 		}
 	}
 	sell()
-	w.eventually(30*time.Second, "the first order is confirmed", confirmed(1))
+	w.eventually(patience, "the first order is confirmed", confirmed(1))
 	kept, err := w.SimOdoo.Create("res.partner", map[string]any{"name": "Ada Merge", "email": buyer.Email})
 	require.NoError(t, err)
 	for _, o := range w.SimOdoo.Orders() {
