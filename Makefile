@@ -25,8 +25,9 @@ demo: $(TOWPATH)
 dev: $(TOWPATH)
 	@$(TOWPATH) dev $(if $(filter real,$(ODOO)),--real)
 
-# -p 2: the installations' tests, which mostly wait, run beside all other packages,
-# which share one Odoo and so go, while those last, one after another.
+# -p 2: the installations' tests, which mostly wait and see for themselves how many
+# run at once (cmd/towpath/local/room_test.go), run beside all other packages, which
+# share one Odoo and so go, while those last, one after another.
 test: $(TOWPATH)
 	@TOWPATH_TEST_BIN=$(CURDIR)/$(TOWPATH) $(TOWPATH) dev --only $(PARTS) -- $(GO) test -p 2 -parallel 4 -timeout 40m $(PKG)
 

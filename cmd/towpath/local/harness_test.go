@@ -91,7 +91,11 @@ func up(t *testing.T, o local.Options) *world {
 	if o.Shop.TimeScale == 0 {
 		o.Shop.TimeScale = 0.001
 	}
-	room.enter(t, map[bool]int{false: 1, true: 2}[o.RealOdoo]) // Odoo does not wait, it works
+	needs := 1
+	if o.RealOdoo {
+		needs = 2 // it does not wait, it works
+	}
+	t.Cleanup(room.enter(t.Name(), needs))
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	t.Cleanup(cancel)
 	in, err := local.Up(ctx, o)

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // An installation is half a dozen processes that mostly wait: for heartbeats
@@ -18,7 +21,7 @@ const (
 	atMost       = 16 // for the sake of memory: some 400 MB each
 )
 
-var room = &places{free: min(perProcessor*runtime.NumCPU(), atMost)}
+var room = &places{free: min(perProcessor*runtime.GOMAXPROCS(0), atMost)}
 
 // manyAtOnce lets all parallel tests begin, so that the room, and not the
 // number of tests that go test would run at once, says who goes on.
@@ -55,21 +58,20 @@ func (p *places) prefer(test string) {
 	p.preferred = append(p.preferred, test)
 }
 
-// enter waits for so many places, which are free again when the test has ended.
-func (p *places) enter(t *testing.T, needs int) {
-	t.Helper()
+// enter waits for so many places, which are free again when leave is called.
+func (p *places) enter(test string, needs int) (leave func()) {
 	p.mu.Lock()
-	g := &guest{needs: needs, first: slices.Contains(p.preferred, t.Name()), come: make(chan struct{})}
+	g := &guest{needs: needs, first: slices.Contains(p.preferred, test), come: make(chan struct{})}
 	p.waiting = append(p.waiting, g)
 	p.admit()
 	p.mu.Unlock()
 	<-g.come
-	t.Cleanup(func() {
+	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.free += needs
 		p.admit()
-	})
+	}
 }
 
 // admit lets in who is next, until there is no room for him.
@@ -84,4 +86,36 @@ func (p *places) admit() {
 		p.waiting = slices.Delete(p.waiting, next, next+1)
 		close(g.come)
 	}
+}
+
+func TestRoomIsGivenToLengthyTestsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &places{free: 3}
+		p.prefer("lengthy")
+		var mu sync.Mutex
+		var came []string
+		ends := map[string]func(){}
+		come := func(test string, needs int) {
+			go func() {
+				leave := p.enter(test, needs)
+				mu.Lock()
+				defer mu.Unlock()
+				came, ends[test] = append(came, test), leave
+			}()
+			synctest.Wait()
+		}
+		come("first", 2)
+		come("second", 2)
+		come("third", 1)
+		come("lengthy", 2)
+		assert.Equal(t, []string{"first"}, came, "who needs less does not overtake, or the others would wait for ever")
+		for _, next := range [][]string{{"first", "lengthy"}, {"lengthy", "second"}} {
+			ends[next[0]]()
+			synctest.Wait()
+			assert.Contains(t, came, next[1])
+		}
+		assert.Len(t, came, 4)
+		assert.Equal(t, []string{"first", "lengthy"}, came[:2])
+		assert.Zero(t, p.free)
+	})
 }
