@@ -67,6 +67,10 @@ func binary(t testing.TB) string {
 // has a limit of its own in its test.
 const patience = 5 * time.Minute
 
+// unhurt is the environment of a worker whom nobody kills and whose attempts are
+// counted: it may be late with a heartbeat, on a busy machine, and is not dead.
+const unhurt = "TOWPATH_HEARTBEAT=30s"
+
 // world is an installation under test, with all that was sent to it and all
 // that must come of it.
 type world struct {

@@ -207,7 +207,7 @@ func TestPromise5(t *testing.T) {
 // with what to do about it; and it can be retried.
 func TestPromise6(t *testing.T) {
 	lengthy(t)
-	w := watched(t, local.Options{Env: []string{"TOWPATH_CATCH_UP=24h"}})
+	w := watched(t, local.Options{Env: []string{"TOWPATH_CATCH_UP=24h", unhurt}})
 	w.sell(1) // Odoo is known and works
 	w.settle(patience)
 

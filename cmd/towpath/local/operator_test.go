@@ -228,7 +228,7 @@ func TestChangesAfterImport(t *testing.T) {
 // once with Odoo's reason kept for people, and goes on when they say so.
 func TestClosedPeriodParks(t *testing.T) {
 	t.Parallel()
-	w := live(t, local.Options{})
+	w := live(t, local.Options{Env: []string{unhurt}})
 	reopen := w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "action_confirm", Status: 422,
 		Body: `{"name": "odoo.exceptions.UserError", "message": "You cannot add/modify entries prior to and inclusive of the lock date 2026-10-31.", "arguments": [], "context": {}, "debug": ""}`})
 	orders := w.sell(3)
