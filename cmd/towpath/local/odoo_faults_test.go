@@ -179,7 +179,7 @@ func TestOdooRestartedMidBatch(t *testing.T) {
 // PostgreSQL then keeps or rolls back, and comes back.
 func TestRealOdooKilledMidBatch(t *testing.T) {
 	lengthy(t)
-	w := live(t, local.Options{RealOdoo: true})
+	w := live(t, local.Options{RealOdoo: true, OdooConfig: shortLimit})
 	w.sell(60)
 	for _, n := range []int{5, 25} {
 		w.eventually(patience, "orders under way", func() bool { return w.confirmed() >= n })
