@@ -63,9 +63,10 @@ func binary(t testing.TB) string {
 
 // patience is how long a test waits for what must come in the end. It is long,
 // since a slow machine may only be slower: a bell that such a one loses is rung
-// again after a minute, and after some more the next time. What must come soon
-// has a limit of its own in its test.
-const patience = 5 * time.Minute
+// again after a minute, and after some more the next time; an order whose calls
+// it answers too late is postponed by minutes, too. What must come soon has a
+// limit of its own in its test.
+const patience = 10 * time.Minute
 
 // unhurt is the environment of a worker whom nobody kills and whose attempts are
 // counted: it may be late with a heartbeat, on a busy machine, and is not dead.
@@ -100,7 +101,7 @@ func up(t *testing.T, o local.Options) *world {
 		needs = 2 // it does not wait, it works
 	}
 	t.Cleanup(room.enter(t.Name(), needs))
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
 	in, err := local.Up(ctx, o)
 	if fault.Is(err, fault.Unsupported) && os.Getenv("TOWPATH_REQUIRE_REAL") != "1" {
