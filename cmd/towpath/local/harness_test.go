@@ -322,11 +322,11 @@ func (w *world) mapProducts(missing []scenario.Mapping) {
 }
 
 // die waits for a process to be killed at its failpoint.
-func (w *world) die(p *stack.Process, within time.Duration) {
+func (w *world) die(p *stack.Process) {
 	w.t.Helper()
 	select {
 	case <-p.Exited():
-	case <-time.After(within):
+	case <-time.After(patience):
 		require.Fail(w.t, "the failpoint was not reached", "%s lives; what is open:\n%s", p.Name(), w.open())
 	}
 	var exit *exec.ExitError

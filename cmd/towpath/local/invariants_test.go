@@ -156,7 +156,7 @@ func TestPromise5(t *testing.T) {
 		run = w.start(s)
 		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
 		require.NoError(t, doomed.Start(w.ctx))
-		w.die(doomed, patience)
+		w.die(doomed)
 		return run
 	}
 	run := dies("sync.written:2")
@@ -164,13 +164,13 @@ func TestPromise5(t *testing.T) {
 	require.NoError(t, w.PG.Kill())
 	require.NoError(t, w.PG.Start(w.ctx))
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	c := w.proved(s, run, patience)
+	c := w.proved(s, run)
 	assert.EqualValues(t, len(s.goods)-3, c.Created)
 	assert.EqualValues(t, 3, c.Parked, "three lines are no products; the others do not wait for them")
 
 	// Nothing changed: nothing is written.
 	sent := w.rowsSent()
-	c = w.proved(s, w.start(s), patience)
+	c = w.proved(s, w.start(s))
 	assert.EqualValues(t, len(s.goods)-3, c.Unchanged)
 	assert.Equal(t, sent, w.rowsSent())
 
@@ -180,7 +180,7 @@ func TestPromise5(t *testing.T) {
 	w.deliver(s)
 	run = dies("sync.readback:1")
 	require.NoError(t, w.Worker[0].Start(w.ctx))
-	c = w.proved(s, run, patience)
+	c = w.proved(s, run)
 	assert.EqualValues(t, 3, c.Created, "what was parked goes through by itself")
 	assert.EqualValues(t, changed-reparked, c.Updated)
 	assert.EqualValues(t, len(s.goods)-changed-3+reparked, c.Unchanged)
@@ -199,7 +199,7 @@ func TestPromise5(t *testing.T) {
 	assert.Equal(t, "failed", r.Status, r.Sentence)
 	assert.Equal(t, "csv.file_changed", r.Code)
 	assert.Equal(t, before, w.watermarkOf(s).Watermark, "the watermark stays")
-	w.proved(s, w.start(s), patience)
+	w.proved(s, w.start(s))
 }
 
 // TestPromise6: nothing spins and nothing vanishes. While Odoo refuses, passes

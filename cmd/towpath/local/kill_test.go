@@ -87,7 +87,7 @@ func (w *world) killedAt(d scenario.Scenario, steps ...step) {
 			if phase != nil {
 				wait, phase = w.during(phase), nil
 			}
-			w.die(doomed, patience)
+			w.die(doomed)
 			w.t.Logf("killed at %s, visit %d of phase %d", s.name, visit, n+1)
 		}
 		require.NoError(w.t, w.Worker[0].Start(w.ctx))
@@ -109,7 +109,7 @@ func TestAPIKilledBetweenCommitAndAnswer(t *testing.T) {
 	d := rush(300, 80)
 	wait := w.begin(d)
 	for range 2 { // it dies at its 40th webhook in each life
-		w.die(w.API, patience)
+		w.die(w.API)
 		require.NoError(t, w.API.Start(w.ctx))
 	}
 	wait()
@@ -157,7 +157,7 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
 		require.NoError(t, doomed.Start(w.ctx))
 		o := w.sell(1, third)[0]
-		w.die(doomed, patience)
+		w.die(doomed)
 		drop := func() {
 			w.tell(w.events(shopsim.TopicUpdated, w.Shop.Ledger.Edit(o, shopsim.Edit{Quantities: map[int]int{2: 0}}))...)
 		}
@@ -183,7 +183,7 @@ func TestOrderOfADeadWorkerIsFoundWithoutItsExternalID(t *testing.T) {
 	doomed := w.NewWorker("doomed", "TOWPATH_FAILPOINT=loaded")
 	require.NoError(t, doomed.Start(w.ctx))
 	o := w.sell(1)[0]
-	w.die(doomed, patience)
+	w.die(doomed)
 	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "ir.model.data", Method: "check_object_reference", Status: http.StatusUnprocessableEntity,
 		Body: `{"name": "builtins.ValueError", "message": "External ID not found in the system: x", "arguments": [], "context": {}, "debug": ""}`})
 	w.tell(w.events(shopsim.TopicCancelled, w.Shop.Ledger.Cancel(o, "customer"))...)

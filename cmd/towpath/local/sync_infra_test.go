@@ -62,7 +62,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.Temporal.Kill())
 			require.NoError(t, w.Temporal.Start(w.ctx))
 		}
-		w.proved(s, run, patience)
+		w.proved(s, run)
 		w.repeatedAtMost(s, 2)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.PG.Kill())
 			require.NoError(t, w.PG.Start(w.ctx))
 		}
-		w.proved(s, run, patience)
+		w.proved(s, run)
 		w.repeatedAtMost(s, 4)
 	})
 	t.Run("Odoo", func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 		back, err := w.SimOdoo.Down(w.ctx, 6*time.Second)
 		require.NoError(t, err)
 		require.NoError(t, <-back)
-		w.proved(s, run, patience)
+		w.proved(s, run)
 		w.repeatedAtMost(s, 3)
 	})
 	t.Run("answers lost after commit", func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 		defer w.SimOdoo.Faults.Clear()
 		s := goodsSheet("lost-answers", 3*smallPage).with("batch_size", smallPage)
 		w.apply(s)
-		w.proved(s, w.start(s), patience)
+		w.proved(s, w.start(s))
 	})
 	w.as(t)
 }
@@ -135,7 +135,7 @@ func TestSyncWorkflowGone(t *testing.T) {
 			require.NoError(t, end(run))
 			assert.Equal(t, "running", w.row(run).Status, "nobody has told the book")
 			next := w.start(s)
-			c := w.proved(s, next, patience)
+			c := w.proved(s, next)
 			w.lost(run)
 			assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage), "what was settled is not written again")
 			w.repeatedAtMost(s, 2)
@@ -154,7 +154,7 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 	assert.Equal(t, "stopped", r.Status)
 	assert.Equal(t, "cancelled in Temporal", r.Sentence)
 	assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
-	c := w.proved(s, w.start(s), patience)
+	c := w.proved(s, w.start(s))
 	assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage))
 	w.repeatedAtMost(s, 1)
 
@@ -210,7 +210,7 @@ func TestSyncWithoutRights(t *testing.T) {
 			assert.Zero(t, w.count(`SELECT count(*) FROM parked WHERE job = $1`, s.name))
 			assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 			again()
-			w.proved(s, w.believed(s, r.Code), patience)
+			w.proved(s, w.believed(s, r.Code))
 			w.repeatedAtMost(s, 2)
 		})
 	}

@@ -57,7 +57,7 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 		}
 		doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%d", step, life+1), fmt.Sprintf("TOWPATH_FAILPOINT=%s:%d", step, visit))
 		require.NoError(w.t, doomed.Start(w.ctx))
-		w.die(doomed, patience)
+		w.die(doomed)
 		now, done := w.rowsSent(), w.done(run)
 		unsettled := (now - sent) - (done - settled)
 		assert.GreaterOrEqual(w.t, unsettled, 0)
@@ -66,7 +66,7 @@ func (w *world) killedInRun(s *sheet, step string) (c jobs.Counts) {
 		w.t.Logf("killed at %s, life %d: %d rows were sent, %d are settled", step, life+1, now, done)
 	}
 	require.NoError(w.t, w.Worker[0].Start(w.ctx))
-	c = w.proved(s, run, patience)
+	c = w.proved(s, run)
 	assert.Equal(w.t, len(s.goods)+again, w.rowsSent(), "no row is sent twice but those of the pages under way")
 	return c
 }
@@ -86,7 +86,7 @@ func TestSyncWorkerKilledWhileRealOdooWrites(t *testing.T) {
 		for _, step := range deaths[phase] {
 			doomed := w.NewWorker(fmt.Sprintf("doomed-%s-%s", phase, step), "TOWPATH_FAILPOINT="+step)
 			require.NoError(t, doomed.Start(w.ctx))
-			w.die(doomed, patience)
+			w.die(doomed)
 		}
 		require.NoError(t, w.Worker[0].Start(w.ctx))
 		done := w.done(run)
@@ -95,7 +95,7 @@ func TestSyncWorkerKilledWhileRealOdooWrites(t *testing.T) {
 		})
 		require.NoError(t, w.Worker[0].Kill())
 		require.NoError(t, w.Worker[0].Start(w.ctx))
-		c := w.proved(s, run, patience)
+		c := w.proved(s, run)
 		t.Logf("%s: %+v", phase, c)
 		if phase == "make" {
 			assert.EqualValues(t, len(s.goods), c.Created)

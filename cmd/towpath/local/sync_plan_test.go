@@ -37,7 +37,7 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 	require.Error(t, err, "all of it was carried out")
 
 	// Both sides change two names; one is decided in Temporal, one on the desk.
-	w.proved(s, w.start(s), patience)
+	w.proved(s, w.start(s))
 	ids := map[string]int64{}
 	for _, g := range w.inOdoo(s) {
 		ids[g.SKU] = g.ID
@@ -66,7 +66,7 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 	w.eventually(patience, "the deadline decides", func() bool { return w.conflict(s, 1) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED })
 	assert.Equal(t, 1, w.count(`SELECT count(*) FROM conflict WHERE decided_by = $1`, contract.ByDeadline))
 	decided := w.start(s)
-	w.proved(s, decided, patience)
+	w.proved(s, decided)
 	assert.Zero(t, w.count(`SELECT count(*) FROM conflict`))
 
 	// What the last run wrote is put back, but for what somebody changed since.

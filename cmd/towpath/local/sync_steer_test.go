@@ -70,7 +70,7 @@ func (w *world) pausedAndResumed() {
 	require.NoError(w.t, w.Worker[0].Start(w.ctx))
 	w.rests(run, time.Now())
 	assert.Contains(w.t, w.towpath("sync", "resume", s.name, "--by", "ada"), "goes on")
-	w.proved(s, run, patience)
+	w.proved(s, run)
 	assert.Greater(w.t, len(s.goods), rested)
 	w.repeatedAtMost(s, 1)
 }
@@ -88,7 +88,7 @@ func (w *world) aborted() {
 	assert.Equal(w.t, c.Fetched, c.Processed())
 	assert.False(w.t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 	assert.Contains(w.t, w.towpath("sync", "runs", s.name), "wrong file")
-	next := w.proved(s, w.start(s), patience)
+	next := w.proved(s, w.start(s))
 	assert.GreaterOrEqual(w.t, next.Unchanged, c.Created, "what was written stays")
 	w.repeatedAtMost(s, 1)
 }
@@ -140,7 +140,7 @@ func (w *world) beyondTheLimit() {
 	w.rests(run, time.Now())
 	assert.LessOrEqual(w.t, w.rowsSent(), 100, "the limit holds")
 	w.towpath("sync", "resume", s.name, "--beyond-limits", "--by", "ada", "--reason", "a new supplier")
-	w.proved(s, run, patience)
+	w.proved(s, run)
 	assert.False(w.t, w.needsAttention(run), "it asks no more")
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
@@ -150,7 +150,7 @@ func (w *world) limitRaised() {
 	run := w.stopsAtTheLimit(s)
 	w.applyJobs(s.with("limits", map[string]any{"max_creates": 1000}))
 	w.towpath("sync", "resume", s.name)
-	w.proved(s, run, patience)
+	w.proved(s, run)
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
 
@@ -185,7 +185,7 @@ func (w *world) startedTwice() {
 		}
 	}
 	require.Len(w.t, ends, 2, "%v", ends)
-	w.proved(s, ends["success"], patience)
+	w.proved(s, ends["success"])
 	assert.Equal(w.t, 1, w.count(`SELECT count(*) FROM run WHERE job = $1`, s.name), "the other has no row")
 	assert.Equal(w.t, len(s.goods), w.rowsSent(), "nothing is sent twice")
 }
@@ -207,7 +207,7 @@ func TestSyncBySchedule(t *testing.T) {
 	w.eventually(patience, "a run is opened", func() bool { return w.count(`SELECT count(*) FROM run WHERE job = $1`, s.name) == 1 })
 	runs, err := w.Store.Runs(w.ctx, s.name, 1)
 	require.NoError(t, err)
-	w.proved(s, runs[0].ID, patience)
+	w.proved(s, runs[0].ID)
 	w.eventually(patience, "the schedule knows its run", func() bool {
 		d, err = h.Describe(w.ctx)
 		return err == nil && len(d.Info.RecentActions) == 1

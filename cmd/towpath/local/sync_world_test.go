@@ -250,9 +250,9 @@ func (w *world) inStep(s *sheet) {
 
 // proved waits for a run's end and proves that it is complete: every record of
 // the sheet has exactly one outcome, and all of them are in step.
-func (w *world) proved(s *sheet, run string, within time.Duration) jobs.Counts {
+func (w *world) proved(s *sheet, run string) jobs.Counts {
 	w.t.Helper()
-	r := w.ended(run, within)
+	r := w.ended(run, patience)
 	status := "success"
 	if len(s.nameless) > 0 {
 		status = "partial"
