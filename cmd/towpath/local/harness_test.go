@@ -72,6 +72,9 @@ const patience = 10 * time.Minute
 // counted: it may be late with a heartbeat, on a busy machine, and is not dead.
 const unhurt = "TOWPATH_HEARTBEAT=30s"
 
+// steady is the same where something must be heard by a heartbeat all the same.
+const steady = "TOWPATH_HEARTBEAT=8s"
+
 // world is an installation under test, with all that was sent to it and all
 // that must come of it.
 type world struct {

@@ -147,8 +147,8 @@ func TestSyncWorkflowGone(t *testing.T) {
 // TestSyncCancelledInTemporal: Cancel in the UI ends a run in good order.
 func TestSyncCancelledInTemporal(t *testing.T) {
 	t.Parallel()
-	w := syncing(t, local.Options{Odoo: unhurried})
-	s, run := w.runningRun("cancelled", 6)
+	w := syncing(t, local.Options{Odoo: unhurried, Env: []string{steady}})
+	s, run := w.runningRun("cancelled", 10) // it hears of its cancellation by a heartbeat
 	require.NoError(t, w.temporal().CancelWorkflow(w.ctx, run, ""))
 	r := w.ended(run, 20*time.Second)
 	assert.Equal(t, "stopped", r.Status)
@@ -184,7 +184,7 @@ func (w *world) at(run string) (p contract.SyncProgress) {
 // and says why, and the next one goes on where it ended.
 func TestSyncWithoutRights(t *testing.T) {
 	t.Parallel()
-	w := syncing(t, local.Options{Odoo: unhurried})
+	w := syncing(t, local.Options{Odoo: unhurried, Env: []string{steady}})
 	for name, k := range map[string]struct{ model, method string }{
 		"key-revoked":   {"", ""},
 		"rights-taken":  {"product.product", "load"},
