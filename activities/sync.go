@@ -144,8 +144,11 @@ func (s *Syncs) takeOver(ctx context.Context, job string) error {
 
 // LogUnopened puts a run into the log that could not be opened: its source was
 // not to be reached, or its job is not good any more.
-func (s *Syncs) LogUnopened(ctx context.Context, in contract.SyncEnding) error {
-	return toTemporal(s.Store.LogUnopened(ctx, in.Run, in.Job, in.Fault, "it did not begin: "+in.Message))
+func (s *Syncs) LogUnopened(ctx context.Context, in contract.SyncUnopened) error {
+	return toTemporal(s.Store.LogUnopened(ctx, store.Run{
+		ID: in.Run, Job: in.Job, Mode: in.Mode, Purpose: in.Purpose, BaseRun: sql.NullString{String: in.Base, Valid: in.Base != ""},
+		By: in.By, Reason: in.Reason, Code: in.Fault, Sentence: "it did not begin: " + in.Message,
+	}))
 }
 
 // AskSync notes what a person wants of a run, where its pages look each second.

@@ -70,6 +70,9 @@ func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef, opened func()) 
 		progress.Asked = asked
 		return progress, err
 	}
+	if err := s.Store.Halt(ctx, run.ID, ""); err != nil { // it goes on, whoever said so
+		return contract.SyncProgress{}, err
+	}
 	working, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	until, done := untilStop(working)
@@ -97,6 +100,9 @@ func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef, opened func()) 
 		progress.Finished = true
 	case errors.As(err, &stop):
 		progress.Asked, progress.Reason = stop.asked, stop.reason
+		if stop.asked == askedLimit {
+			return progress, s.Store.Halt(context.WithoutCancel(ctx), run.ID, stop.reason)
+		}
 	case errors.Is(err, errEnough):
 	case fault.Of(err).Code == "object.superseded", fault.Of(err).Code == "batch.superseded":
 		// Somebody else writes the same records: read them again.

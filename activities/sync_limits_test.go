@@ -38,9 +38,15 @@ func TestSyncLimits(t *testing.T) {
 				require.Equal(t, "limit", p.Asked)
 				require.Contains(t, p.Reason, "limits.max_creates")
 				require.Equal(t, 30, right.size(), "the page that would go beyond was not begun")
+				run, err := w.store.Run(t.Context(), ref.Run)
+				require.NoError(t, err)
+				require.Equal(t, p.Reason, run.Halted, "who lists runs sees that it waits for a person")
 			}
 			lift(w, ref, left, right)
 			require.True(t, w.pages(ref).Finished)
+			run, err := w.store.Run(t.Context(), ref.Run)
+			require.NoError(t, err)
+			require.Empty(t, run.Halted, "it goes on")
 			require.Equal(t, counts(100, "created", 100), w.prove(contract.SyncEnding{SyncRef: ref}).Counts)
 			sameThings(t, left, right)
 		})
@@ -67,6 +73,7 @@ func TestSyncErrorRate(t *testing.T) {
 	require.Less(t, right.size(), 200)
 	require.NoError(t, w.store.Ask(t.Context(), ref.Run, "abort", "ann", "", false))
 	require.Equal(t, "stopped", w.prove(contract.SyncEnding{SyncRef: ref, Aborted: true}).Status)
+	require.Zero(t, w.number(`SELECT count(*) FROM run WHERE halted <> ''`), "it does not wait any more")
 	require.False(t, w.watermark().Valid)
 	right.refuse = nil
 	w.due()

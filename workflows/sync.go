@@ -126,7 +126,10 @@ func (s *syncRun) notOpened(ctx workflow.Context, err error) (contract.SyncResul
 	end, done := workflow.NewDisconnectedContext(ctx)
 	defer done()
 	_ = workflow.ExecuteActivity(keeping(end, "log that the run did not begin"), contract.ActivityLogUnopened,
-		contract.SyncEnding{SyncRef: s.ref, Fault: code, Message: message}).Get(end, nil)
+		contract.SyncUnopened{
+			SyncEnding: contract.SyncEnding{SyncRef: s.ref, Fault: code, Message: message},
+			Mode:       s.in.Mode, Purpose: s.in.Purpose, Base: s.in.Base, By: s.in.By, Reason: s.in.Reason,
+		}).Get(end, nil)
 	return contract.SyncResult{}, err
 }
 

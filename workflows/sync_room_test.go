@@ -28,6 +28,7 @@ type syncRoom struct {
 	did     []string // activity calls in order, with what matters of their input
 	calls   map[string]int
 	ending  contract.SyncEnding // the last that was asked for
+	logged  []contract.SyncUnopened
 	attends []bool              // NeedsAttention, as it was set
 	began   time.Time
 }
@@ -68,6 +69,12 @@ func newSyncRoom(t *testing.T) *syncRoom {
 		}
 		return contract.SyncResult{Status: "success", Sentence: "all of it"}, nil
 	}, activity.RegisterOptions{Name: contract.ActivityProveSync})
+	r.RegisterActivityWithOptions(func(in contract.SyncUnopened) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.logged = append(r.logged, in)
+		return nil
+	}, activity.RegisterOptions{Name: contract.ActivityLogUnopened})
 	r.OnUpsertTypedSearchAttributes(mock.MatchedBy(func(a temporal.SearchAttributes) bool {
 		if v, ok := a.GetBool(contract.AttrNeedsAttention); ok {
 			r.attends = append(r.attends, v)

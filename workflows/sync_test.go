@@ -41,9 +41,11 @@ func TestSyncThatIsNotOpened(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			r := newSyncRoom(t)
 			r.open = func() error { return temporal.NewNonRetryableApplicationError("why", code, nil) }
-			r.run()
+			in := contract.SyncInput{Job: "products", Mode: "full", Purpose: contract.PurposeUndo, Base: "sync/products-1", By: "anna", Reason: "wrong prices"}
+			r.ExecuteWorkflow(Sync, in)
 			assert.Equal(t, []string{"open"}, r.did, "nothing was begun, nothing is to be ended")
 			if status != "" {
+				assert.Empty(t, r.logged, "that another one goes on is no news")
 				result, _ := r.end(t)
 				assert.Equal(t, contract.SyncResult{Status: status, Sentence: "why"}, result)
 				return
@@ -51,6 +53,9 @@ func TestSyncThatIsNotOpened(t *testing.T) {
 			var app *temporal.ApplicationError
 			require.ErrorAs(t, r.GetWorkflowError(), &app)
 			assert.Equal(t, code, app.Type())
+			require.Len(t, r.logged, 1)
+			assert.Equal(t, []string{"products", "full", contract.PurposeUndo, "sync/products-1", "anna", "wrong prices", code, "why"},
+				[]string{r.logged[0].Job, r.logged[0].Mode, r.logged[0].Purpose, r.logged[0].Base, r.logged[0].By, r.logged[0].Reason, r.logged[0].Fault, r.logged[0].Message})
 		})
 	}
 }

@@ -96,9 +96,12 @@ func listJobs(p *process, cmd *cobra.Command, _ []string) error {
 			continue
 		}
 		j = j.WithDefaults()
-		last, err := p.lastRun(ctx, row.Name)
+		last, waits, err := p.lastRun(ctx, row.Name)
 		if err != nil {
 			return err
+		}
+		if waits != "" {
+			notes = append(notes, j.Name+" "+waits)
 		}
 		s := scheduleState{words: scheduleWords(j.Schedule), next: "?"}
 		if unreachable == nil {
@@ -129,20 +132,32 @@ func listJobs(p *process, cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-func (p *process) lastRun(ctx context.Context, job string) (string, error) {
+// lastRun tells a job's newest run, and what of it waits for a person.
+func (p *process) lastRun(ctx context.Context, job string) (words, waits string, err error) {
 	runs, err := p.store.Runs(ctx, job, 1)
 	if err != nil || len(runs) == 0 {
-		return "none", err
+		return "none", "", err
 	}
 	r := runs[0]
 	if r.EndedAt.Valid {
-		return r.Status + ", " + ago(r.EndedAt.Time, time.Now()), nil
+		return r.Status + ", " + ago(r.EndedAt.Time, time.Now()), "", nil
 	}
-	words := r.Status + " for " + round(time.Since(r.StartedAt))
+	words = r.Status + " for " + round(time.Since(r.StartedAt))
+	if r.Halted != "" {
+		words = "stopped by a limit, waits for you"
+	}
 	if asked := r.Asked.String; asked != "" {
 		words += ", " + asked + " asked for"
 	}
-	return words, nil
+	return words, haltedWords(r), nil
+}
+
+// haltedWords says which limit has stopped a run, and how it goes on.
+func haltedWords(r store.Run) string {
+	if r.Halted == "" {
+		return ""
+	}
+	return fmt.Sprintf("is stopped by a limit: %s\n  waiting for you: raise it and towpath sync resume %s; or resume --beyond-limits; or towpath sync abort %s --reason WHY", r.Halted, r.Job, r.Job)
 }
 
 // inStep is the age of a job's watermark: what changed before it is on the

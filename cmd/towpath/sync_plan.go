@@ -58,14 +58,15 @@ func (p *process) findPlan(ctx context.Context, name string) (store.Run, error) 
 	if !fault.Is(err, fault.NotFound) {
 		return r, err
 	}
-	if r, err = p.findRun(ctx, name); err != nil || r.Purpose == contract.PurposePlan {
+	made := func(r store.Run) bool { return r.Purpose == contract.PurposePlan && !unopened(r) }
+	if r, err = p.findRun(ctx, name); err != nil || made(r) {
 		return r, err
 	}
 	runs, err := p.store.Runs(ctx, name, plansBack)
 	if err != nil {
 		return r, err
 	}
-	if i := slices.IndexFunc(runs, func(r store.Run) bool { return r.Purpose == contract.PurposePlan }); i >= 0 {
+	if i := slices.IndexFunc(runs, made); i >= 0 {
 		return runs[i], nil
 	}
 	return r, fault.New(fault.NotFound, "sync.no_plan", "the job %q has no plan", name).

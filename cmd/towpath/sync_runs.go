@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -55,13 +56,22 @@ func newSyncRuns() *cobra.Command {
 					ended = r.EndedAt.Time.UTC().Format("15:04:05")
 				}
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r.StartedAt.UTC().Format(clockLayout), ended, round(took(r)),
-					modeOf(r), r.Status, c.Processed(), c.Succeeded(), c.Errors(), c.SkippedAll(), r.Sentence)
+					modeOf(r), statusOf(r), c.Processed(), c.Succeeded(), c.Errors(), c.SkippedAll(), cmp.Or(r.Sentence, r.Halted))
 			}
 			return t.Flush()
 		}),
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many")
 	return cmd
+}
+
+// statusOf is a run's status; one that a limit has stopped does nothing until a
+// person says how it goes on.
+func statusOf(r store.Run) string {
+	if r.Halted != "" {
+		return "waits for you"
+	}
+	return r.Status
 }
 
 func took(r store.Run) time.Duration {
@@ -150,7 +160,7 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 		{"mapping", mappingOf(r)},
 		{"window", window(r)},
 		{"time (UTC)", fmt.Sprintf("began %s, %s, took %s", r.StartedAt.UTC().Format(clockLayout), ended, round(took(r)))},
-		{"status", strings.TrimSuffix(r.Status+"\n"+r.Sentence, "\n")},
+		{"status", strings.TrimSuffix(r.Status+"\n"+cmp.Or(r.Sentence, haltedWords(r)), "\n")},
 		{"fault", r.Code},
 		{"steered", steered(r)},
 		{"source has", sourceHas(r)},
@@ -159,7 +169,7 @@ func (p *process) showRun(cmd *cobra.Command, r store.Run) error {
 	}
 	if unopened(r) { // of the rest nothing was found out
 		rows = slices.DeleteFunc(rows, func(row [2]string) bool {
-			return slices.Contains([]string{"asked by", "mapping", "window", "source has", "records"}, row[0])
+			return slices.Contains([]string{"mapping", "window", "source has", "records"}, row[0])
 		})
 	}
 	say(out, rows)
@@ -208,7 +218,8 @@ func askedBy(r store.Run) string {
 	return r.By + ": " + r.Reason
 }
 
-// unopened is a run that could not begin: the log knows when and why, no more.
+// unopened is a run that could not begin: the log knows who wanted it, what for,
+// when, and why it did not.
 func unopened(r store.Run) bool {
 	return r.Status == string(jobs.Failed) && r.Mapping == "" && r.CountedBefore == 0 && strings.HasPrefix(r.Sentence, "it did not begin")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,12 +62,47 @@ func TestSyncLogIsTold(t *testing.T) {
 	require.NoError(t, d.endRun(ctx, "sync/products-2", "stopped"))
 	out, _ = d.run("sync", "show", "sync/products-2")
 	assert.NotContains(t, out, "when it ended", "it did not come to count again")
-	require.NoError(t, d.LogUnopened(ctx, "sync/products-3", "products", "odoo.key_refused", "it did not begin: Odoo refuses the API key"))
+	require.NoError(t, d.LogUnopened(ctx, store.Run{
+		ID: "sync/products-3", Job: "products", Purpose: contract.PurposePlan, By: "carl", Reason: "month end",
+		Code: "odoo.key_refused", Sentence: "it did not begin: Odoo refuses the API key",
+	}))
 	out, _ = d.run("sync", "show", "sync/products-3")
-	assert.Contains(t, out, "fault       odoo.key_refused\n")
-	for _, unknown := range []string{"asked by", "mapping", "window", "source has"} {
+	for _, line := range []string{"fault       odoo.key_refused\n", "asked by    carl: month end\n", "mode        full, plan: nothing is written"} {
+		assert.Contains(t, out, line)
+	}
+	for _, unknown := range []string{"mapping", "window", "source has"} {
 		assert.NotContains(t, out, unknown, "nothing is known of it")
 	}
+	out, _ = d.run("sync", "plan", "products")
+	assert.Contains(t, out, "the plan of sync/products-1", "what did not begin made no plan")
+}
+
+// A run that a limit has stopped does nothing until a person decides: lists and
+// details say so, and how.
+func TestRunsThatALimitStoppedWaitForAPerson(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	require.NoError(t, d.openRun(t.Context(), "sync/products-1", contract.SyncInput{Job: "products"}))
+	const limit = "2,001 records would be created, the limit is 2000 (limits.max_creates)"
+	require.NoError(t, d.Halt(t.Context(), "sync/products-1", limit))
+	const waits = "is stopped by a limit: " + limit + "\n"
+	out, _ := d.run("sync", "list")
+	assert.Contains(t, out, "stopped by a limit, waits for you  ")
+	assert.Contains(t, out, "products "+waits+"  waiting for you: raise it and towpath sync resume products; or resume --beyond-limits; or towpath sync abort products --reason WHY\n")
+	assert.NotContains(t, out, "running")
+	out, _ = d.run("sync", "show", "products")
+	assert.Contains(t, out, "status      running\n            "+waits+"              waiting for you: ")
+	out, _ = d.run("sync", "runs", "products")
+	assert.Regexp(t, `(?m) waits for you +1200 .* `+regexp.QuoteMeta(limit)+`$`, out)
+
+	require.NoError(t, d.Ask(t.Context(), "sync/products-1", "pause", "ben", "", false))
+	out, _ = d.run("sync", "show", "products")
+	assert.Contains(t, out, waits, "a pause decides nothing")
+	require.NoError(t, d.Ask(t.Context(), "sync/products-1", "resume", "ben", "", true))
+	out, _ = d.run("sync", "show", "products")
+	assert.NotContains(t, out, "limit:")
+	out, _ = d.run("sync", "list")
+	assert.Contains(t, out, "running for")
 }
 
 func TestInStepIsTheOlderWatermark(t *testing.T) {

@@ -37,13 +37,14 @@ type Run struct {
 	Asked          sql.NullString  `db:"asked"`
 	AskedBy        sql.NullString  `db:"asked_by"`
 	AskedWhy       sql.NullString  `db:"asked_why"`
+	Halted         string          `db:"halted"` // the limit that has stopped it, while it waits for a person
 	Sentence       string          `db:"sentence"`
 	StartedAt      time.Time       `db:"started_at"`
 	EndedAt        sql.NullTime    `db:"ended_at"`
 }
 
 const runColumns = `id, job, mode, job_revision, mapping, mapping_version, source_now, since, until, counted_before,
-counted_after, status, purpose, base_run, by, reason, plan, target_now, unlimited, counts, report, code, asked, asked_by, asked_why, sentence, started_at, ended_at`
+counted_after, status, purpose, base_run, by, reason, plan, target_now, unlimited, counts, report, code, asked, asked_by, asked_why, halted, sentence, started_at, ended_at`
 
 // StartRun opens a run and with it takes the job's lease. Asked again with the
 // same id it gives the run as it stands, with the window it was opened with.
@@ -112,13 +113,19 @@ WHERE p.run = $1 AND p.lane BETWEEN $2 AND $3 GROUP BY c.key`, run, first, last)
 	return totals, translate(err)
 }
 
-// LogUnopened keeps that a run could not even begin. Of a job that is not there
-// nothing is kept.
-func (s *Store) LogUnopened(ctx context.Context, id, job, code, sentence string) error {
+// LogUnopened keeps that a run could not even begin, with who wanted it and
+// what for. Of a job that is not there nothing is kept.
+func (s *Store) LogUnopened(ctx context.Context, r Run) error {
 	_, err := s.db.ExecContext(ctx, `
-INSERT INTO run (id, job, mode, job_revision, mapping, mapping_version, source_now, counted_before, status, code, sentence, ended_at)
-SELECT $1, name, coalesce(spec->>'mode', 'incremental'), revision, '', 0, now(), 0, 'failed', $3, $4, now() FROM job WHERE name = $2
-ON CONFLICT DO NOTHING`, id, job, code, sentence)
+INSERT INTO run (id, job, mode, job_revision, mapping, mapping_version, source_now, counted_before, status, code, sentence, purpose, base_run, by, reason, ended_at)
+SELECT $1, name, coalesce(nullif($5, ''), spec->>'mode', 'incremental'), revision, '', 0, now(), 0, 'failed', $3, $4, $6, $7, $8, $9, now() FROM job WHERE name = $2
+ON CONFLICT DO NOTHING`, r.ID, r.Job, r.Code, r.Sentence, r.Mode, cmp.Or(r.Purpose, "sync"), r.BaseRun, r.By, r.Reason)
+	return translate(err)
+}
+
+// Halt notes the limit that has stopped a run, "" that none does.
+func (s *Store) Halt(ctx context.Context, run, limit string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE run SET halted = $2 WHERE id = $1 AND status = 'running' AND halted <> $2`, run, limit)
 	return translate(err)
 }
 
@@ -162,7 +169,8 @@ func (s *Store) Ask(ctx context.Context, run, what, by, why string, beyond bool)
 		what = ""
 	}
 	r, err := s.db.ExecContext(ctx, `
-UPDATE run SET asked = nullif($2, ''), asked_by = $3, asked_why = $4, unlimited = unlimited OR $5 WHERE id = $1 AND status = 'running'`,
+UPDATE run SET asked = nullif($2, ''), asked_by = $3, asked_why = $4, unlimited = unlimited OR $5,
+    halted = CASE WHEN $2 = 'pause' THEN halted ELSE '' END WHERE id = $1 AND status = 'running'`,
 		run, what, by, why, beyond)
 	if err != nil {
 		return translate(err)
@@ -201,7 +209,7 @@ func (s *Store) EndRun(ctx context.Context, id string, e Ending) error {
 	}
 	_, err = s.db.ExecContext(ctx, `
 WITH ended AS (
-    UPDATE run SET status = $2, sentence = $3, counted_after = $4, counts = $6, code = $7, report = $8, ended_at = now() WHERE id = $1 AND status = 'running'
+    UPDATE run SET status = $2, sentence = $3, counted_after = $4, counts = $6, code = $7, report = $8, halted = '', ended_at = now() WHERE id = $1 AND status = 'running'
     RETURNING job, source_now, target_now, asked
 ), slim AS (
     UPDATE run_page SET ids = '' FROM ended WHERE run_page.run = $1

@@ -213,16 +213,24 @@ func TestAskOfARun(t *testing.T) {
 	}
 }
 
-// A run that could not begin is in the log all the same.
+// A run that could not begin is in the log all the same, with who wanted it,
+// why, and what for.
 func TestARunThatDidNotBeginIsLogged(t *testing.T) {
 	w := newWorld(t)
 	products(w, t)
-	require.NoError(t, w.LogUnopened(t.Context(), "r1", "products", "odoo.unreachable", "it did not begin"))
-	require.NoError(t, w.LogUnopened(t.Context(), "r1", "products", "odoo.unreachable", "said twice"))
-	require.NoError(t, w.LogUnopened(t.Context(), "r2", "nothing", "job.unknown", ""))
+	begun := store.Run{ID: "r1", Job: "products", Mode: "reconcile", Purpose: "plan", By: "anna", Reason: "month end", Code: "odoo.unreachable", Sentence: "it did not begin"}
+	require.NoError(t, w.LogUnopened(t.Context(), begun))
+	begun.Sentence = "said twice"
+	require.NoError(t, w.LogUnopened(t.Context(), begun))
+	require.NoError(t, w.LogUnopened(t.Context(), store.Run{ID: "r2", Job: "nothing", Code: "job.unknown"}))
+	require.NoError(t, w.LogUnopened(t.Context(), store.Run{ID: "r0", Job: "products", Sentence: "by its schedule"}))
 	runs, err := w.Runs(t.Context(), "products", 10)
 	require.NoError(t, err)
-	require.Len(t, runs, 1)
-	require.Equal(t, []string{"failed", "full", "it did not begin"}, []string{runs[0].Status, runs[0].Mode, runs[0].Sentence})
+	require.Len(t, runs, 2)
+	bySchedule, asked := runs[0], runs[1]
+	require.Equal(t, []string{"failed", "full", "sync", "", "", "by its schedule"},
+		[]string{bySchedule.Status, bySchedule.Mode, bySchedule.Purpose, bySchedule.By, bySchedule.Reason, bySchedule.Sentence})
+	require.Equal(t, []string{"failed", "reconcile", "plan", "anna", "month end", "odoo.unreachable", "it did not begin"},
+		[]string{asked.Status, asked.Mode, asked.Purpose, asked.By, asked.Reason, asked.Code, asked.Sentence})
 	w.start(t, "r3", noon) // the lease is free
 }

@@ -13,7 +13,7 @@ const (
 	ActivityOpenSync    = "OpenSync"        // SyncInput -> SyncOpened: window, lanes, lease
 	ActivitySyncPages   = "SyncPages"       // SyncRef -> SyncProgress: pages until the end, a word of a person, or a while
 	ActivityProveSync   = "ProveSync"       // SyncEnding -> SyncResult: proof, status, watermark
-	ActivityLogUnopened = "LogUnopenedSync" // SyncEnding: of a run that could not be opened
+	ActivityLogUnopened = "LogUnopenedSync" // SyncUnopened: of a run that could not be opened
 	ActivityAskSync     = "AskSync"         // SyncAsk: what a person wants, where the pages look for it
 
 	// Updates of the Sync workflow: SyncAsk -> SyncProgress.
@@ -115,6 +115,16 @@ type SyncEnding struct {
 	Aborted bool   `json:"aborted,omitempty"`
 	Fault   string `json:"fault,omitempty"` // code of what it could not get over
 	Message string `json:"message,omitempty"`
+}
+
+// SyncUnopened logs a run that never began.
+type SyncUnopened struct {
+	SyncEnding
+	Mode    string `json:"mode,omitempty"`
+	Purpose string `json:"purpose,omitempty"`
+	Base    string `json:"base,omitempty"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // SyncResult is how a run ended.
