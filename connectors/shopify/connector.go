@@ -47,6 +47,7 @@ type Connector struct {
 		all    []location
 		readAt time.Time
 	}
+	touched touchedProducts
 }
 
 func open(s connectors.Settings) (connectors.Connector, error) {

@@ -67,7 +67,7 @@ func (c *Connector) ReadRecords(ctx context.Context, q connectors.RecordQuery, a
 }
 
 func (c *Connector) readPage(ctx context.Context, m *recordModel, q connectors.RecordQuery, after string, limit int) (page connectors.RecordPage, err error) {
-	query, err := m.search(q, after, q.To)
+	query, err := c.search(ctx, m, q, after)
 	if err != nil {
 		return page, err
 	}
@@ -163,7 +163,7 @@ func (m *recordModel) parts(fields []string) map[string]any {
 func (c *Connector) eachKey(ctx context.Context, m *recordModel, q connectors.RecordQuery, after string, limit int, visit func(node) bool) error {
 	_, op, _ := c.pageOf(m)
 	for after = cmp.Or(after, q.From); ; {
-		query, err := m.search(q, after, q.To)
+		query, err := c.search(ctx, m, q, after)
 		if err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (c *Connector) eachKey(ctx context.Context, m *recordModel, q connectors.Re
 			return err
 		}
 		for _, n := range out.Found.Items {
-			if within(q, n.time("updatedAt")) && !visit(n) {
+			if within(q, m.changed(n)) && !visit(n) {
 				return nil
 			}
 		}

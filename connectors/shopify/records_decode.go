@@ -99,7 +99,7 @@ func decimalOf(v any) (any, error) {
 // sourced is a record as it was read. Fields of records it refers to stand
 // below those.
 func (m *recordModel) sourced(n node, id string, fields []string) (record.Sourced, error) {
-	r := record.Sourced{ID: id, Changed: n.time("updatedAt"), Values: record.Values{"id": id}}
+	r := record.Sourced{ID: id, Changed: m.changed(n), Values: record.Values{"id": id}}
 	status := n.text("status")
 	if m.name == modelVariant {
 		status = n.text("product.status")

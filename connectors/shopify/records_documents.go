@@ -59,7 +59,7 @@ func recordsDocuments() recordDocuments {
 		variantsByID:  byID("VariantsByID", "ProductVariant", variantVars, "...VariantRecord", variantRecord),
 		customersByID: byID("CustomersByID", "Customer", customerVars, "...CustomerRecord", customerRecord),
 		productKeys:   page("ProductKeys", "products", "", "id updatedAt handle title"),
-		variantKeys:   page("VariantKeys", "productVariants", "", "id updatedAt sku barcode"),
+		variantKeys:   page("VariantKeys", "productVariants", "", "id updatedAt sku barcode product { updatedAt }"),
 		customerKeys: page("CustomerKeys", "customers", "",
 			"id updatedAt defaultEmailAddress { emailAddress } defaultPhoneNumber { phoneNumber }"),
 		productCount:  count("ProductCount", "productsCount"),
@@ -145,7 +145,7 @@ fragment VariantRecord on ProductVariant {
   id sku barcode price compareAtPrice title displayName position taxable inventoryPolicy inventoryQuantity createdAt updatedAt
   selectedOptions { name value }
   product {
-    id status
+    id status updatedAt
     title @include(if: $product) descriptionHtml @include(if: $product) vendor @include(if: $product)
     productType @include(if: $product) handle @include(if: $product) tags @include(if: $product)
   }

@@ -15,8 +15,9 @@ import (
 // search is a query in Shopify's search syntax. It may select more than is
 // asked for, never less: Shopify searches an index, by the second, and for
 // customers perhaps "a whole day" (schema text of customers' query), so what it
-// gives is looked at again.
-func (m *recordModel) search(q connectors.RecordQuery, after, to string) (string, error) {
+// gives is looked at again. Variants of the products are selected whenever they
+// themselves were changed.
+func (m *recordModel) search(q connectors.RecordQuery, after, to string, products ...string) (string, error) {
 	var terms []string
 	if after != "" {
 		n, err := number("after", strings.TrimPrefix(after, m.prefix))
@@ -39,7 +40,11 @@ func (m *recordModel) search(q connectors.RecordQuery, after, to string) (string
 		}
 		terms = append(terms, m.status+":"+statuses)
 	}
-	terms = append(terms, window(q, m.name == modelCustomer)...)
+	bounds := window(q, m.name == modelCustomer)
+	if len(products) > 0 { // the first is the lower one
+		bounds[0] = "(" + bounds[0] + " OR product_ids:" + strings.Join(products, ",") + ")"
+	}
+	terms = append(terms, bounds...)
 	if f := strings.TrimSpace(q.Filter); f != "" {
 		terms = append(terms, "("+f+")")
 	}

@@ -31,7 +31,7 @@ func (g *goods) variantLookup(v *Good) lookup {
 			return v.UpdatedAt, true
 		case "product_status":
 			return []string{g.products[v.ProductID].Status}, true
-		case "product_id":
+		case "product_id", "product_ids": // a list is any of its values, in every field
 			return v.ProductID, true
 		case "sku":
 			return v.SKU, true

@@ -293,6 +293,61 @@ func TestReadingWhileRecordsChange(t *testing.T) {
 	assert.Empty(t, end)
 }
 
+// A variant is as new as its product, of which it holds title and status, though
+// Shopify does not touch the variant when those change.
+func TestVariantsOfChangedProducts(t *testing.T) {
+	for name, changed := range map[string]int{"few": 3, "as many as a search names": 250, "more": 251} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+			opts := rich
+			opts.Now = func() time.Time { return now }
+			s := start(t, opts)
+			goods := simulator.Catalog(400)
+			s.AddGoods(goods...)
+			now = now.Add(time.Hour)
+			since := now
+			s.ChangeGood(goods[399].ID, func(g *simulator.Good) { g.Price = d("1") })
+			products, want := map[int64]bool{}, map[string]bool{fmt.Sprintf("variant:%d", goods[399].ID): true}
+			for _, g := range goods {
+				if len(products) < changed && !products[g.ProductID] {
+					products[g.ProductID] = true
+					s.ChangeProduct(g.ProductID, func(p *simulator.Product) { p.Title = "New title" })
+				}
+				if products[g.ProductID] {
+					want[fmt.Sprintf("variant:%d", g.ID)] = true
+				}
+			}
+			require.Len(t, products, changed)
+			now = now.Add(time.Hour)
+			c, _ := records(t, s, "")
+			q := connectors.RecordQuery{Model: "ProductVariant", Fields: []string{"sku", "product.title"}, Since: since, Until: now}
+			all := readAll(t, c, q, 100, nil)
+			require.Len(t, all, len(want))
+			for _, r := range all {
+				assert.True(t, want[r.ID], r.ID)
+				assert.Equal(t, since, r.Changed, "the later of both times")
+			}
+			assert.Equal(t, "New title", all[0].Values["product"].(record.Values)["title"])
+			assert.Equal(t, len(want), count(t, c, q))
+			some, _, err := c.ReadIDs(t.Context(), q, "", 1000)
+			require.NoError(t, err)
+			assert.Equal(t, ids(all), some)
+
+			s.ChangeProduct(goods[0].ProductID, func(p *simulator.Product) { p.Status = "ARCHIVED" })
+			s.ChangeProduct(goods[1].ProductID, nil)
+			later := connectors.RecordQuery{Model: "ProductVariant", Since: now, Until: now.Add(time.Minute), Archived: true}
+			archived := readAll(t, c, later, 100, nil)
+			require.NotEmpty(t, archived)
+			for _, r := range archived {
+				assert.True(t, r.Archived, r.ID)
+			}
+			now = now.Add(time.Hour)
+			assert.Len(t, readAll(t, c, later, 100, nil), len(archived))
+			assert.Empty(t, readAll(t, c, connectors.RecordQuery{Model: "ProductVariant", Since: now}, 100, nil))
+		})
+	}
+}
+
 // Customers are searched by whole days, and told apart by the second.
 func TestCustomersOfAWindow(t *testing.T) {
 	now := time.Date(2026, 11, 2, 20, 0, 0, 0, time.UTC)
