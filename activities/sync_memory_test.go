@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -95,14 +96,15 @@ func (m *memory) RecordFields(context.Context, string) ([]record.FieldInfo, erro
 
 func (m *memory) SourceNow(context.Context) (time.Time, error) { return m.clock(), nil }
 
-// selected are the ids of a query after a cursor, ascending. The lock is held.
-func (m *memory) selected(q connectors.RecordQuery, after string) (ids []int) {
+// selected are the ids of a query after a cursor, ascending, at most so many.
+// The lock is held.
+func (m *memory) selected(q connectors.RecordQuery, after string, most int) (ids []int) {
 	first := max(number(after), number(q.From))
 	i, _ := slices.BinarySearch(m.order, first+1)
 	for _, id := range m.order[i:] {
 		row := m.rows[id]
 		switch {
-		case q.To != "" && id > number(q.To):
+		case len(ids) == most, q.To != "" && id > number(q.To):
 			return ids
 		case row.archived() && !q.Archived, !q.Since.IsZero() && row.changed.Before(q.Since), !q.Until.IsZero() && !row.changed.Before(q.Until):
 		default:
@@ -122,13 +124,13 @@ func number(id string) int {
 func (m *memory) CountRecords(_ context.Context, q connectors.RecordQuery) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return int64(len(m.selected(q, ""))), nil
+	return int64(len(m.selected(q, "", math.MaxInt))), nil
 }
 
 func (m *memory) SplitRecords(_ context.Context, q connectors.RecordQuery, lanes int) (bounds []string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ids := m.selected(q, "")
+	ids := m.selected(q, "", math.MaxInt)
 	for i := 1; i < lanes; i++ {
 		bounds = append(bounds, strconv.Itoa(ids[i*len(ids)/lanes]))
 	}
@@ -142,7 +144,7 @@ func (m *memory) ReadRecords(ctx context.Context, q connectors.RecordQuery, afte
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
-	ids := m.selected(q, after)
+	ids := m.selected(q, after, limit+1)
 	if len(ids) > limit {
 		ids = ids[:limit]
 		page.Next = strconv.Itoa(ids[limit-1])
@@ -165,7 +167,7 @@ func (m *memory) look(ctx context.Context, after string) error {
 func (m *memory) ReadIDs(_ context.Context, q connectors.RecordQuery, after string, limit int) (all []string, next string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ids := m.selected(q, after)
+	ids := m.selected(q, after, limit+1)
 	if len(ids) > limit {
 		ids = ids[:limit]
 		next = strconv.Itoa(ids[limit-1])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,21 +158,78 @@ func (s short) ReadRecords(ctx context.Context, q connectors.RecordQuery, after 
 	return s.memory.ReadRecords(ctx, q, after, min(limit, s.most))
 }
 
-// TestSyncManyPages: the ledger has a row for each page, however small the
-// pages are that a source gives.
+// TestSyncPagesCostTheSame: what a page reads of Towpath's own tables does not
+// grow with them. They are as on the first day: PostgreSQL has no statistics.
+func TestSyncPagesCostTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tables := []string{"object", "binding", "synced", "change", "claim", "parked", "run_page"}
+	for _, table := range tables {
+		w.exec(`ALTER TABLE ` + table + ` SET (autovacuum_enabled = off)`)
+	}
+	const n = 5000
+	left, right := newMemory().fill(n), newMemory()
+	w.pair(left, right)
+	for _, outcome := range []string{"created", "unchanged", "updated"} {
+		if outcome == "updated" {
+			for i := range n {
+				left.edit(fmt.Sprint(i+1), record.Values{"name": "changed"})
+			}
+		}
+		require.Equal(t, counts(n, outcome, n), w.run().Counts)
+	}
+	w.exec(`SELECT pg_stat_force_next_flush()`)
+	for _, table := range tables {
+		read := w.number(`
+SELECT seq_tup_read + (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes i WHERE i.relid = t.relid)
+FROM pg_stat_user_tables t WHERE schemaname = current_schema() AND relname = $1`, table)
+		require.Less(t, read, 10*n, "rows of %s", table)
+	}
+}
+
+// TestSyncManyPages: a source gives one record a page, ten thousand pages, and
+// the worker dies in the middle. The ledger has each page once, in one chain.
 func TestSyncManyPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const n = 300
+	const n, newOnes, every = 10_000, 50, 100
 	left, right := newMemory().fill(n), newMemory()
 	w.pair(left, right)
+	require.Equal(t, counts(n, "created", n), w.run().Counts, "in pages of the usual size")
+	for i := every; i <= n; i += every {
+		left.edit(fmt.Sprint(i), record.Values{"name": "changed"})
+	}
+	for i := range newOnes {
+		left.add(thing(n + 1 + i))
+	}
+	right.written()
 	w.connect("left", short{left, 1})
-	result := w.run()
+
+	ref := w.begin()
+	dying, die := context.WithCancel(t.Context())
+	var deaths, reads atomic.Int64
+	left.reading = func(after string) error {
+		if reads.Add(1); number(after) == n/4 && deaths.Add(1) == 1 { // in the middle of the first of two lanes
+			die()
+		}
+		return nil
+	}
+	_, err := w.syncs.SyncPages(dying, ref)
+	require.Error(t, err)
+	settled := w.number(`SELECT count(*) FROM run_page WHERE run = $1`, ref.Run)
+	require.Greater(t, settled, n/4)
+	require.Less(t, settled, n)
+
+	w.syncs = w.worker()
+	require.True(t, w.pages(ref).Finished)
+	result := w.prove(contract.SyncEnding{SyncRef: ref})
 	require.Equal(t, "success", result.Status, result.Sentence)
-	require.Equal(t, counts(n, "created", n), result.Counts)
+	require.Equal(t, counts(n+newOnes, "created", newOnes, "updated", n/every, "unchanged", n-n/every), result.Counts)
+	require.Equal(t, newOnes+n/every, right.written(), "each was written once")
 	sameThings(t, left, right)
-	require.Equal(t, n, w.number(`SELECT count(*) FROM run_page WHERE lane < 900`))
-	require.Equal(t, n, w.number(`SELECT max(page) + 1 FROM run_page WHERE lane = 0`))
+	require.LessOrEqual(t, reads.Load(), int64(n+newOnes+4), "of each lane the page at hand and the one read ahead are read again")
+	require.Equal(t, n+newOnes, w.number(`SELECT count(*) FROM run_page WHERE lane < 900 AND run = $1`, ref.Run))
+	require.Equal(t, n+newOnes, w.number(`SELECT sum(pages) FROM (SELECT max(page) + 1 AS pages FROM run_page WHERE lane < 900 AND run = $1 GROUP BY lane) l`, ref.Run))
 }
 
 // TestSyncSourceFails: what was read before a source failed is not read again.

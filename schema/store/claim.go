@@ -162,8 +162,8 @@ WHERE c.match_key ~ '^(key|record):' AND c.target_id IS NULL AND (c.xid = exclud
 			return err
 		}
 		return tx.SelectContext(ctx, &rows, `
-SELECT match_key, xid, coalesce(target_id, '') AS target_id, matched FROM claim WHERE target = $1 AND kind = $2 AND match_key = ANY($3::text[])`,
-			target, kind, pq.Array(keys))
+SELECT c.match_key, c.xid, coalesce(c.target_id, '') AS target_id, c.matched FROM unnest($3::text[]) AS u(k)
+CROSS JOIN LATERAL (SELECT * FROM claim WHERE (target, kind, match_key) = ($1, $2, u.k) OFFSET 0) c`, target, kind, pq.Array(keys))
 	})
 	for _, r := range rows {
 		claims[r.Key] = r.Claim

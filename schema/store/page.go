@@ -142,7 +142,10 @@ WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
 // byKeys has the rows of the page looked up by their keys, one by one. While a
 // first run fills the tables, nothing is known of their sizes yet, and a plan
 // that reads them whole looks cheap: each page would cost more than the last.
-func byKeys(ctx context.Context, tx *sqlx.Tx, _ Job, _ Page) error {
+func byKeys(ctx context.Context, tx *sqlx.Tx, _ Job, p Page) error {
+	if len(p.Wrote)+len(p.Bindings)+len(p.Synced)+len(p.Parked)+len(p.WouldPark)+len(p.Clear)+len(p.Conflicts)+len(p.Settled) == 0 {
+		return nil
+	}
 	_, err := tx.ExecContext(ctx, `SELECT set_config(s, 'off', true) FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) s`)
 	return err
 }
@@ -156,16 +159,18 @@ func settleWrites(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
 	if err != nil {
 		return err
 	}
+	// The run comes out of the rows: with a constant, a plan made before there are
+	// statistics would go through all changes of the run, for each page.
 	var current int
 	if err := tx.GetContext(ctx, &current, `
 WITH w AS (SELECT * FROM jsonb_to_recordset($4::jsonb) AS w(side text, external_id text, fence bigint, state text, record_id text, after jsonb, note text)),
 mine AS (
-    SELECT w.* FROM w CROSS JOIN LATERAL (
+    SELECT $1::text AS run, w.* FROM w CROSS JOIN LATERAL (
         SELECT FROM object o WHERE (o.connection, o.kind, o.external_id, o.fence) = ($2, $3, w.external_id, w.fence) OFFSET 0) current
 ), ended AS (
     UPDATE change c SET state = m.state, record_id = coalesce(nullif(m.record_id, ''), c.record_id),
         after = CASE WHEN m.after IS NULL OR m.after = 'null' THEN c.after ELSE c.after || m.after END, note = m.note, at = now()
-    FROM mine m WHERE c.run = $1 AND c.side = m.side AND c.external_id = m.external_id
+    FROM mine m WHERE (c.run, c.side, c.external_id) = (m.run, m.side, m.external_id)
 )
 SELECT count(*) FROM mine`, p.Run, FencedBetween(j.Source, j.Target), j.BoundAs(), string(rows)); err != nil {
 		return err
@@ -188,8 +193,9 @@ func closeClaims(ctx context.Context, tx *sqlx.Tx, j Job, wrote []Wrote) error {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
-UPDATE claim SET target_id = u.i FROM unnest($3::text[], $4::text[]) AS u(x, i)
-WHERE claim.target = $1 AND claim.kind = $2 AND claim.xid = u.x AND claim.target_id IS NULL`, j.Target, j.BoundAs(), textArray(xids), textArray(ids))
+WITH made AS MATERIALIZED (SELECT $1::text AS target, $2::text AS kind, u.* FROM unnest($3::text[], $4::text[]) AS u(xid, id)) -- as in settleWrites
+UPDATE claim c SET target_id = m.id FROM made m
+WHERE (c.target, c.kind, c.xid) = (m.target, m.kind, m.xid) AND c.target_id IS NULL`, j.Target, j.BoundAs(), textArray(xids), textArray(ids))
 	return err
 }
 
