@@ -23,7 +23,7 @@ anybody can run here: PostgreSQL's pgbench, a hand-written Odoo client, a batch
 inside Odoo's own process. Orders, latency and sync need a real Odoo 19 (root on Debian
 or Ubuntu). A quiet machine is needed: what differs too much from round to round
 is reported as noisy. It exits 0 if no target was missed.`,
-		Example: "  towpath bench --only acceptance,memory\n  towpath bench --only orders --orders 1000 --rounds 3 --json bench.json",
+		Example: "  towpath bench --only acceptance,memory\n  towpath bench --only orders --orders 1000 --rounds 3 --json bench.json\n  towpath bench --only growth --records 100000    # up to a million records",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out = cmd.ErrOrStderr()
@@ -31,10 +31,10 @@ is reported as noisy. It exits 0 if no target was missed.`,
 			return runBench(cmd.Context(), cmd.OutOrStdout(), o, file)
 		},
 	}
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync, growth")
 	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders and sync take at most 2")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
-	cmd.Flags().IntVar(&o.Records, "records", 10_000, "records of each kind in a sync round; its largest run has ten times as many")
+	cmd.Flags().IntVar(&o.Records, "records", 10_000, "records of each kind in a sync round; growth has runs of a tenth, as many and ten times as many")
 	cmd.Flags().StringVar(&o.Stock, "stock", "", "orders of goods with or without stock on hand: with, without; both if empty")
 	cmd.Flags().IntVar(&o.Calls, "calls", 0, "calls in flight to Odoo; 0 is the connector's default")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 19, "equal seeds are equal work")

@@ -16,14 +16,14 @@ import (
 )
 
 // All are the benchmarks, in the order in which they run.
-var All = []string{"acceptance", "latency", "memory", "orders", "sync"}
+var All = []string{"acceptance", "latency", "memory", "orders", "sync", "growth"}
 
 // Options say what to measure, and how.
 type Options struct {
 	Only    []string // of All; empty: all
 	Rounds  int      // default 5; orders and sync take at most 2, each being minutes
 	Orders  int      // of a throughput round, default 400
-	Records int      // of each kind in a sync round, default 10,000; its largest run has ten times as many
+	Records int      // of each kind in a sync round, default 10,000; growth's largest run has ten times as many
 	Stock   string   // of the orders: "with" or "without"; empty: both
 	Calls   int      // calls in flight to Odoo; 0 is the connector's default
 	Seed    uint64   // of the orders; equal seeds are equal work
@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	b := &bench{Options: o, report: newReport(o.Seed)}
 	parts := map[string]func(context.Context) error{
-		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync,
+		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync, "growth": b.growth,
 	}
 	for _, name := range o.Only {
 		if parts[name] == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"towpath/cmd/towpath/local"
@@ -13,8 +14,12 @@ import (
 // pauseQuiet is how long nothing is settled until a run counts as paused.
 const pauseQuiet = 8 * time.Second
 
-// growth is what a run of some size measured against the simulator.
-type growth struct {
+// pauseRecords is how many a run must have at least so that it can be paused in
+// the middle.
+const pauseRecords = 5000
+
+// grown is what a run of some size measured against the simulator.
+type grown struct {
 	records   int
 	cost      float64 // ms per record
 	cpu       float64 // of it, the worker's own
@@ -22,23 +27,20 @@ type growth struct {
 	perRecord float64 // history events
 }
 
-// syncGrowth runs ever larger files into a simulated Odoo, which costs nothing
-// itself: what is left is Towpath's own, and must not grow with the run.
-func (b *bench) syncGrowth(ctx context.Context) error {
+// growth runs ever larger files into a simulated Odoo, whose share does not grow
+// with its tables: what a record costs is Towpath's own, and must not grow with
+// the run.
+func (b *bench) growth(ctx context.Context) error {
 	in, err := b.up(ctx, local.Options{Out: b.Out, Odoo: odoosim.Options{Workers: 2}})
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	changed := longAgo(time.Now())
-	// The simulator compares every barcode with all others: that is not ours.
-	plain := func(name string, from, n int) sheet {
-		return productSheet(b.Seed, name, from, n, changed).without("barcode")
-	}
-	warm := plain("warm", 1, syncWarm)
+	warm := productSheet(b.Seed, "warm", 1, syncWarm, changed)
 	sheets, from := []sheet{warm}, 1+syncWarm
 	for i, n := range []int{b.Records / 10, b.Records, 10 * b.Records} {
-		sheets = append(sheets, plain(fmt.Sprintf("size-%d", i+1), from, n))
+		sheets = append(sheets, productSheet(b.Seed, fmt.Sprintf("size-%d", i+1), from, n, changed))
 		from += n
 	}
 	w, err := b.syncUp(ctx, in, sheets...)
@@ -49,20 +51,20 @@ func (b *bench) syncGrowth(ctx context.Context) error {
 	if _, err := w.runSync(ctx, warm.name, "full"); err != nil {
 		return err
 	}
-	var all []growth
+	var all []grown
 	for _, s := range sheets[1:] {
-		g, err := w.grown(ctx, s)
+		g, err := w.grow(ctx, s)
 		if err != nil {
 			return err
 		}
 		w.say("%d records: %.3f ms each, %.3f of it the worker's CPU; %.0f MB at most", g.records, g.cost, g.cpu, g.memory)
 		all = append(all, g)
 	}
-	largest := sheets[len(sheets)-1]
-	if err := largest.alter(1, time.Now()).deliver(w.folder); err != nil {
+	long := sheets[slices.IndexFunc(sheets, func(s sheet) bool { return len(s.rows) >= min(pauseRecords, 10*b.Records) })]
+	if err := long.alter(1, time.Now()).deliver(w.folder); err != nil {
 		return err
 	}
-	pause, err := w.pausing(ctx, largest.name, pauseQuiet)
+	pause, err := w.pausing(ctx, long.name, pauseQuiet)
 	if err != nil {
 		return err
 	}
@@ -70,7 +72,7 @@ func (b *bench) syncGrowth(ctx context.Context) error {
 	return nil
 }
 
-func (w *syncWork) grown(ctx context.Context, s sheet) (g growth, err error) {
+func (w *syncWork) grow(ctx context.Context, s sheet) (g grown, err error) {
 	own, err := startUsed(w.in.Worker[0].PID())
 	if err != nil {
 		return g, err
@@ -83,12 +85,12 @@ func (w *syncWork) grown(ctx context.Context, s sheet) (g growth, err error) {
 	events, err2 := w.events(ctx, run.id)
 	most, err3 := w.workerMemory()
 	n := float64(len(s.rows))
-	return growth{
+	return grown{
 		records: len(s.rows), cost: millis(run.took) / n, cpu: millis(used) / n, memory: most, perRecord: float64(events) / n,
 	}, errors.Join(err1, err2, err3)
 }
 
-func (b *bench) tellGrowth(all []growth, pause time.Duration) {
+func (b *bench) tellGrowth(all []grown, pause time.Duration) {
 	const name = "products from CSV into a simulated Odoo"
 	r := b.report
 	for _, g := range all {

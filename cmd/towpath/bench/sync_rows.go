@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,17 +140,4 @@ func (s sheet) deliver(folder string) error {
 		return err
 	}
 	return os.Rename(temp, filepath.Join(folder, s.file()))
-}
-
-// without gives the sheet without one of its columns.
-func (s sheet) without(column string) sheet {
-	at := slices.Index(s.columns, column)
-	drop := func(list []string) []string { return slices.Delete(slices.Clone(list), at, at+1) }
-	s.columns, s.fields = drop(s.columns), drop(s.fields)
-	rows := make([][]string, len(s.rows))
-	for i, row := range s.rows {
-		rows[i] = drop(row)
-	}
-	s.rows = rows
-	return s
 }

@@ -22,6 +22,9 @@ import (
 // takes seconds.
 const openWithin = 2 * time.Minute
 
+// endWithin is when a run counts as stuck: a million records take half an hour.
+const endWithin = 2 * time.Hour
+
 const filesName = "files" // the connection to the folder of CSV files
 
 // syncWork is an installation with a folder of CSV files and a job for each.
@@ -132,7 +135,7 @@ func (w *syncWork) newestRun(ctx context.Context, job string) (id string, err er
 
 // awaitEnd waits until a run other than the one before has ended.
 func (w *syncWork) awaitEnd(ctx context.Context, job, before string, began time.Time) (syncRun, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	var r syncRun
 	var status, sentence string

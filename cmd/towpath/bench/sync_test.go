@@ -48,15 +48,6 @@ func TestSheetsAreTheSameForTheSameSeed(t *testing.T) {
 	require.Equal(t, someSheets()[0].rows[1], one.rows[0], "a record does not depend on its sheet")
 }
 
-func TestSheetsCanDoWithoutAColumn(t *testing.T) {
-	s := someSheets()[0]
-	less := s.without("barcode")
-	require.NotContains(t, less.columns, "barcode")
-	require.NotContains(t, less.fields, "barcode")
-	require.Equal(t, append(append([]string(nil), s.rows[3][:3]...), s.rows[3][4:]...), less.rows[3])
-	require.Equal(t, someSheets()[0], s)
-}
-
 // What the jobs read and what load is given are the same values.
 func TestBothSidesGetTheSameRows(t *testing.T) {
 	folder := t.TempDir()
