@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ import (
 
 func newSyncApprove() *cobra.Command {
 	return newFollowUp(followUp{
-		use: "approve RUN", purpose: contract.PurposeApprove, verb: "an approval",
+		use: "approve RUN|JOB", purpose: contract.PurposeApprove, verb: "an approval",
 		short: "Write exactly what a plan says; what has changed since is planned anew",
 		long: `Write exactly what the plan of a dry run or a reconcile says, value by value. A
 record that is not any more what the plan was made for is not written, but planned
@@ -26,7 +27,7 @@ the job is refused.
 Of a job of orders, the orders of the plan are read anew and made due: their
 workflow looks at both sides and writes by the rules of their flow.`,
 		example: "  towpath sync approve sync/supplier-products-2026-11-22T23:45:00.000Z --reason \"checked with Anna\" --watch",
-		allowed: (*process).mayApprove, tell: (*process).tellApproved,
+		base:    (*process).planToApprove, allowed: (*process).mayApprove, tell: (*process).tellApproved,
 	})
 }
 
@@ -39,7 +40,7 @@ somebody has changed since is left and listed. Records that the run made are
 archived if nobody has touched them. The source is not changed: what it says is
 written again when it changes there, or when the job runs in full.`,
 		example: "  towpath sync undo sync/supplier-products-2026-11-22T23:45:00.000Z --reason \"wrong price list\" --watch",
-		allowed: (*process).mayUndo, tell: (*process).tellUndone,
+		base:    (*process).namedRun, allowed: (*process).mayUndo, tell: (*process).tellUndone,
 	})
 }
 
@@ -47,6 +48,7 @@ written again when it changes there, or when the job runs in full.`,
 type followUp struct {
 	use, short, long, example, purpose, verb string
 
+	base    func(*process, context.Context, string) (store.Run, error) // that is meant by what a person gave
 	allowed func(*process, context.Context, store.Run) error
 	tell    func(*process, context.Context, io.Writer, string) error
 }
@@ -62,7 +64,7 @@ func newFollowUp(f followUp) *cobra.Command {
 				return fault.New(fault.Invalid, "sync.no_reason", "%s needs a reason: it is kept with the run", f.verb).
 					WithField("--reason").WithResolution("add --reason \"why\"")
 			}
-			base, err := p.namedRun(ctx, args[0])
+			base, err := f.base(p, ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -101,6 +103,44 @@ func (p *process) namedRun(ctx context.Context, id string) (store.Run, error) {
 			WithResolution("give a run's id, as towpath sync plan JOB and towpath sync show JOB print it")
 	}
 	return r, err
+}
+
+// planToApprove gives a run by its id, or the one plan of a job that waits. Which
+// of several is meant nobody may guess.
+func (p *process) planToApprove(ctx context.Context, name string) (store.Run, error) {
+	r, err := p.store.Run(ctx, name)
+	if !fault.Is(err, fault.NotFound) {
+		return r, err
+	}
+	if _, err := p.store.Job(ctx, name); err != nil {
+		return p.namedRun(ctx, name)
+	}
+	runs, err := p.store.Runs(ctx, name, plansBack)
+	if err != nil {
+		return r, err
+	}
+	var waiting []store.Run
+	for _, one := range runs {
+		switch err := p.mayApprove(ctx, one); {
+		case err == nil:
+			waiting = append(waiting, one)
+		case !fault.Is(err, fault.Conflict):
+			return r, err
+		}
+	}
+	switch len(waiting) {
+	case 1:
+		return waiting[0], nil
+	case 0:
+		return r, fault.New(fault.NotFound, "sync.no_plan", "no plan of %q waits to be approved", name).
+			WithResolution("make one: towpath sync run %s --dry-run --watch", name)
+	}
+	ids := make([]string, len(waiting))
+	for i, one := range waiting {
+		ids[i] = one.ID
+	}
+	return r, fault.New(fault.Conflict, "sync.several_plans", "%d plans of %q wait to be approved: %s", len(waiting), name, strings.Join(ids, ", ")).
+		WithResolution("name the run: towpath sync approve %s --reason WHY", ids[0])
 }
 
 func (p *process) mayApprove(ctx context.Context, r store.Run) error {
@@ -156,6 +196,14 @@ func (p *process) mayUndo(ctx context.Context, r store.Run) error {
 	if err == nil && len(done) == 0 {
 		return fault.New(fault.Conflict, "sync.nothing_written", "%s wrote nothing that could be put back", r.ID).
 			WithResolution("towpath sync runs %s tells what each run did; a file that was written is not taken back", r.Job)
+	}
+	if err != nil {
+		return err
+	}
+	by, all, err := p.store.UndoneBy(ctx, r.ID)
+	if err == nil && all {
+		return fault.New(fault.Conflict, "sync.undone_already", "%s was undone already, by %s", r.ID, by).
+			WithResolution("see what that put back: towpath sync plan %s", by)
 	}
 	return err
 }

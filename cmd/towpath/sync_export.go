@@ -82,6 +82,10 @@ func (p *process) exporters(ctx context.Context, model, to string) (found []stor
 			found = append(found, row)
 		}
 	}
+	if len(found) == 0 && to == "" {
+		return nil, fault.New(fault.Unsupported, "sync.not_exported", "no active job exports %s, to whichever connection", model).WithField("MODEL").
+			WithResolution("add a job with direction: export whose mapping reads %s to towpath.yaml; --to CONNECTION asks about one connection only", model)
+	}
 	if len(found) == 0 {
 		return nil, jobs.NotImplemented(jobs.Export, model, to).
 			WithResolution("add a job with direction: export whose mapping reads %s to towpath.yaml; towpath sync list shows the jobs there are", model)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -43,6 +44,15 @@ func plannedChanges() []store.Change {
 		{Side: "target", ExternalID: "A-2", Op: "create", Cause: "missing_in_target", After: record.Values{"title": "Nut", "price": price("2")}, Digest: "2", State: store.ChangePlanned},
 		{Side: "source", ExternalID: "A-3", Op: "update", Cause: "changed_in_target", Before: record.Values{"title": nil}, After: record.Values{"title": "Washer"}, Digest: "3", State: store.ChangePlanned},
 	}
+}
+
+// plannedAs are the first of them, in other states.
+func plannedAs(states ...string) []store.Change {
+	all := plannedChanges()[:len(states)]
+	for i := range all {
+		all[i].State = states[i]
+	}
+	return all
 }
 
 func TestPlansAreTold(t *testing.T) {
@@ -144,7 +154,8 @@ func TestOnlyAPlanThatHoldsIsApproved(t *testing.T) {
 		assert.Contains(t, out, says)
 	}
 	refused("an approval needs a reason", "approve", "sync/products-1")
-	refused("give a run's id", "approve", "products", "--reason", "r")
+	refused("give a run's id", "approve", "sync/none", "--reason", "r")
+	refused("give a run's id", "undo", "products", "--reason", "r")
 	refused("sync/products-3 is no plan: its purpose is sync\n  what to do: re-plan: towpath sync run products --dry-run", "approve", "sync/products-3", "--reason", "r")
 	refused("the plan holds no changes", "approve", "sync/products-2", "--reason", "r")
 	refused("Temporal does not answer", "approve", "sync/products-1", "--reason", "r")
@@ -152,12 +163,17 @@ func TestOnlyAPlanThatHoldsIsApproved(t *testing.T) {
 	refused("sync/products-3 wrote nothing that could be put back", "undo", "sync/products-3", "--reason", "r")
 	refused("an undo needs a reason", "undo", "sync/products-3")
 
+	refused("Temporal does not answer", "approve", "products", "--reason", "r") // the one plan that waits
+	d.ranAs("sync/products-5", contract.PurposePlan, nil, plannedChanges()...)
+	refused(`2 plans of "products" wait to be approved: sync/products-5, sync/products-1`, "approve", "products", "--reason", "r")
+
 	d.opensAs("sync/products-4", contract.PurposePlan)
 	refused("the plan is still being made", "approve", "sync/products-4", "--reason", "r")
 	require.NoError(t, d.EndRun(t.Context(), "sync/products-4", store.Ending{Status: "success"}))
 
 	_, exit := d.apply(strings.Replace(deskFile, "title", "label", 1))
 	require.Zero(t, exit)
+	refused(`no plan of "products" waits to be approved`, "approve", "products", "--reason", "r")
 	refused("the mapping has changed since the plan was made (products version 1, now products version 2)", "approve", "sync/products-1", "--reason", "r")
 	_, exit = d.apply(strings.Replace(deskFile, "04:30", "05:30", 1))
 	require.Zero(t, exit)
@@ -200,6 +216,29 @@ func TestApprovingAndUndoingAreWatched(t *testing.T) {
 	out, exit = d.run("sync", "undo", "sync/products-2", "--reason", "wrong prices")
 	require.Zero(t, exit, out)
 	assert.Contains(t, out, "then see what it did: towpath sync plan sync/products-20")
+}
+
+// What was undone is not undone twice: who tries hears by which run it was. What
+// an undo had to leave may be tried again.
+func TestASecondUndoSaysWhoWasFirst(t *testing.T) {
+	d := newDesk(t)
+	d.applied()
+	undone := func(id string, changes ...store.Change) {
+		t.Helper()
+		_, err := d.StartRun(t.Context(), store.Run{ID: id, Job: "products", Mode: "full", SourceNow: time.Now(), Purpose: contract.PurposeUndo,
+			BaseRun: sql.NullString{String: "sync/products-1", Valid: true}})
+		require.NoError(t, err)
+		require.NoError(t, d.Plan(t.Context(), id, changes))
+		require.NoError(t, d.EndRun(t.Context(), id, store.Ending{Status: "success"}))
+	}
+	d.ranAs("sync/products-1", contract.PurposeSync, nil, plannedAs(store.ChangeDone, store.ChangeDone, store.ChangeRefused)...)
+	undone("sync/products-2", plannedAs(store.ChangeDone, store.ChangeLeft)...)
+	out, _ := d.run("sync", "undo", "sync/products-1", "--reason", "r")
+	assert.Contains(t, out, "Temporal does not answer", "it left one, which somebody may have put right")
+	undone("sync/products-3", plannedAs(store.ChangeLeft, store.ChangeDone)...)
+	out, exit := d.run("sync", "undo", "sync/products-1", "--reason", "r")
+	assert.Equal(t, exitFailed, exit)
+	assert.Contains(t, out, "sync/products-1 was undone already, by sync/products-3\n  what to do: see what that put back: towpath sync plan sync/products-3")
 }
 
 func TestDriftIsTold(t *testing.T) {

@@ -1,10 +1,13 @@
 package odoo
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/shopspring/decimal"
 
 	"towpath/connectors/odoo/rpc"
 	"towpath/schema/fault"
@@ -51,9 +54,26 @@ func text(s string) string {
 func dbID(field, value string) (int64, error) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n <= 0 {
-		return 0, invalid(field, "an Odoo id is a positive whole number").WithDetail(value)
+		return 0, invalid(field, fmt.Sprintf("%s takes the id of a record in Odoo, a positive whole number, but got %s", cmp.Or(field, "it"), classOf(value))).WithDetail(value).
+			WithResolution("give the id, or let the mapping find the record by what the value is, as in lookup: code")
 	}
 	return n, nil
+}
+
+// classOf says what a text is, without telling it.
+func classOf(value string) string {
+	if _, err := decimal.NewFromString(value); err == nil {
+		return "another number"
+	}
+	switch {
+	case strings.TrimSpace(value) == "":
+		return "nothing"
+	case strings.HasPrefix(value, record.XIDModule+"."):
+		return "an external id"
+	case len(value) <= 3:
+		return "a short text, such as a code"
+	}
+	return "a text, such as a name"
 }
 
 // checkXID refuses what is no external id of ours. Ours hold no spaces, which

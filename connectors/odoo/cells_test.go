@@ -212,3 +212,30 @@ func TestMisstatedTaxIsOneUnitOff(t *testing.T) {
 		assert.Equal(t, c.tax, tax.String())
 	}
 }
+
+// A value that a field does not take is refused by the field and by what kind
+// of value it is, never by the value.
+func TestRefusedCellsNameFieldAndKindOfValue(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind  string
+		value any
+		says  string
+	}{
+		"code for a reference":  {"many2one", "CA", "state_id takes the id of a record in Odoo, a positive whole number, but got a short text, such as a code"},
+		"name for a reference":  {"many2one", "California", "but got a text, such as a name"},
+		"half a reference":      {"many2one", "1.5", "but got another number"},
+		"no reference":          {"many2one", " ", "but got nothing"},
+		"number as a reference": {"many2one", decimal.New(15, -1), "state_id takes the id of a record in Odoo, but got a number"},
+		"code in a list":        {"many2many", []any{"7", "CA"}, "a short text, such as a code"},
+		"record for a text":     {"char", record.Values{"id": "7"}, "state_id holds char in Odoo, but got a record"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := cell("state_id", c.kind, c.value)
+			f := fault.Of(err)
+			require.Equal(t, []string{codeInvalid, "state_id"}, []string{f.Code, f.Field})
+			assert.Contains(t, f.Message, c.says)
+			assert.NotContains(t, f.Message, "California")
+			assert.NotEmpty(t, f.Resolution)
+		})
+	}
+}

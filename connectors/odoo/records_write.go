@@ -3,6 +3,7 @@ package odoo
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func cell(name, kind string, v any) (column, text string, err error) {
 	}
 	text, ok := plainCell(v)
 	if !ok {
-		return name, "", invalid(name, "the value is none of a "+kind+" field")
+		return name, "", invalid(name, fmt.Sprintf("%s holds %s in Odoo, but got %s", name, kind, valueClass(v)))
 	}
 	return name, text, nil
 }
@@ -136,6 +137,25 @@ func plainCell(v any) (string, bool) {
 	return "", false
 }
 
+// valueClass says what a value is, without telling it.
+func valueClass(v any) string {
+	switch v.(type) {
+	case bool:
+		return "true or false"
+	case decimal.Decimal:
+		return "a number"
+	case time.Time:
+		return "a time"
+	case record.Date:
+		return "a date"
+	case record.Values:
+		return "a record"
+	case []any:
+		return "a list"
+	}
+	return "something else"
+}
+
 func references(name string, v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -158,7 +178,8 @@ func references(name string, v any) (string, error) {
 		}
 		return strings.Join(all, ","), nil
 	}
-	return "", invalid(name, "a reference is written by the id of its record")
+	return "", invalid(name, fmt.Sprintf("%s takes the id of a record in Odoo, but got %s", name, valueClass(v))).
+		WithResolution("map a reference, or let the mapping find the record by what the value is, as in lookup: code")
 }
 
 // recordFind is one caller's question for records by a field's values.

@@ -99,6 +99,24 @@ FROM change p WHERE p.run = $1 AND p.state = 'planned'`, plan)
 	return a, translate(err)
 }
 
+// UndoneBy gives the newest run that put back what another wrote, "" for none.
+// all says that nothing of it is left to be put back.
+func (s *Store) UndoneBy(ctx context.Context, run string) (by string, all bool, err error) {
+	var row struct {
+		By  string `db:"by"`
+		All bool   `db:"all_of_it"`
+	}
+	err = s.db.GetContext(ctx, &row, `
+WITH undone AS (
+    SELECT c.side, c.external_id, r.id, r.started_at FROM run r JOIN change c ON c.run = r.id
+    WHERE r.base_run = $1 AND r.purpose = 'undo' AND c.state = 'done' AND c.note = '' -- a note says what was left
+)
+SELECT coalesce((SELECT id FROM undone ORDER BY started_at DESC LIMIT 1), '') AS by, NOT EXISTS (
+    SELECT FROM change d WHERE d.run = $1 AND d.state = 'done'
+      AND NOT EXISTS (SELECT FROM undone u WHERE (u.side, u.external_id) = (d.side, d.external_id))) AS all_of_it`, run)
+	return row.By, row.All && row.By != "", translate(err)
+}
+
 // ChangeOf is a change of a record with the run that it belongs to.
 type ChangeOf struct {
 	Change

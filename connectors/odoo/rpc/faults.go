@@ -100,7 +100,7 @@ var table = []rule{
 		message: "Odoo asks for a setting first", resolution: "make the setting named in the detail in Odoo, then retry"},
 
 	// What the content is guilty of.
-	{name: class(`UniqueViolation`), kind: fault.Conflict, code: "odoo.duplicate",
+	{name: class(`UniqueViolation`), kind: fault.Conflict, code: codeDuplicate,
 		message: "a record with the same unique value exists", resolution: "find the other record in Odoo; bind it or change one of the two"},
 	{name: class(`IntegrityError|\w*Violation`), kind: fault.Invalid, code: "odoo.constraint",
 		message: "a constraint of Odoo's database refuses the values", resolution: "correct the values named in the detail"},
@@ -143,8 +143,11 @@ func Classify(httpStatus int, name, message string) *fault.Fault {
 			(r.text == nil || r.text.MatchString(message)) &&
 			(r.status == 0 || r.status == httpStatus) {
 			f := fault.New(r.kind, r.code, "%s", r.message).WithResolution("%s", r.resolution).WithDetail(detail)
-			if r.code == "odoo.unknown_field" {
+			switch r.code {
+			case "odoo.unknown_field":
 				f.Field = fieldIn(message)
+			case codeDuplicate:
+				nameDuplicate(f, message)
 			}
 			return f
 		}
@@ -165,6 +168,29 @@ func fieldIn(message string) string {
 		return m[1]
 	}
 	return ""
+}
+
+const codeDuplicate = "odoo.duplicate"
+
+var (
+	duplicateKey        = regexp.MustCompile(`(?i)key \(([a-z_][\w, ]*)\)=`)
+	duplicateConstraint = regexp.MustCompile(`unique constraint ["“]([\w]+)["”]`)
+)
+
+// nameDuplicate says which field's value another record has, or which rule says
+// so, as far as Odoo tells: columns of PostgreSQL's, or Odoo's own words about
+// barcodes.
+func nameDuplicate(f *fault.Fault, message string) {
+	switch {
+	case duplicateKey.MatchString(message):
+		f.Field = duplicateKey.FindStringSubmatch(message)[1]
+		f.Message = "another record has the same " + f.Field
+	case strings.Contains(strings.ToLower(message), "barcode"):
+		f.Field, f.Message = "barcode", "another record has the same barcode"
+	case duplicateConstraint.MatchString(message):
+		f.Message += ", by the rule " + duplicateConstraint.FindStringSubmatch(message)[1]
+	}
+	f.Family = f.Message
 }
 
 // maxDetail bounds a fault's private text.

@@ -92,3 +92,18 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// A duplicate names the field whose value another record has, or the rule that
+// says so, and never the value.
+func TestDuplicatesNameTheirField(t *testing.T) {
+	for message, want := range map[string][2]string{
+		"duplicate key value violates unique constraint \"res_partner_ref_uniq\"\nDETAIL:  Key (ref)=(secret) already exists.":   {"ref", "another record has the same ref"},
+		"duplicate key value violates unique constraint \"x_uniq\"\nDETAIL:  Key (company_id, code)=(1, secret) already exists.": {"company_id, code", "another record has the same company_id, code"},
+		"duplicate key value violates unique constraint \"x_email_uniq\"\nDETAIL:  Key (lower(email))=(secret) already exists.":  {"", "a record with the same unique value exists, by the rule x_email_uniq"},
+		"Barcode(s) already assigned:\n\n- Barcode \"secret\" already assigned to product(s): Bolt":                              {"barcode", "another record has the same barcode"},
+	} {
+		f := rpc.Classify(200, "psycopg2.errors.UniqueViolation", message)
+		assert.Equal(t, []string{"odoo.duplicate", want[0], want[1]}, []string{f.Code, f.Field, f.Message})
+		assert.NotContains(t, f.Error()+f.Family, "secret")
+	}
+}

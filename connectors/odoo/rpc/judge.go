@@ -206,7 +206,7 @@ var rowRules = []rule{
 		message: "a required value is missing", resolution: "give the field a value in the source or in the mapping"},
 	{text: text(`does not seem to be (a|an) |value '.*' not found in selection|unknown value|cannot contain nul|ir_model_data_name_nospaces`), kind: fault.Invalid, code: "odoo.bad_value",
 		message: "Odoo cannot read a value", resolution: "correct the value in the source or in the mapping"},
-	{text: text(`already assigned|already exists|must be unique|duplicate key`), kind: fault.Conflict, code: "odoo.duplicate",
+	{text: text(`already assigned|already exists|must be unique|duplicate key`), kind: fault.Conflict, code: codeDuplicate,
 		message: "a record with the same unique value exists", resolution: "find the other record in Odoo; bind it or change one of the two"},
 }
 
@@ -221,6 +221,9 @@ func rowFault(m LoadMessage) *fault.Fault {
 	for _, rule := range rowRules {
 		if rule.text.MatchString(message) {
 			f = fault.New(rule.kind, rule.code, "%s", rule.message).WithResolution("%s", rule.resolution).WithDetail(private("", message))
+			if rule.code == codeDuplicate {
+				nameDuplicate(f, message)
+			}
 			break
 		}
 	}
