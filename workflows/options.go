@@ -5,6 +5,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"towpath/workflows/contract"
 )
 
 // Heartbeat is how long a worker may be silent during a pass before its work
@@ -106,5 +108,20 @@ func proving(ctx workflow.Context, queue, summary string) workflow.Context {
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 6,
 		},
+	})
+}
+
+// delivering is the profile of a webhook's attempts. The activity says itself
+// when the next one is (a webhook's retry profile, Retry-After, the endpoint's
+// circuit); the policy here is for what it cannot know: a worker that died, or
+// PostgreSQL away. StartToClose covers the longest attempt, a token and the
+// settling.
+func delivering(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              contract.QueueDeliveries,
+		StartToCloseTimeout:    75 * time.Second,
+		ScheduleToCloseTimeout: 60 * 24 * time.Hour,
+		Summary:                summary,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 	})
 }

@@ -99,5 +99,6 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		AttrStage.GetName():          AttrStage.GetValueType(),
 		AttrNeedsAttention.GetName(): AttrNeedsAttention.GetValueType(),
 		AttrJobKind.GetName():        AttrJobKind.GetValueType(),
+		AttrEndpoint.GetName():       AttrEndpoint.GetValueType(),
 	}
 }

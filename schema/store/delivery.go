@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+)
+
+// DeliveryState says where one event stands at one endpoint.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryWaiting    DeliveryState = "waiting"    // for earlier ones of its stream
+	DeliveryReady      DeliveryState = "ready"      // may start
+	DeliveryRunning    DeliveryState = "running"    // its workflow makes an attempt
+	DeliveryRetrying   DeliveryState = "retrying"   // its workflow waits for the next attempt
+	DeliveryAccepted   DeliveryState = "accepted"   // 202: the receiver will say when it is applied
+	DeliveryOK         DeliveryState = "ok"         // received
+	DeliveryParked     DeliveryState = "parked"     // needs a person
+	DeliverySuperseded DeliveryState = "superseded" // a later state of the record goes instead
+	DeliveryDiscarded  DeliveryState = "discarded"  // a person said: not any more
+)
+
+// Starting is a delivery whose workflow is to be started.
+type Starting struct {
+	ID         int64  `db:"id"`
+	Endpoint   string `db:"endpoint"`
+	Event      string `db:"event"`
+	Type       string `db:"type"`
+	Generation int    `db:"generation"`
+	// Again: a run of its workflow may exist, and is to be told.
+	Again bool `db:"again"`
+}
+
+// silence is how long a delivery that was started may say nothing before it is
+// started again: its workflow may have been lost with Temporal's database.
+const silence = 5 * time.Minute
+
+// perEndpoint bounds what one claim takes for one endpoint, so that all get
+// their turn.
+const perEndpoint = 20
+
+// retryingMost bounds the workflows of one endpoint that wait for their next
+// attempt: beyond it an endpoint is so far gone that starting more is no use.
+const retryingMost = 1000
+
+// ClaimDeliveries takes deliveries to be started: those that are ready, within
+// each endpoint's width and while its circuit lets it, and those whose workflow
+// has been silent for too long. Endpoints take turns; who claims for one at the
+// same moment is passed over.
+func (s *Store) ClaimDeliveries(ctx context.Context, limit int) (all []Starting, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+WITH turn AS MATERIALIZED (
+    SELECT e.name, s.width FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
+    WHERE e.active AND e.disabled IS NULL AND s.cool_until <= now() AND s.paced_at <= now() + interval '1 second'
+      AND (s.circuit = 'closed' OR s.probe_at <= now())
+      AND (EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state = 'ready' AND d.due_at <= now())
+        OR EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()))
+), mine AS MATERIALIZED (
+    SELECT name, width FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended('towpath starter ' || name, 0))
+), chosen AS (
+    SELECT p.* FROM mine CROSS JOIN LATERAL (
+        (SELECT d.id, false AS lost FROM delivery d WHERE d.endpoint = mine.name AND d.state = 'ready' AND d.due_at <= now()
+         ORDER BY d.priority, d.due_at, d.id
+         LIMIT CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = mine.name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 THEN 0
+               ELSE greatest(0, least($3, mine.width - (SELECT count(*) FROM delivery r WHERE r.endpoint = mine.name AND r.state = 'running'))) END
+         FOR UPDATE SKIP LOCKED)
+        UNION ALL
+        (SELECT d.id, true FROM delivery d WHERE d.endpoint = mine.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
+         ORDER BY d.due_at LIMIT least($3, mine.width) FOR UPDATE SKIP LOCKED)
+    ) p LIMIT $1
+)
+UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second'
+FROM chosen WHERE d.id = chosen.id
+RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.lost AS again`,
+		limit, retryingMost, perEndpoint, int(silence.Seconds()))
+	return all, translate(err)
+}
+
+// ReleaseDeliveries gives back what could not be started.
+func (s *Store) ReleaseDeliveries(ctx context.Context, ids []int64, after time.Duration) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE delivery SET state = 'ready', due_at = now() + $2 * interval '1 millisecond' WHERE id = ANY($1::bigint[]) AND state = 'running'`,
+		pq.Array(ids), after.Milliseconds())
+	return translate(err)
+}
+
+// ParkDelivery gives a delivery to a person.
+func (s *Store) ParkDelivery(ctx context.Context, id int64, generation int, f *fault.Fault) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var d struct{ Endpoint, Stream string }
+		err := tx.GetContext(ctx, &d, `
+UPDATE delivery SET state = 'parked', due_at = NULL, settled_at = now(), code = $3, message = $4, resolution = $5
+WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying', 'accepted') RETURNING endpoint, stream`, id, generation, f.Code, f.Message, f.Resolution)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil || d.Stream == "" {
+			return err
+		}
+		return promote(ctx, tx, d.Endpoint, []string{d.Stream})
+	})
+}

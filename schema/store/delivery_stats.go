@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// DeliveryStat sums attempts up. Times are in milliseconds.
+type DeliveryStat struct {
+	Key       string  `db:"key"` // endpoint, event type, hour or day, or error code
+	Attempts  int64   `db:"attempts"`
+	Delivered int64   `db:"delivered"`
+	Failed    int64   `db:"failed"`
+	MeanMS    float64 `db:"mean_ms"`
+	P95MS     float64 `db:"p95_ms"` // of the attempts that are still kept
+}
+
+// SuccessRate is the share of attempts that delivered, 0 to 1; 1 without any.
+func (d DeliveryStat) SuccessRate() float64 {
+	if d.Attempts == 0 {
+		return 1
+	}
+	return float64(d.Delivered) / float64(d.Attempts)
+}
+
+// statKeys are what attempts can be summed by.
+var statKeys = map[string]string{
+	"":         `'all'`,
+	"endpoint": `endpoint`,
+	"type":     `type`,
+	"hour":     `to_char(date_trunc('hour', at AT TIME ZONE 'UTC'), 'YYYY-MM-DD"T"HH24:00"Z"')`,
+	"day":      `to_char(date_trunc('day', at AT TIME ZONE 'UTC'), 'YYYY-MM-DD')`,
+	"error":    `code`,
+}
+
+// StatKeys are what DeliveryStats can sum by.
+func StatKeys() []string { return []string{"endpoint", "type", "hour", "day", "error"} }
+
+// DeliveryStats sums the attempts of a window up: by endpoint, type, hour, day
+// or error, or ("") all together; of one endpoint, or ("") of all.
+func (s *Store) DeliveryStats(ctx context.Context, by, endpoint string, since, until time.Time) (all []DeliveryStat, err error) {
+	key := statKeys[by]
+	failedOnly := ``
+	if by == "error" {
+		failedOnly = ` AND outcome <> 'delivered'`
+	}
+	err = s.db.SelectContext(ctx, &all, `
+WITH kept AS (
+    SELECT `+key+` AS key, count(*) AS attempts, count(*) FILTER (WHERE outcome = 'delivered') AS delivered, sum(took_ms) AS took_ms,
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY took_ms) AS p95_ms
+    FROM delivery_attempt WHERE at >= $1 AND at < $2 AND ($3 = '' OR endpoint = $3)`+failedOnly+` GROUP BY 1
+), gone AS (
+    SELECT `+key+` AS key, sum(attempts) AS attempts, coalesce(sum(attempts) FILTER (WHERE outcome = 'delivered'), 0) AS delivered, sum(took_ms) AS took_ms, 0::float AS p95_ms
+    FROM (SELECT endpoint, type, hour AS at, outcome, code, attempts, took_ms FROM delivery_hour) h
+    WHERE at >= $1 AND at < $2 AND ($3 = '' OR endpoint = $3)`+failedOnly+` GROUP BY 1
+), both_of_them AS (SELECT * FROM kept UNION ALL SELECT * FROM gone)
+SELECT key, sum(attempts)::bigint AS attempts, sum(delivered)::bigint AS delivered, (sum(attempts) - sum(delivered))::bigint AS failed,
+    (sum(took_ms)::float / greatest(sum(attempts), 1)::float) AS mean_ms, max(p95_ms) AS p95_ms
+FROM both_of_them GROUP BY key ORDER BY key`, since.UTC(), until.UTC(), endpoint)
+	return all, translate(err)
+}
+
+// DeliveryCount is how many deliveries of an endpoint are in a state.
+type DeliveryCount struct {
+	Endpoint string        `db:"endpoint"`
+	State    DeliveryState `db:"state"`
+	N        int64         `db:"n"`
+	Oldest   float64       `db:"oldest"` // seconds since the first of them was made
+}
+
+// OpenDeliveries counts what is not settled, and what is parked, by endpoint.
+func (s *Store) OpenDeliveries(ctx context.Context) (all []DeliveryCount, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT endpoint, state, count(*) AS n, extract(epoch FROM now() - min(created_at)) AS oldest FROM delivery
+WHERE state IN ('waiting', 'ready', 'running', 'retrying', 'accepted', 'parked') GROUP BY 1, 2 ORDER BY 1, 2`)
+	return all, translate(err)
+}
+
+// PurgeDeliveries deletes settled deliveries, and then events without any,
+// older than the given age. What the attempts counted is summed up first, in
+// the same statement. Parked deliveries stay until a person has decided.
+func (s *Store) PurgeDeliveries(ctx context.Context, keep time.Duration) (int64, error) {
+	n, err := s.purge(ctx, `
+WITH old AS MATERIALIZED (
+    SELECT id FROM delivery WHERE settled_at < now() - $1 * interval '1 second' AND state IN ('ok', 'superseded', 'discarded') LIMIT 1000 FOR UPDATE SKIP LOCKED
+), summed AS (
+    INSERT INTO delivery_hour AS h (endpoint, type, hour, outcome, code, attempts, took_ms)
+    SELECT endpoint, type, date_trunc('hour', at), outcome, code, count(*), sum(took_ms) FROM delivery_attempt JOIN old ON old.id = delivery GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (endpoint, type, hour, outcome, code) DO UPDATE SET attempts = h.attempts + excluded.attempts, took_ms = h.took_ms + excluded.took_ms
+)
+DELETE FROM delivery WHERE id IN (SELECT id FROM old)`, keep)
+	if err != nil {
+		return n, err
+	}
+	m, err := s.purge(ctx, `
+DELETE FROM outbound_event WHERE id IN (
+    SELECT o.id FROM outbound_event o WHERE o.received_at < now() - $1 * interval '1 second'
+      AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event = o.id) LIMIT 1000)`, keep)
+	return n + m, err
+}

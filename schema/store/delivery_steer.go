@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+)
+
+// Delivery is one event at one endpoint, as operators see it.
+type Delivery struct {
+	ID         int64         `db:"id"`
+	Endpoint   string        `db:"endpoint"`
+	Event      string        `db:"event"`
+	Type       string        `db:"type"`
+	Model      string        `db:"model"`
+	RecordID   string        `db:"record_id"`
+	State      DeliveryState `db:"state"`
+	Generation int           `db:"generation"`
+	Attempts   int           `db:"tried"`
+	Status     sql.NullInt64 `db:"status"`
+	Code       string        `db:"code"`
+	Message    string        `db:"message"`
+	Resolution string        `db:"resolution"`
+	By         string        `db:"by"`
+	DueAt      sql.NullTime  `db:"due_at"`
+	OccurredAt time.Time     `db:"occurred_at"`
+	CreatedAt  time.Time     `db:"created_at"`
+	SettledAt  sql.NullTime  `db:"settled_at"`
+}
+
+// DeliveryFilter chooses deliveries; what is empty does not restrict.
+type DeliveryFilter struct {
+	IDs         []int64
+	Endpoint    string
+	Event       string
+	Types       []string // patterns of LIKE are not among them: exact, or "prefix.*"
+	States      []DeliveryState
+	Code        string
+	Model       string
+	RecordID    string
+	Since       time.Time // of the event, by its source's clock
+	Until       time.Time
+	Limit       int   // 0: no limit
+	BeforeID    int64 // for paging: older than this delivery
+	OldestFirst bool
+}
+
+// filterSQL restricts rows of d (delivery) and o (its event).
+const filterSQL = `
+    ($1::bigint[] IS NULL OR d.id = ANY($1)) AND ($2 = '' OR d.endpoint = $2) AND ($3 = '' OR d.event = $3)
+AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(d.type, left(p, -1)) ELSE p IN ('*', d.type) END))
+AND ($5::text[] IS NULL OR d.state = ANY($5)) AND ($6 = '' OR d.code = $6)
+AND ($7 = '' OR o.model = $7) AND ($8 = '' OR o.record_id = $8)
+AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10)
+AND ($11::bigint = 0 OR d.id < $11)`
+
+func (f DeliveryFilter) args() []any {
+	var ids, types, states any
+	if len(f.IDs) > 0 {
+		ids = pq.Array(f.IDs)
+	}
+	if len(f.Types) > 0 {
+		types = pq.Array(f.Types)
+	}
+	if len(f.States) > 0 {
+		texts := make([]string, len(f.States))
+		for i, s := range f.States {
+			texts[i] = string(s)
+		}
+		states = pq.Array(texts)
+	}
+	return []any{ids, f.Endpoint, f.Event, types, states, f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until), f.BeforeID}
+}
+
+func nullTime(t time.Time) sql.NullTime { return sql.NullTime{Time: t.UTC(), Valid: !t.IsZero()} }
+
+// Deliveries lists deliveries, the newest first.
+func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (all []Delivery, err error) {
+	order := "DESC"
+	if f.OldestFirst {
+		order = "ASC"
+	}
+	err = s.db.SelectContext(ctx, &all, `
+SELECT d.id, d.endpoint, d.event, d.type, o.model, o.record_id, d.state, d.generation, d.tried, d.status, d.code, d.message, d.resolution, d.by,
+    d.due_at, o.occurred_at, d.created_at, d.settled_at
+FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+`
+ORDER BY d.id `+order+` LIMIT nullif($12::bigint, 0)`, append(f.args(), f.Limit)...)
+	return all, translate(err)
+}
+
+// AttemptLog is one attempt as it was noted.
+type AttemptLog struct {
+	ID         int64     `db:"id"`
+	Delivery   int64     `db:"delivery"`
+	Generation int       `db:"generation"`
+	Attempt    int       `db:"attempt"`
+	At         time.Time `db:"at"`
+	TookMS     int       `db:"took_ms"`
+	Outcome    string    `db:"outcome"`
+	Status     int       `db:"status"`
+	Code       string    `db:"code"`
+	Message    string    `db:"message"`
+	Request    string    `db:"request"`
+	Response   string    `db:"response"`
+}
+
+// Attempts gives all attempts of a delivery, the first one first.
+func (s *Store) Attempts(ctx context.Context, delivery int64) (all []AttemptLog, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT id, delivery, generation, attempt, at, took_ms, outcome, status, code, message, request, response
+FROM delivery_attempt WHERE delivery = $1 ORDER BY id`, delivery)
+	return all, translate(err)
+}
+
+// Redeliver makes deliveries due anew, whatever became of them: each gets a new
+// generation, its retry profile begins again, and its event keeps its id. Those
+// whose attempt is under way, or that wait for their turn, are left alone.
+func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, priority int) (n int64, err error) {
+	return s.steer(ctx, f, `
+UPDATE delivery d SET generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), priority = $14, by = $13,
+    state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END, code = '', message = '', resolution = ''
+FROM chosen WHERE d.id = chosen.id RETURNING d.endpoint, d.stream`,
+		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
+}
+
+// Discard ends deliveries without sending them. What was received already stays
+// as it is.
+func (s *Store) Discard(ctx context.Context, f DeliveryFilter, by string) (n int64, err error) {
+	return s.steer(ctx, f, `
+UPDATE delivery d SET generation = d.generation + 1, state = 'discarded', settled_at = now(), due_at = NULL, by = $13
+FROM chosen WHERE d.id = chosen.id AND $14::int IS NOT NULL RETURNING d.endpoint, d.stream`,
+		`d.state IN ('waiting', 'ready', 'retrying', 'accepted', 'parked')`, by, 0)
+}
+
+// steer changes the chosen deliveries and lets their streams go on.
+func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by string, priority int) (n int64, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var changed []struct{ Endpoint, Stream string }
+		if err := tx.SelectContext(ctx, &changed, `
+WITH chosen AS (
+    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+`
+    ORDER BY d.id LIMIT nullif($12::bigint, 0) FOR UPDATE OF d
+) `+update, append(f.args(), f.Limit, by, priority)...); err != nil {
+			return err
+		}
+		n = int64(len(changed))
+		streams := map[string][]string{}
+		for _, c := range changed {
+			if c.Stream != "" {
+				streams[c.Endpoint] = append(streams[c.Endpoint], c.Stream)
+			}
+		}
+		if err := promoteAll(ctx, tx, streams); err != nil {
+			return err
+		}
+		return notifyDeliveries(ctx, tx)
+	})
+	return n, err
+}
+
+// AddReceivers makes deliveries of stored events for endpoints that had none:
+// of an endpoint that is new, or was inactive.
+func (s *Store) AddReceivers(ctx context.Context, events []OutboundEvent) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		all := make(map[string]bool, len(events))
+		for _, e := range events {
+			all[e.ID] = true
+		}
+		return insertDeliveries(ctx, tx, events, all)
+	})
+}
+
+// EventsBetween pages through stored events in the order they came: those that
+// occurred in the window and come after the sequence number. next is where to
+// go on; 0 at the end.
+func (s *Store) EventsBetween(ctx context.Context, since, until time.Time, after int64, limit int) (events []OutboundEvent, next int64, err error) {
+	var rows []struct {
+		OutboundEvent
+		Seq int64 `db:"seq"`
+	}
+	err = s.db.SelectContext(ctx, &rows, `
+SELECT seq, id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event
+WHERE seq > $1 AND ($2::timestamptz IS NULL OR occurred_at >= $2) AND ($3::timestamptz IS NULL OR occurred_at < $3) ORDER BY seq LIMIT $4`,
+		after, nullTime(since), nullTime(until), limit)
+	if err != nil {
+		return nil, 0, translate(err)
+	}
+	for _, r := range rows {
+		events = append(events, r.OutboundEvent)
+	}
+	if len(rows) == limit {
+		next = rows[len(rows)-1].Seq
+	}
+	return events, next, nil
+}
+
+// Applied closes a delivery whose receiver said that it has applied it, or that
+// it cannot. It may say so more than once.
+//
+// Faults: webhook.no_acknowledgement (NotFound).
+func (s *Store) Applied(ctx context.Context, event, endpoint string, ok bool, message string) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var stream string
+		err := tx.GetContext(ctx, &stream, `
+UPDATE delivery SET state = CASE WHEN $3 THEN 'ok' ELSE 'parked' END, settled_at = now(), due_at = NULL,
+    code = CASE WHEN $3 THEN '' ELSE 'webhook.refused_later' END, message = CASE WHEN $3 THEN '' ELSE $4 END,
+    resolution = CASE WHEN $3 THEN '' ELSE 'ask the receiver; then deliver it again or discard it' END
+WHERE endpoint = $2 AND event = $1 AND (state IN ('accepted', 'running', 'ok') OR state = 'parked' AND code IN ('webhook.not_applied', 'webhook.refused_later')) RETURNING stream`,
+			event, endpoint, ok, message)
+		if f := fault.Of(translate(err)); err != nil && f.Kind == fault.NotFound {
+			return fault.New(fault.NotFound, "webhook.no_acknowledgement", "no delivery of that event waits to be acknowledged").
+				WithResolution("acknowledge an event once, with the address that its delivery carried")
+		}
+		if err != nil || stream == "" {
+			return err
+		}
+		if err := promote(ctx, tx, endpoint, []string{stream}); err != nil {
+			return err
+		}
+		return notifyDeliveries(ctx, tx)
+	})
+}
+
+// ParkUnapplied gives deliveries to a person whose receivers took them and did
+// not say in time that they were applied.
+func (s *Store) ParkUnapplied(ctx context.Context) (n int64, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var late []struct{ Endpoint, Stream string }
+		if err := tx.SelectContext(ctx, &late, `
+UPDATE delivery SET state = 'parked', settled_at = now(), due_at = NULL, code = 'webhook.not_applied',
+    message = 'the receiver took the event and did not say in time that it was applied',
+    resolution = 'ask the receiver; then deliver it again, or discard it'
+WHERE id IN (SELECT id FROM delivery WHERE state = 'accepted' AND due_at <= now() ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING endpoint, stream`); err != nil {
+			return err
+		}
+		n = int64(len(late))
+		streams := map[string][]string{}
+		for _, d := range late {
+			if d.Stream != "" {
+				streams[d.Endpoint] = append(streams[d.Endpoint], d.Stream)
+			}
+		}
+		return promoteAll(ctx, tx, streams)
+	})
+	return n, err
+}

@@ -1,0 +1,244 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"github.com/jmoiron/sqlx"
+
+	"towpath/schema/fault"
+	"towpath/schema/seal"
+)
+
+// Endpoint is a stored receiver of webhooks. Secrets rest sealed; Opened opens
+// them.
+type Endpoint struct {
+	Name       string          `db:"name"`
+	Spec       json.RawMessage `db:"spec"` // schema/webhook.Endpoint, without secrets
+	Secrets    json.RawMessage `db:"secrets"`
+	Revision   int64           `db:"revision"`
+	Active     bool            `db:"active"`
+	Disabled   sql.NullString  `db:"disabled"` // why Towpath stopped delivering
+	DisabledAt sql.NullTime    `db:"disabled_at"`
+}
+
+const endpointColumns = `name, spec, secrets, revision, active, disabled, disabled_at`
+
+// Endpoints gives all endpoints by name.
+func (s *Store) Endpoints(ctx context.Context) (all []Endpoint, err error) {
+	err = s.db.SelectContext(ctx, &all, `SELECT `+endpointColumns+` FROM webhook_endpoint ORDER BY name`)
+	return all, translate(err)
+}
+
+// Endpoint gives one endpoint; NotFound names the way out.
+func (s *Store) Endpoint(ctx context.Context, name string) (Endpoint, error) {
+	var e Endpoint
+	err := translate(s.db.GetContext(ctx, &e, `SELECT `+endpointColumns+` FROM webhook_endpoint WHERE name = $1`, name))
+	if fault.Is(err, fault.NotFound) {
+		return e, unknownEndpoint(name)
+	}
+	return e, err
+}
+
+func unknownEndpoint(name string) error {
+	return fault.New(fault.NotFound, "endpoint.unknown", "there is no endpoint %q", name).WithField("endpoint").
+		WithResolution("towpath endpoint list shows them; add it under endpoints in towpath.yaml and run: towpath apply -f towpath.yaml")
+}
+
+// Opened gives the endpoint's secrets: what was given to PutEndpoint.
+func (e Endpoint) Opened(ring *seal.Ring) (map[string]json.RawMessage, error) {
+	var sealed map[string]string
+	if err := json.Unmarshal(e.Secrets, &sealed); err != nil {
+		return nil, err
+	}
+	open := make(map[string]json.RawMessage, len(sealed))
+	for field, envelope := range sealed {
+		plain, err := ring.Open(envelope, endpointSecret(e.Name, field))
+		if err != nil {
+			return nil, err
+		}
+		open[field] = json.RawMessage(plain)
+	}
+	return open, nil
+}
+
+func endpointSecret(endpoint, field string) string {
+	return "webhook_endpoint/" + endpoint + "/" + field
+}
+
+// PutEndpoint creates or changes an endpoint. Each secret is given as JSON and
+// sealed here; one that is not given stays as it was. changed is false when
+// everything was so already.
+func (s *Store) PutEndpoint(ctx context.Context, ring *seal.Ring, name string, spec json.RawMessage, secrets map[string]json.RawMessage, active bool) (changed bool, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockAll(ctx, tx, "endpoint/"+name); err != nil {
+			return err
+		}
+		var old Endpoint
+		err := tx.GetContext(ctx, &old, `SELECT `+endpointColumns+` FROM webhook_endpoint WHERE name = $1`, name)
+		if err != nil && !fault.Is(translate(err), fault.NotFound) {
+			return err
+		}
+		isNew := err != nil
+		sealed, fresh, err := resealed(ring, old, name, secrets)
+		if err != nil {
+			return err
+		}
+		if !isNew && !fresh && old.Active == active && equalJSON(old.Spec, spec) {
+			return nil
+		}
+		changed = true
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO webhook_endpoint AS e (name, spec, secrets, active) VALUES ($1, $2::jsonb, $3::jsonb, $4)
+ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, secrets = excluded.secrets, active = excluded.active,
+    revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state (endpoint) VALUES ($1) ON CONFLICT DO NOTHING`, name)
+		return err
+	})
+	return changed, err
+}
+
+// resealed gives the envelope of all secrets: the old ones, and over them those
+// given. fresh says whether any is new.
+func resealed(ring *seal.Ring, old Endpoint, name string, secrets map[string]json.RawMessage) (envelope []byte, fresh bool, err error) {
+	sealed := map[string]string{}
+	if len(old.Secrets) > 0 {
+		if err := json.Unmarshal(old.Secrets, &sealed); err != nil {
+			return nil, false, err
+		}
+	}
+	for field, plain := range secrets {
+		if was, ok := sealed[field]; ok && ring.Active(was) {
+			if open, err := ring.Open(was, endpointSecret(name, field)); err == nil && open == string(plain) {
+				continue
+			}
+		}
+		if sealed[field], err = ring.Seal(string(plain), endpointSecret(name, field)); err != nil {
+			return nil, false, err
+		}
+		fresh = true
+	}
+	envelope, err = json.Marshal(sealed)
+	return envelope, fresh, err
+}
+
+// SwitchEndpoint makes an endpoint active, or inactive: then no deliveries are
+// made for it, and those that are due wait.
+// Active again, what waits for its next attempt is tried now.
+func (s *Store) SwitchEndpoint(ctx context.Context, name string, active bool) error {
+	return s.changeEndpoint(ctx, name, `UPDATE webhook_endpoint SET active = $2,
+    disabled = CASE WHEN $2 THEN NULL ELSE disabled END, disabled_at = CASE WHEN $2 THEN NULL ELSE disabled_at END,
+    revision = revision + 1, updated_at = now() WHERE name = $1`, active, active)
+}
+
+// DisableEndpoint is Towpath's own stop: the endpoint is gone, or has only
+// failed for days. Deliveries go on being made, and wait. first is false when
+// it was disabled already.
+func (s *Store) DisableEndpoint(ctx context.Context, name, why string) (first bool, err error) {
+	r, err := s.db.ExecContext(ctx, `UPDATE webhook_endpoint SET disabled = $2, disabled_at = now(), revision = revision + 1 WHERE name = $1 AND disabled IS NULL`, name, why)
+	if err != nil {
+		return false, translate(err)
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
+}
+
+// changeEndpoint runs a statement about one endpoint. wake makes the deliveries
+// due whose workflows wait for their next attempt.
+func (s *Store) changeEndpoint(ctx context.Context, name, query string, wake bool, args ...any) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, query, append([]any{name}, args...)...)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, unknownEndpoint(name))
+		}
+		if wake {
+			if _, err := tx.ExecContext(ctx, `UPDATE delivery SET due_at = now() WHERE endpoint = $1 AND state = 'retrying'`, name); err != nil {
+				return err
+			}
+		}
+		return notifyDeliveries(ctx, tx)
+	})
+}
+
+// EndpointState is how an endpoint does.
+type EndpointState struct {
+	Endpoint     string         `db:"endpoint"`
+	Circuit      string         `db:"circuit"` // closed, open, half_open
+	Failures     int            `db:"failures"`
+	FailingSince sql.NullTime   `db:"failing_since"`
+	OpenedAt     sql.NullTime   `db:"opened_at"`
+	ProbeAt      sql.NullTime   `db:"probe_at"`
+	Trips        int            `db:"trips"`
+	HeldBy       sql.NullString `db:"held_by"`
+	Width        int            `db:"width"`
+	CoolUntil    sql.NullTime   `db:"cool_until"`
+	Disabled     sql.NullString `db:"disabled"`
+	Active       bool           `db:"active"`
+	Open         int64          `db:"open"`   // deliveries that are not settled
+	Parked       int64          `db:"parked"` // of them, waiting for a person
+}
+
+const endpointStateSQL = `
+SELECT s.endpoint, s.circuit, s.failures, s.failing_since, s.opened_at, s.probe_at, s.trips, s.held_by, s.width,
+    nullif(s.cool_until, '-infinity') AS cool_until, e.disabled, e.active,
+    (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('waiting', 'ready', 'running', 'retrying', 'accepted')) AS open,
+    (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state = 'parked') AS parked
+FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint`
+
+// EndpointStates tells how all endpoints do.
+func (s *Store) EndpointStates(ctx context.Context) (all []EndpointState, err error) {
+	err = s.db.SelectContext(ctx, &all, endpointStateSQL+` ORDER BY 1`)
+	return all, translate(err)
+}
+
+// EndpointState tells how one does.
+func (s *Store) EndpointState(ctx context.Context, name string) (st EndpointState, err error) {
+	err = translate(s.db.GetContext(ctx, &st, endpointStateSQL+` WHERE s.endpoint = $1`, name))
+	if fault.Is(err, fault.NotFound) {
+		return st, unknownEndpoint(name)
+	}
+	return st, err
+}
+
+// UnwellEndpoints names those whose circuit is not closed, or that Towpath has
+// switched off.
+func (s *Store) UnwellEndpoints(ctx context.Context) (names []string, err error) {
+	err = s.db.SelectContext(ctx, &names, `
+SELECT e.name FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
+WHERE e.active AND (s.circuit <> 'closed' OR e.disabled IS NOT NULL) ORDER BY 1`)
+	return names, translate(err)
+}
+
+// Trip opens an endpoint's circuit by hand: nothing is sent until Reset.
+func (s *Store) Trip(ctx context.Context, endpoint, by string) error {
+	return s.changeEndpoint(ctx, endpoint, `UPDATE endpoint_state SET circuit = 'open', opened_at = coalesce(opened_at, now()), probe_at = NULL, held_by = $2 WHERE endpoint = $1`, false, by)
+}
+
+// Reset closes an endpoint's circuit by hand; what waits for its next attempt
+// is tried now, gently.
+func (s *Store) Reset(ctx context.Context, endpoint string) error {
+	return s.changeEndpoint(ctx, endpoint, `UPDATE endpoint_state SET circuit = 'closed', failures = 0, trips = 0, opened_at = NULL, probe_at = NULL,
+    held_by = NULL, width = 1, cool_until = '-infinity' WHERE endpoint = $1`, true)
+}
+
+// Failing gives the active endpoints that have only failed for longer than
+// their spec's disable_after allows; the caller knows the spec.
+func (s *Store) Failing(ctx context.Context) (all []EndpointState, err error) {
+	err = s.db.SelectContext(ctx, &all, endpointStateSQL+` WHERE s.failing_since IS NOT NULL AND e.active AND e.disabled IS NULL ORDER BY 1`)
+	return all, translate(err)
+}
+
+// deliveryChannel is where processes are told that a delivery became due.
+const deliveryChannel = "towpath_delivery"
+
+func notifyDeliveries(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `SELECT pg_notify($1, '')`, deliveryChannel)
+	return err
+}

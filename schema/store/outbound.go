@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+)
+
+// OutboundEvent is something that happened and is to be told, with the
+// endpoints that want to know.
+type OutboundEvent struct {
+	ID         string    `db:"id"` // the webhook-id of all its deliveries, stable for ever
+	Connection string    `db:"connection"`
+	Type       string    `db:"type"`
+	Model      string    `db:"model"`
+	RecordID   string    `db:"record_id"`
+	Content    string    `db:"content"` // schema/webhook.Event as JSON
+	Test       bool      `db:"test"`
+	OccurredAt time.Time `db:"occurred_at"`
+	ReceivedAt time.Time `db:"received_at"`
+
+	Receivers []Receiver `db:"-"`
+}
+
+// Receiver is an endpoint that wants an event.
+type Receiver struct {
+	Endpoint string
+	Stream   string // deliveries of one stream keep their order; empty: any order
+	Holds    bool   // parked, it holds its stream
+	Collapse bool   // earlier deliveries of its stream that have not been sent are superseded
+	Priority int    // 1 a person waits … 5 replay; 0 is 3
+}
+
+// Record stores events and their deliveries in one transaction and reports how
+// many events were new: the others were stored before, and nothing is done for
+// them. cursor, when not empty, is how far the connection has been read now.
+// When it returns nil, the events may be acknowledged to where they came from
+// (promise 4, TestPromise4).
+//
+// Faults: webhook.event_taken (Conflict): another connection has an event of
+// that id, as of a copied database.
+func (s *Store) Record(ctx context.Context, connection string, events []OutboundEvent, cursor string) (fresh int, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		ids, err := insertEvents(ctx, tx, events)
+		if err != nil {
+			return err
+		}
+		fresh = len(ids)
+		if err := insertDeliveries(ctx, tx, events, ids); err != nil {
+			return err
+		}
+		if cursor != "" {
+			_, err := tx.ExecContext(ctx, `
+INSERT INTO event_cursor (connection, cursor) VALUES ($1, $2)
+ON CONFLICT (connection) DO UPDATE SET cursor = excluded.cursor, moved_at = now()`, connection, cursor)
+			return err
+		}
+		return nil
+	})
+	return fresh, err
+}
+
+// insertEvents gives the ids of those that were not there.
+func insertEvents(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (map[string]bool, error) {
+	var id, connection, kind, model, record, content []string
+	var test []bool
+	var occurred []time.Time
+	for _, e := range events {
+		id, connection, kind = append(id, e.ID), append(connection, e.Connection), append(kind, e.Type)
+		model, record, content = append(model, e.Model), append(record, e.RecordID), append(content, e.Content)
+		test, occurred = append(test, e.Test), append(occurred, e.OccurredAt.UTC())
+	}
+	var added []string
+	if err := tx.SelectContext(ctx, &added, `
+INSERT INTO outbound_event (id, connection, type, model, record_id, content, test, occurred_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[])
+ON CONFLICT (id) DO NOTHING RETURNING id`,
+		textArray(id), textArray(connection), textArray(kind), textArray(model), textArray(record), textArray(content), pq.Array(test), pq.Array(occurred)); err != nil {
+		return nil, err
+	}
+	fresh := make(map[string]bool, len(added))
+	for _, id := range added {
+		fresh[id] = true
+	}
+	if len(fresh) == len(events) {
+		return fresh, nil
+	}
+	var taken []string
+	if err := tx.SelectContext(ctx, &taken, `
+SELECT o.id FROM outbound_event o JOIN unnest($1::text[], $2::text[]) AS u(id, connection) USING (id) WHERE o.connection <> u.connection`,
+		textArray(id), textArray(connection)); err != nil {
+		return nil, err
+	}
+	if len(taken) > 0 {
+		return nil, fault.New(fault.Conflict, "webhook.event_taken", "an event %s came from another connection already", taken[0]).
+			WithResolution("two connections read copies of one database: switch one of them off, or empty the outbox of the copy")
+	}
+	return fresh, nil
+}
+
+// insertDeliveries makes a delivery per event and receiver. Ordered ones wait
+// until they are promoted, so that there is one way to the head of a stream.
+func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent, fresh map[string]bool) error {
+	var endpoint, event, kind, stream []string
+	var holds, collapse []bool
+	var priority []int64
+	ordered := map[string][]string{} // streams by endpoint
+	for _, e := range events {
+		if !fresh[e.ID] {
+			continue
+		}
+		delete(fresh, e.ID) // the same event twice in one batch
+		for _, r := range e.Receivers {
+			endpoint, event, kind = append(endpoint, r.Endpoint), append(event, e.ID), append(kind, e.Type)
+			stream, holds, collapse = append(stream, r.Stream), append(holds, r.Holds), append(collapse, r.Collapse)
+			p := int64(r.Priority)
+			if p == 0 {
+				p = 3
+			}
+			priority = append(priority, p)
+			if r.Stream != "" {
+				ordered[r.Endpoint] = append(ordered[r.Endpoint], r.Stream)
+			}
+		}
+	}
+	if len(endpoint) == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `
+INSERT INTO delivery (endpoint, event, type, stream, holds, state, priority, due_at)
+SELECT endpoint, event, type, stream, holds, CASE WHEN stream = '' THEN 'ready' ELSE 'waiting' END, priority, now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::smallint[]) WITH ORDINALITY AS u(endpoint, event, type, stream, holds, priority, n)
+ORDER BY n
+ON CONFLICT (endpoint, event) DO NOTHING`,
+		textArray(endpoint), textArray(event), textArray(kind), textArray(stream), pq.Array(holds), pq.Array(priority)); err != nil {
+		return err
+	}
+	if err := supersede(ctx, tx, endpoint, event, stream, collapse); err != nil {
+		return err
+	}
+	if err := promoteAll(ctx, tx, ordered); err != nil {
+		return err
+	}
+	return notifyDeliveries(ctx, tx)
+}
+
+// supersede closes what a later state of the same record makes needless.
+func supersede(ctx context.Context, tx *sqlx.Tx, endpoint, event, stream []string, collapse []bool) error {
+	if !slices.Contains(collapse, true) {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+WITH later AS (
+    SELECT u.endpoint, u.stream, max(d.id) AS id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS u(endpoint, event, stream, collapse)
+    JOIN delivery d ON (d.endpoint, d.event) = (u.endpoint, u.event)
+    WHERE u.collapse AND u.stream <> '' GROUP BY u.endpoint, u.stream
+)
+UPDATE delivery d SET state = 'superseded', settled_at = now(), due_at = NULL
+FROM later l WHERE (d.endpoint, d.stream) = (l.endpoint, l.stream) AND d.id < l.id AND d.state IN ('waiting', 'ready', 'retrying')`,
+		textArray(endpoint), textArray(event), textArray(stream), pq.Array(collapse))
+	return err
+}
+
+// promoteAll promotes streams by endpoint, in one locking order for all.
+func promoteAll(ctx context.Context, tx *sqlx.Tx, streams map[string][]string) error {
+	for _, endpoint := range slices.Sorted(maps.Keys(streams)) {
+		if err := promote(ctx, tx, endpoint, streams[endpoint]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// promote makes the head of each of an endpoint's streams ready, where nothing
+// of the stream is under way or holds it. The lock, held to the end of the
+// transaction, keeps two promoters from seeing different heads.
+func promote(ctx context.Context, tx *sqlx.Tx, endpoint string, streams []string) error {
+	if err := lockAll(ctx, tx, "streams/"+endpoint); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `
+UPDATE delivery SET state = 'ready', due_at = now() WHERE id IN (
+    SELECT DISTINCT ON (w.stream) w.id FROM delivery w
+    WHERE w.endpoint = $1 AND w.stream <> '' AND w.stream = ANY($2::text[]) AND w.state = 'waiting' AND NOT EXISTS (
+        SELECT 1 FROM delivery o WHERE o.endpoint = w.endpoint AND o.stream = w.stream AND o.stream <> ''
+          AND (o.state IN ('ready', 'running', 'retrying', 'accepted') OR o.state = 'parked' AND o.holds AND o.id < w.id))
+    ORDER BY w.stream, w.id)`, endpoint, textArray(streams))
+	return err
+}
+
+// EventCursor is how far the events of a connection have been read; empty when
+// never.
+func (s *Store) EventCursor(ctx context.Context, connection string) (cursor string, err error) {
+	err = s.db.GetContext(ctx, &cursor, `SELECT coalesce((SELECT cursor FROM event_cursor WHERE connection = $1), '')`, connection)
+	return cursor, translate(err)
+}
+
+// OutboundEvent gives one event.
+func (s *Store) OutboundEvent(ctx context.Context, id string) (e OutboundEvent, err error) {
+	err = translate(s.db.GetContext(ctx, &e, `
+SELECT id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event WHERE id = $1`, id))
+	if fault.Is(err, fault.NotFound) {
+		return e, fault.New(fault.NotFound, "webhook.unknown_event", "there is no event %s", id).WithField("event").
+			WithResolution("towpath delivery list shows events; they are kept as long as TOWPATH_KEEP_INBOUND says")
+	}
+	return e, err
+}
