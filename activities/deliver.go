@@ -1,0 +1,263 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"towpath/connectors/endpoint"
+	"towpath/schema/failpoint"
+	"towpath/schema/fault"
+	"towpath/schema/seal"
+	"towpath/schema/store"
+	"towpath/schema/webhook"
+	"towpath/workflows/contract"
+)
+
+// Sender makes one HTTP attempt.
+type Sender interface {
+	Send(ctx context.Context, r endpoint.Request) endpoint.Attempt
+}
+
+// Deliveries are the activities of the Delivery workflow.
+type Deliveries struct {
+	Deps
+	Sender Sender
+	// Circuit of every endpoint.
+	Circuit Circuit
+	// Ended is called when a delivery has ended and made room for another; may
+	// be nil.
+	Ended func()
+
+	book  *endpointBook
+	slots sync.Map // endpoint -> chan struct{}
+}
+
+// Circuit says when an endpoint that fails is left alone (requirements A16).
+type Circuit struct {
+	Threshold  int           // failures in a row, default 5
+	Recovery   time.Duration // until the first probe, default 60 s; doubled after each that fails
+	RecoverMax time.Duration // and at most, default 15 min
+}
+
+func (c Circuit) withDefaults() Circuit {
+	if c.Threshold == 0 {
+		c.Threshold = 5
+	}
+	if c.Recovery == 0 {
+		c.Recovery = time.Minute
+	}
+	if c.RecoverMax == 0 {
+		c.RecoverMax = 15 * time.Minute
+	}
+	return c
+}
+
+// NewDeliveries wires the delivery activities.
+func NewDeliveries(d Deps, keys *seal.Ring, sender Sender, circuit Circuit) *Deliveries {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return &Deliveries{Deps: d, Sender: sender, Circuit: circuit.withDefaults(), book: newEndpointBook(d.Store, keys)}
+}
+
+// endpointSlots bounds the attempts at one endpoint in this process: a slow one
+// holds few of the worker's slots while its circuit has not opened yet.
+const endpointSlots = 10
+
+// slotPatience is how long an attempt waits for a slot before it comes back
+// later.
+const slotPatience = 250 * time.Millisecond
+
+// Deliver makes one attempt of a delivery, if it may be made now, and settles
+// it. What is to be tried again leaves as an error that says when.
+func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (contract.DeliverResult, error) {
+	e, err := d.book.get(ctx, in.Endpoint)
+	if err != nil {
+		return d.unfit(ctx, in, err)
+	}
+	release, free := d.slot(ctx, in.Endpoint)
+	if !free {
+		return contract.DeliverResult{}, comeBack("webhook.busy", "other attempts at this endpoint are under way", spread(time.Second, 2*time.Second))
+	}
+	defer release()
+	a, err := d.Store.BeginAttempt(ctx, in.Delivery, in.Generation, e.spec.Rate.Every(), e.burst(), e.timeout())
+	switch {
+	case err != nil:
+		return contract.DeliverResult{}, toTemporal(err)
+	case a.Stale:
+		return contract.DeliverResult{State: string(a.State)}, nil
+	case !a.Go:
+		return contract.DeliverResult{}, comeBack(a.Why, waitWords[a.Why], spread(a.Wait.Time.Sub(a.Now), waitSpread[a.Why]))
+	}
+	failpoint.Here("attempt begun")
+	return d.attempt(ctx, in, e, a)
+}
+
+// waitWords are what Temporal shows of an attempt that was not made.
+var waitWords = map[string]string{
+	"webhook.disabled":     "the endpoint is switched off; towpath endpoint enable",
+	"webhook.circuit_open": "the endpoint fails; the next attempt after the circuit's probe",
+	"webhook.retry_after":  "the endpoint asked to be left alone for a while",
+	"webhook.paced":        "the endpoint's rate limit",
+}
+
+// waitSpread keeps those who waited for one moment from coming back at once.
+// The slots of a rate limit are apart already.
+var waitSpread = map[string]time.Duration{
+	"webhook.disabled": 10 * time.Minute, "webhook.circuit_open": 3 * time.Second, "webhook.retry_after": 3 * time.Second,
+}
+
+func spread(d, by time.Duration) time.Duration {
+	d = max(d, 10*time.Millisecond)
+	if by <= 0 {
+		return d
+	}
+	return d + rand.N(by)
+}
+
+// comeBack ends an attempt that is made again after a time.
+func comeBack(code, message string, after time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(message, code, temporal.ApplicationErrorOptions{
+		NextRetryDelay: after, Category: temporal.ApplicationErrorCategoryBenign,
+	})
+}
+
+// slot takes one of the endpoint's slots in this process.
+func (d *Deliveries) slot(ctx context.Context, name string) (release func(), ok bool) {
+	v, _ := d.slots.LoadOrStore(name, make(chan struct{}, endpointSlots))
+	slots := v.(chan struct{})
+	select {
+	case slots <- struct{}{}:
+	default:
+		patience := time.NewTimer(slotPatience)
+		defer patience.Stop()
+		select {
+		case slots <- struct{}{}:
+		case <-patience.C:
+			return nil, false
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return func() { <-slots }, true
+}
+
+// attempt renders, signs, sends and settles.
+func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *openEndpoint, a store.Attempt) (contract.DeliverResult, error) {
+	var event webhook.Event
+	var sent endpoint.Attempt
+	request, err := endpoint.Request{}, json.Unmarshal([]byte(a.Content.String), &event)
+	if err == nil {
+		request, err = e.request(event, a, d.Now())
+	}
+	if err != nil {
+		// It cannot be rendered: a person must change the endpoint. Nothing was sent.
+		sent = endpoint.Attempt{Outcome: endpoint.Park, Fault: fault.Of(err), StartedAt: d.Now()}
+	} else {
+		sent = d.Sender.Send(ctx, request)
+		failpoint.Here("sent")
+	}
+	out := d.judge(in, e, event, a, sent)
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	tripped, stale, err := d.Store.FinishAttempt(settle, out)
+	d.logAttempt(in, event, a, sent, out, tripped, err)
+	if err != nil {
+		return contract.DeliverResult{}, toTemporal(err)
+	}
+	failpoint.Here("attempt settled")
+	return d.conclude(settle, in, a, sent, out, stale)
+}
+
+// conclude says how the attempt ended, to Temporal and to whom it concerns.
+func (d *Deliveries) conclude(ctx context.Context, in contract.DeliverInput, a store.Attempt, sent endpoint.Attempt, out store.Outcome, stale bool) (contract.DeliverResult, error) {
+	if sent.Outcome == endpoint.Disable {
+		if err := d.disable(ctx, in.Endpoint, "it answered 410 Gone: it wants no more events"); err != nil {
+			return contract.DeliverResult{}, toTemporal(err)
+		}
+	}
+	if !stale && out.State == store.DeliveryRetrying {
+		f := sent.Fault
+		return contract.DeliverResult{}, comeBack(f.Code, f.Message, max(out.DueAt.Sub(d.Now()), 10*time.Millisecond))
+	}
+	if d.Ended != nil {
+		d.Ended()
+	}
+	state := string(out.State)
+	if stale {
+		state = "superseded"
+	}
+	return contract.DeliverResult{State: state, Code: out.Code, Status: out.Status, Attempts: a.Tried}, nil
+}
+
+// unfit parks a delivery whose endpoint cannot be used as it is configured, and
+// leaves for later what is merely away.
+func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err error) (contract.DeliverResult, error) {
+	f := fault.Of(err)
+	if fault.Retryable(f) {
+		return contract.DeliverResult{}, toTemporal(err)
+	}
+	if err := d.Store.ParkDelivery(ctx, in.Delivery, in.Generation, f); err != nil {
+		return contract.DeliverResult{}, toTemporal(err)
+	}
+	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code}, nil
+}
+
+// judge says what the attempt means for the delivery and for its endpoint.
+func (d *Deliveries) judge(in contract.DeliverInput, e *openEndpoint, event webhook.Event, a store.Attempt, sent endpoint.Attempt) store.Outcome {
+	out := store.Outcome{
+		Delivery: in.Delivery, Generation: in.Generation, Attempt: a.Tried, Endpoint: in.Endpoint, Type: event.Type,
+		Took: sent.Took, Outcome: string(sent.Outcome), Status: sent.Status, Request: requestText(sent), Response: sent.Body,
+		Probe: a.Probe, Threshold: d.Circuit.Threshold, Recovery: d.Circuit.Recovery, RecoverMax: d.Circuit.RecoverMax,
+	}
+	if f := sent.Fault; f != nil {
+		out.Code, out.Message, out.Fix = f.Code, f.Message, f.Resolution
+	}
+	switch sent.Outcome {
+	case endpoint.Delivered:
+		out.Success, out.State = true, store.DeliveryOK
+		if within := e.spec.Acknowledge.Within; within > 0 && sent.Status == http.StatusAccepted && !event.Test {
+			out.State, out.DueAt = store.DeliveryAccepted, d.Now().Add(time.Duration(within))
+		}
+	case endpoint.Park, endpoint.Disable:
+		out.State, out.Failed = store.DeliveryParked, true
+		if sent.Outcome == endpoint.Disable { // what it refused goes out when it is back
+			out.State, out.DueAt = store.DeliveryRetrying, d.Now().Add(time.Hour)
+		}
+		if e.forgives(sent.Status) {
+			d.retry(&out, e, a, sent)
+		}
+	default:
+		out.Failed = true
+		// Who asks to slow down works.
+		out.Broken = sent.Status != http.StatusTooManyRequests
+		if sent.RetryAfter > 0 {
+			out.Cooldown = sent.RetryAfter
+			out.Broken = false
+		}
+		d.retry(&out, e, a, sent)
+	}
+	return out
+}
+
+// retry makes the delivery due again by its profile, or by the endpoint's own
+// wish; a delivery whose attempts are used up is parked.
+func (d *Deliveries) retry(out *store.Outcome, e *openEndpoint, a store.Attempt, sent endpoint.Attempt) {
+	after, more := e.spec.Retry.Next(a.Number, rand.Float64)
+	now := d.Now()
+	switch {
+	case sent.RetryAfter > 0 && now.Sub(a.Began) < e.patience():
+		after = max(after, spread(sent.RetryAfter, 3*time.Second))
+	case !more:
+		out.State = store.DeliveryParked
+		out.Fix = "its " + string(e.spec.Retry.Profile) + " retries are used up; when the receiver works again: towpath delivery redeliver --endpoint " + out.Endpoint
+		return
+	}
+	out.State, out.DueAt = store.DeliveryRetrying, now.Add(after)
+}
