@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"towpath/connectors/endpoint"
 	"towpath/schema/failpoint"
 	"towpath/schema/fault"
+	"towpath/schema/outbound"
 	"towpath/schema/seal"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
@@ -24,17 +24,22 @@ type Sender interface {
 	Send(ctx context.Context, r endpoint.Request) endpoint.Attempt
 }
 
-// Deliveries are the activities of the Delivery workflow.
-type Deliveries struct {
-	Deps
+// DeliveryDeps are what deliveries need beside Deps.
+type DeliveryDeps struct {
+	Keys   *seal.Ring
+	Out    *outbound.Outbound
 	Sender Sender
 	// Circuit of every endpoint.
 	Circuit Circuit
 	// Ended is called when a delivery has ended and made room for another; may
 	// be nil.
 	Ended func()
+}
 
-	book  *endpointBook
+// Deliveries are the activities of the Delivery workflow.
+type Deliveries struct {
+	Deps
+	DeliveryDeps
 	slots sync.Map // endpoint -> chan struct{}
 }
 
@@ -59,11 +64,12 @@ func (c Circuit) withDefaults() Circuit {
 }
 
 // NewDeliveries wires the delivery activities.
-func NewDeliveries(d Deps, keys *seal.Ring, sender Sender, circuit Circuit) *Deliveries {
+func NewDeliveries(d Deps, more DeliveryDeps) *Deliveries {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	return &Deliveries{Deps: d, Sender: sender, Circuit: circuit.withDefaults(), book: newEndpointBook(d.Store, keys)}
+	more.Circuit = more.Circuit.withDefaults()
+	return &Deliveries{Deps: d, DeliveryDeps: more}
 }
 
 // endpointSlots bounds the attempts at one endpoint in this process: a slow one
@@ -77,7 +83,7 @@ const slotPatience = 250 * time.Millisecond
 // Deliver makes one attempt of a delivery, if it may be made now, and settles
 // it. What is to be tried again leaves as an error that says when.
 func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (contract.DeliverResult, error) {
-	e, err := d.book.get(ctx, in.Endpoint)
+	e, err := d.Out.Book.Get(ctx, in.Endpoint)
 	if err != nil {
 		return d.unfit(ctx, in, err)
 	}
@@ -86,12 +92,14 @@ func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (con
 		return contract.DeliverResult{}, comeBack("webhook.busy", "other attempts at this endpoint are under way", spread(time.Second, 2*time.Second))
 	}
 	defer release()
-	a, err := d.Store.BeginAttempt(ctx, in.Delivery, in.Generation, e.spec.Rate.Every(), e.burst(), e.timeout())
+	a, err := d.Store.BeginAttempt(ctx, in.Delivery, in.Generation, e.Spec.Rate.Every(), burst(e), timeout(e))
 	switch {
 	case err != nil:
 		return contract.DeliverResult{}, toTemporal(err)
 	case a.Stale:
 		return contract.DeliverResult{State: string(a.State)}, nil
+	case !a.Go && a.Now.Sub(a.Began) > patience(e):
+		return d.expire(ctx, in, a)
 	case !a.Go:
 		return contract.DeliverResult{}, comeBack(a.Why, waitWords[a.Why], spread(a.Wait.Time.Sub(a.Now), waitSpread[a.Why]))
 	}
@@ -149,12 +157,12 @@ func (d *Deliveries) slot(ctx context.Context, name string) (release func(), ok 
 }
 
 // attempt renders, signs, sends and settles.
-func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *openEndpoint, a store.Attempt) (contract.DeliverResult, error) {
-	var event webhook.Event
+func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *outbound.Endpoint, a store.Attempt) (contract.DeliverResult, error) {
 	var sent endpoint.Attempt
-	request, err := endpoint.Request{}, json.Unmarshal([]byte(a.Content.String), &event)
+	var request endpoint.Request
+	event, err := outbound.Event(a.Content.String)
 	if err == nil {
-		request, err = e.request(event, a, d.Now())
+		request, err = d.request(e, event, a)
 	}
 	if err != nil {
 		// It cannot be rendered: a person must change the endpoint. Nothing was sent.
@@ -209,8 +217,19 @@ func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err er
 	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code}, nil
 }
 
+// expire parks what could not be sent for as long as its profile tries: its
+// endpoint was down, or switched off, all the time.
+func (d *Deliveries) expire(ctx context.Context, in contract.DeliverInput, a store.Attempt) (contract.DeliverResult, error) {
+	f := fault.New(fault.Transient, "webhook.expired", "it could not be sent for as long as it is tried: %s", waitWords[a.Why]).
+		WithResolution("when the receiver works again: towpath endpoint enable %s, then towpath delivery replay --endpoint %s --failed", in.Endpoint, in.Endpoint)
+	if err := d.Store.ParkDelivery(ctx, in.Delivery, in.Generation, f); err != nil {
+		return contract.DeliverResult{}, toTemporal(err)
+	}
+	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code}, nil
+}
+
 // judge says what the attempt means for the delivery and for its endpoint.
-func (d *Deliveries) judge(in contract.DeliverInput, e *openEndpoint, event webhook.Event, a store.Attempt, sent endpoint.Attempt) store.Outcome {
+func (d *Deliveries) judge(in contract.DeliverInput, e *outbound.Endpoint, event webhook.Event, a store.Attempt, sent endpoint.Attempt) store.Outcome {
 	out := store.Outcome{
 		Delivery: in.Delivery, Generation: in.Generation, Attempt: a.Tried, Endpoint: in.Endpoint, Type: event.Type,
 		Took: sent.Took, Outcome: string(sent.Outcome), Status: sent.Status, Request: requestText(sent), Response: sent.Body,
@@ -222,7 +241,7 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *openEndpoint, event webh
 	switch sent.Outcome {
 	case endpoint.Delivered:
 		out.Success, out.State = true, store.DeliveryOK
-		if within := e.spec.Acknowledge.Within; within > 0 && sent.Status == http.StatusAccepted && !event.Test {
+		if within := e.Spec.Acknowledge.Within; within > 0 && sent.Status == http.StatusAccepted && !event.Test {
 			out.State, out.DueAt = store.DeliveryAccepted, d.Now().Add(time.Duration(within))
 		}
 	case endpoint.Park, endpoint.Disable:
@@ -230,7 +249,7 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *openEndpoint, event webh
 		if sent.Outcome == endpoint.Disable { // what it refused goes out when it is back
 			out.State, out.DueAt = store.DeliveryRetrying, d.Now().Add(time.Hour)
 		}
-		if e.forgives(sent.Status) {
+		if forgives(e, sent.Status) {
 			d.retry(&out, e, a, sent)
 		}
 	default:
@@ -248,15 +267,15 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *openEndpoint, event webh
 
 // retry makes the delivery due again by its profile, or by the endpoint's own
 // wish; a delivery whose attempts are used up is parked.
-func (d *Deliveries) retry(out *store.Outcome, e *openEndpoint, a store.Attempt, sent endpoint.Attempt) {
-	after, more := e.spec.Retry.Next(a.Number, rand.Float64)
+func (d *Deliveries) retry(out *store.Outcome, e *outbound.Endpoint, a store.Attempt, sent endpoint.Attempt) {
+	after, more := e.Spec.Retry.Next(a.Number, rand.Float64)
 	now := d.Now()
 	switch {
-	case sent.RetryAfter > 0 && now.Sub(a.Began) < e.patience():
+	case sent.RetryAfter > 0 && now.Sub(a.Began) < patience(e):
 		after = max(after, spread(sent.RetryAfter, 3*time.Second))
 	case !more:
 		out.State = store.DeliveryParked
-		out.Fix = "its " + string(e.spec.Retry.Profile) + " retries are used up; when the receiver works again: towpath delivery redeliver --endpoint " + out.Endpoint
+		out.Fix = "its " + string(e.Spec.Retry.Profile) + " retries are used up; when the receiver works again: towpath delivery redeliver --endpoint " + out.Endpoint
 		return
 	}
 	out.State, out.DueAt = store.DeliveryRetrying, now.Add(after)

@@ -9,6 +9,7 @@ CREATE TABLE webhook_endpoint (
     active      boolean     NOT NULL DEFAULT true, -- false: an operator wants no deliveries made
     disabled    text,                              -- why Towpath stopped delivering: what is due waits
     disabled_at timestamptz,
+    old_until   timestamptz,                       -- then signing secrets but the newest count no more
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now()
 );

@@ -18,11 +18,12 @@ import (
 type Ring struct {
 	active string
 	keys   map[string]cipher.AEAD
+	tokens map[string][]byte
 }
 
 // ParseRing reads "id:hex64,id:hex64…": 32-byte keys in hex, the first active.
 func ParseRing(text string) (*Ring, error) {
-	r := &Ring{keys: map[string]cipher.AEAD{}}
+	r := &Ring{keys: map[string]cipher.AEAD{}, tokens: map[string][]byte{}}
 	for _, entry := range strings.Split(text, ",") {
 		id, hexKey, ok := strings.Cut(strings.TrimSpace(entry), ":")
 		raw, err := hex.DecodeString(hexKey)
@@ -46,7 +47,7 @@ func ParseRing(text string) (*Ring, error) {
 		if r.active == "" {
 			r.active = id
 		}
-		r.keys[id] = aead
+		r.keys[id], r.tokens[id] = aead, tokenKey(raw)
 	}
 	return r, nil
 }

@@ -175,18 +175,19 @@ func (s *Store) AddReceivers(ctx context.Context, events []OutboundEvent) error 
 	})
 }
 
-// EventsBetween pages through stored events in the order they came: those that
-// occurred in the window and come after the sequence number. next is where to
-// go on; 0 at the end.
-func (s *Store) EventsBetween(ctx context.Context, since, until time.Time, after int64, limit int) (events []OutboundEvent, next int64, err error) {
+// EventsWithout pages through the stored events of a window that an endpoint has
+// no delivery of, in the order they came. next is where to go on; 0 at the end.
+func (s *Store) EventsWithout(ctx context.Context, endpoint string, since, until time.Time, types []string, after int64, limit int) (events []OutboundEvent, next int64, err error) {
 	var rows []struct {
 		OutboundEvent
 		Seq int64 `db:"seq"`
 	}
 	err = s.db.SelectContext(ctx, &rows, `
-SELECT seq, id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event
-WHERE seq > $1 AND ($2::timestamptz IS NULL OR occurred_at >= $2) AND ($3::timestamptz IS NULL OR occurred_at < $3) ORDER BY seq LIMIT $4`,
-		after, nullTime(since), nullTime(until), limit)
+SELECT seq, id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event o
+WHERE seq > $1 AND ($2::timestamptz IS NULL OR occurred_at >= $2) AND ($3::timestamptz IS NULL OR occurred_at < $3) AND NOT test
+  AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(o.type, left(p, -1)) ELSE p IN ('*', o.type) END))
+  AND NOT EXISTS (SELECT 1 FROM delivery d WHERE (d.endpoint, d.event) = ($5, o.id))
+ORDER BY seq LIMIT $6`, after, nullTime(since), nullTime(until), DeliveryFilter{Types: types}.args()[3], endpoint, limit)
 	if err != nil {
 		return nil, 0, translate(err)
 	}

@@ -22,9 +22,10 @@ type Endpoint struct {
 	Active     bool            `db:"active"`
 	Disabled   sql.NullString  `db:"disabled"` // why Towpath stopped delivering
 	DisabledAt sql.NullTime    `db:"disabled_at"`
+	OldUntil   sql.NullTime    `db:"old_until"` // then signing secrets but the newest count no more; null: they do
 }
 
-const endpointColumns = `name, spec, secrets, revision, active, disabled, disabled_at`
+const endpointColumns = `name, spec, secrets, revision, active, disabled, disabled_at, old_until`
 
 // Endpoints gives all endpoints by name.
 func (s *Store) Endpoints(ctx context.Context) (all []Endpoint, err error) {
@@ -37,12 +38,13 @@ func (s *Store) Endpoint(ctx context.Context, name string) (Endpoint, error) {
 	var e Endpoint
 	err := translate(s.db.GetContext(ctx, &e, `SELECT `+endpointColumns+` FROM webhook_endpoint WHERE name = $1`, name))
 	if fault.Is(err, fault.NotFound) {
-		return e, unknownEndpoint(name)
+		return e, UnknownEndpoint(name)
 	}
 	return e, err
 }
 
-func unknownEndpoint(name string) error {
+// UnknownEndpoint is the fault of a name that no endpoint has.
+func UnknownEndpoint(name string) error {
 	return fault.New(fault.NotFound, "endpoint.unknown", "there is no endpoint %q", name).WithField("endpoint").
 		WithResolution("towpath endpoint list shows them; add it under endpoints in towpath.yaml and run: towpath apply -f towpath.yaml")
 }
@@ -126,6 +128,28 @@ func resealed(ring *seal.Ring, old Endpoint, name string, secrets map[string]jso
 	return envelope, fresh, err
 }
 
+// PutEndpointSecret replaces one secret, given as JSON. oldUntil, where it is
+// set, ends the validity of all signing secrets but the newest.
+func (s *Store) PutEndpointSecret(ctx context.Context, ring *seal.Ring, name, field string, plain json.RawMessage, oldUntil sql.NullTime) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var old Endpoint
+		err := tx.GetContext(ctx, &old, `SELECT `+endpointColumns+` FROM webhook_endpoint WHERE name = $1 FOR UPDATE`, name)
+		if fault.Is(translate(err), fault.NotFound) {
+			return UnknownEndpoint(name)
+		}
+		if err != nil {
+			return err
+		}
+		sealed, _, err := resealed(ring, old, name, map[string]json.RawMessage{field: plain})
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE webhook_endpoint SET secrets = $2::jsonb, old_until = $3, revision = revision + 1, updated_at = now() WHERE name = $1`,
+			name, string(sealed), oldUntil)
+		return err
+	})
+}
+
 // SwitchEndpoint makes an endpoint active, or inactive: then no deliveries are
 // made for it, and those that are due wait.
 // Active again, what waits for its next attempt is tried now.
@@ -156,7 +180,7 @@ func (s *Store) changeEndpoint(ctx context.Context, name, query string, wake boo
 			return err
 		}
 		if n, err := r.RowsAffected(); err != nil || n == 0 {
-			return cmp.Or(err, unknownEndpoint(name))
+			return cmp.Or(err, UnknownEndpoint(name))
 		}
 		if wake {
 			if _, err := tx.ExecContext(ctx, `UPDATE delivery SET due_at = now() WHERE endpoint = $1 AND state = 'retrying'`, name); err != nil {
@@ -202,7 +226,7 @@ func (s *Store) EndpointStates(ctx context.Context) (all []EndpointState, err er
 func (s *Store) EndpointState(ctx context.Context, name string) (st EndpointState, err error) {
 	err = translate(s.db.GetContext(ctx, &st, endpointStateSQL+` WHERE s.endpoint = $1`, name))
 	if fault.Is(err, fault.NotFound) {
-		return st, unknownEndpoint(name)
+		return st, UnknownEndpoint(name)
 	}
 	return st, err
 }

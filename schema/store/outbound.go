@@ -33,7 +33,7 @@ type Receiver struct {
 	Endpoint string
 	Stream   string // deliveries of one stream keep their order; empty: any order
 	Holds    bool   // parked, it holds its stream
-	Collapse bool   // earlier deliveries of its stream that have not been sent are superseded
+	Collapse bool   // earlier deliveries of its stream and type that have not been sent are superseded
 	Priority int    // 1 a person waits … 5 replay; 0 is 3
 }
 
@@ -157,13 +157,13 @@ func supersede(ctx context.Context, tx *sqlx.Tx, endpoint, event, stream []strin
 	}
 	_, err := tx.ExecContext(ctx, `
 WITH later AS (
-    SELECT u.endpoint, u.stream, max(d.id) AS id
+    SELECT u.endpoint, u.stream, d.type, max(d.id) AS id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS u(endpoint, event, stream, collapse)
     JOIN delivery d ON (d.endpoint, d.event) = (u.endpoint, u.event)
-    WHERE u.collapse AND u.stream <> '' GROUP BY u.endpoint, u.stream
+    WHERE u.collapse AND u.stream <> '' GROUP BY u.endpoint, u.stream, d.type
 )
 UPDATE delivery d SET state = 'superseded', settled_at = now(), due_at = NULL
-FROM later l WHERE (d.endpoint, d.stream) = (l.endpoint, l.stream) AND d.id < l.id AND d.state IN ('waiting', 'ready', 'retrying')`,
+FROM later l WHERE (d.endpoint, d.stream, d.type) = (l.endpoint, l.stream, l.type) AND d.id < l.id AND d.state IN ('waiting', 'ready', 'retrying')`,
 		textArray(endpoint), textArray(event), textArray(stream), pq.Array(collapse))
 	return err
 }

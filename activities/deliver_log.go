@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/rs/zerolog"
+
+	"towpath/connectors/endpoint"
+	"towpath/schema/store"
+	"towpath/schema/webhook"
+	"towpath/workflows/contract"
+)
+
+// logAttempt writes one wide line: no bodies, no headers.
+func (d *Deliveries) logAttempt(in contract.DeliverInput, event webhook.Event, a store.Attempt, sent endpoint.Attempt, out store.Outcome, tripped bool, err error) {
+	deliveryAttempts.WithLabelValues(in.Endpoint, out.Outcome).Inc()
+	deliverySeconds.WithLabelValues(in.Endpoint).Observe(sent.Took.Seconds())
+	level := zerolog.InfoLevel // success INFO, what is tried again WARN, the end of it ERROR (requirements 60)
+	switch {
+	case err != nil || out.State == store.DeliveryParked:
+		level = zerolog.ErrorLevel
+	case out.State == store.DeliveryRetrying:
+		level = zerolog.WarnLevel
+	}
+	line := d.Log.WithLevel(level).Str("endpoint", in.Endpoint).Str("event", in.Event).Str("type", event.Type).Int64("delivery", in.Delivery).
+		Int("attempt", a.Tried).Str("outcome", out.Outcome).Str("state", string(out.State)).Int("status", sent.Status).Dur("took", sent.Took).
+		Str("host", sent.Trip.Host).Bool("reused", sent.Trip.Reused).Dur("since_event", a.Now.Sub(event.OccurredAt))
+	if out.Code != "" {
+		line = line.Str("fault", out.Code)
+	}
+	if out.State == store.DeliveryRetrying {
+		line = line.Time("next", out.DueAt)
+	}
+	if tripped {
+		line = line.Bool("circuit_opened", true)
+	}
+	if err != nil {
+		line = line.AnErr("unsettled", err)
+	}
+	line.Msg("delivery attempt")
+}
+
+// disable switches an endpoint off, once, and tells whoever wants to know.
+func (d *Deliveries) disable(ctx context.Context, name, why string) error {
+	first, err := d.Store.DisableEndpoint(ctx, name, why)
+	if err != nil || !first {
+		return err
+	}
+	d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
+	return d.Out.Announce(ctx, eventEndpointDisabled, name, why, d.Now())
+}
+
+// eventEndpointDisabled is the type of the event that tells of it.
+const eventEndpointDisabled = "towpath.endpoint.disabled"

@@ -1,0 +1,98 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"towpath/connectors"
+	"towpath/schema/failpoint"
+	"towpath/schema/fault"
+	"towpath/schema/outbound"
+)
+
+// Events brings what happens in systems to where it is told from.
+type Events struct {
+	Deps
+	Out *outbound.Outbound
+}
+
+// pullSize is how many events one call asks for: their payloads fit into one
+// answer, and into one transaction that others need not wait for.
+const pullSize = 200
+
+// Sources names the active connections that tell events.
+func (e *Events) Sources(ctx context.Context) (names []string, err error) {
+	all, err := e.Store.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if !c.Active {
+			continue
+		}
+		door, err := e.Pool.Get(ctx, c.Name)
+		if err != nil {
+			continue // told by whoever uses it
+		}
+		if source, ok := door.(connectors.EventSource); ok && source.TellsEvents() {
+			names = append(names, c.Name)
+		}
+	}
+	return names, nil
+}
+
+// Pull takes all events that a connection has, and reports how many were new. An
+// event is acknowledged only after it is stored (promise 4). One process at a
+// time pulls from a connection, or the order of a record's events would break;
+// busy says that another one does.
+func (e *Events) Pull(ctx context.Context, connection string) (fresh int, busy bool, err error) {
+	lock, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	release, err := e.Store.Slots().Acquire(lock, "events "+connection, 1)
+	cancel()
+	if err != nil {
+		return 0, fault.Of(err).Code == "store.no_slot", err
+	}
+	defer release()
+	door, err := e.Pool.Get(ctx, connection)
+	if err != nil {
+		return 0, false, err
+	}
+	source, ok := door.(connectors.EventSource)
+	if !ok {
+		return 0, false, fault.New(fault.Unsupported, "events.unsupported", "%s does not tell events", connection)
+	}
+	for ctx.Err() == nil {
+		n, more, err := e.pull(ctx, connection, source)
+		fresh += n
+		if err != nil || !more {
+			return fresh, false, err
+		}
+	}
+	return fresh, false, ctx.Err()
+}
+
+func (e *Events) pull(ctx context.Context, connection string, source connectors.EventSource) (fresh int, more bool, err error) {
+	cursor, err := e.Store.EventCursor(ctx, connection)
+	if err != nil {
+		return 0, false, err
+	}
+	batch, err := source.PullEvents(ctx, cursor, pullSize)
+	if err != nil {
+		return 0, false, err
+	}
+	failpoint.Here("events pulled")
+	if batch.Cursor == cursor {
+		batch.Cursor = ""
+	}
+	if fresh, err = e.Out.Record(ctx, connection, batch.Events, batch.Cursor); err != nil {
+		return 0, false, err
+	}
+	failpoint.Here("events recorded")
+	eventsRead.WithLabelValues(connection).Add(float64(fresh))
+	if batch.Ack != nil && len(batch.Events) > 0 {
+		if err := batch.Ack(ctx); err != nil {
+			return fresh, false, err
+		}
+	}
+	return fresh, batch.More, nil
+}

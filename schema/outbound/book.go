@@ -1,0 +1,136 @@
+package outbound
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"towpath/schema/fault"
+	"towpath/schema/seal"
+	"towpath/schema/store"
+	"towpath/schema/webhook"
+)
+
+// Endpoint is an endpoint ready to be delivered to: compiled, defaults filled
+// in, its secrets opened.
+type Endpoint struct {
+	*webhook.Compiled
+	Spec    webhook.Endpoint
+	Secrets webhook.Secrets
+	Stored  store.Endpoint
+}
+
+// Open makes a stored endpoint ready.
+//
+// Faults: webhook.endpoint_unusable (Invalid), with what is wrong.
+func Open(stored store.Endpoint, keys *seal.Ring, now time.Time) (*Endpoint, error) {
+	e := &Endpoint{Stored: stored}
+	if err := e.open(keys, now); err != nil {
+		f := fault.Of(err)
+		return nil, fault.New(fault.Invalid, "webhook.endpoint_unusable", "the endpoint %s cannot be used: %s", stored.Name, f.Message).
+			WithField(f.Field).WithResolution("correct it in towpath.yaml and run: towpath apply; then deliver again").WithCause(err)
+	}
+	return e, nil
+}
+
+func (e *Endpoint) open(keys *seal.Ring, now time.Time) (err error) {
+	if err := json.Unmarshal(e.Stored.Spec, &e.Spec); err != nil {
+		return err
+	}
+	e.Spec.Active = nil // the row says it
+	e.Spec = e.Spec.WithDefaults()
+	if e.Secrets, err = secretsOf(e.Stored, keys); err != nil {
+		return err
+	}
+	if until := e.Stored.OldUntil; until.Valid && now.After(until.Time) && len(e.Secrets.Signing) > 1 {
+		e.Secrets.Signing = e.Secrets.Signing[:1]
+	}
+	e.Compiled, err = webhook.Compile(e.Spec)
+	return err
+}
+
+func secretsOf(stored store.Endpoint, keys *seal.Ring) (s webhook.Secrets, err error) {
+	open, err := stored.Opened(keys)
+	if err != nil {
+		return s, err
+	}
+	raw, err := json.Marshal(open)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(raw, &s)
+}
+
+// Book keeps all endpoints ready. It may be used by many at once.
+type Book struct {
+	store *store.Store
+	keys  *seal.Ring
+
+	mu      sync.Mutex
+	entries map[string]Entry
+	read    time.Time
+}
+
+// Entry is an endpoint of the book, or why it cannot be used.
+type Entry struct {
+	*Endpoint
+	Err    error
+	Active bool
+
+	revision int64
+	until    time.Time // when it is to be opened anew, whatever its revision
+}
+
+// NewBook gives an empty book; it is filled when it is first asked.
+func NewBook(s *store.Store, keys *seal.Ring) *Book {
+	return &Book{store: s, keys: keys}
+}
+
+// bookLasts is how long a change of an endpoint may take to be noticed.
+const bookLasts = time.Second
+
+// All gives the endpoints by name. PostgreSQL is asked once a second at most.
+// Nobody may change the map.
+func (b *Book) All(ctx context.Context) (map[string]Entry, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if now.Sub(b.read) < bookLasts {
+		return b.entries, nil
+	}
+	stored, err := b.store.Endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make(map[string]Entry, len(stored))
+	for _, s := range stored {
+		e, known := b.entries[s.Name]
+		if !known || e.revision != s.Revision || !e.until.IsZero() && now.After(e.until) {
+			e = Entry{revision: s.Revision}
+			if s.OldUntil.Valid && now.Before(s.OldUntil.Time) {
+				e.until = s.OldUntil.Time
+			}
+			e.Endpoint, e.Err = Open(s, b.keys, now)
+		}
+		e.Active = s.Active
+		fresh[s.Name] = e
+	}
+	b.entries, b.read = fresh, now
+	return fresh, nil
+}
+
+// Get gives one endpoint.
+//
+// Faults: endpoint.unknown (NotFound), webhook.endpoint_unusable (Invalid).
+func (b *Book) Get(ctx context.Context, name string) (*Endpoint, error) {
+	all, err := b.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := all[name]
+	if !ok {
+		return nil, store.UnknownEndpoint(name)
+	}
+	return e.Endpoint, e.Err
+}

@@ -1,0 +1,9 @@
+// Package outbound is where endpoints, events and deliveries are handled: the
+// verbs that commands, the API and the worker share. The rules are those of
+// schema/webhook, the rows those of schema/store; nothing is sent from here.
+//
+//	book.go      endpoints, compiled and with their secrets opened
+//	record.go    events come in: matched with endpoints, stored with deliveries
+//	endpoint.go  endpoints: put, rotate, switch, try
+//	delivery.go  deliveries: again, discard, replay
+package outbound

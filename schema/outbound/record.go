@@ -1,0 +1,110 @@
+package outbound
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"towpath/schema/fault"
+	"towpath/schema/store"
+	"towpath/schema/webhook"
+)
+
+// Outbound is what all verbs work with.
+type Outbound struct {
+	Store *store.Store
+	Book  *Book
+	Log   zerolog.Logger
+}
+
+// Record stores events, each with a delivery for every endpoint that wants it,
+// in one transaction, and reports how many were new. When it returns nil they
+// are durable, and where they come from may forget them (promise 4,
+// TestPromise4). cursor, where it is not empty, says how far the connection has
+// been read with them.
+//
+// An endpoint that cannot be compiled, or whose filter fails, gets the event:
+// its delivery is parked with the cause when it is rendered, and not lost.
+//
+// Faults: webhook.event_invalid (Invalid): nothing is stored; what made the
+// event has a defect. webhook.event_taken (Conflict).
+func (o *Outbound) Record(ctx context.Context, connection string, events []webhook.Event, cursor string) (fresh int, err error) {
+	if len(events) == 0 && cursor == "" {
+		return 0, nil
+	}
+	all, err := o.Book.All(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows := make([]store.OutboundEvent, len(events))
+	for i, e := range events {
+		e.Connection = connection
+		if rows[i], err = row(e); err != nil {
+			return 0, err
+		}
+		rows[i].Receivers = o.receivers(all, e)
+	}
+	return o.Store.Record(ctx, connection, rows, cursor)
+}
+
+// receivers are the active endpoints that want the event.
+func (o *Outbound) receivers(all map[string]Entry, e webhook.Event) (wanted []store.Receiver) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		entry := all[name]
+		if !entry.Active {
+			continue
+		}
+		if entry.Err != nil {
+			wanted = append(wanted, store.Receiver{Endpoint: name})
+			continue
+		}
+		matches, _, err := entry.Matches(e)
+		if err != nil {
+			o.Log.Warn().Str("endpoint", name).Str("event", e.ID).Str("fault", fault.Of(err).Code).Msg("an endpoint's filter fails; the event is kept for it")
+		}
+		if matches || err != nil {
+			wanted = append(wanted, receiver(entry.Endpoint, e))
+		}
+	}
+	return wanted
+}
+
+func receiver(e *Endpoint, event webhook.Event) store.Receiver {
+	r := store.Receiver{Endpoint: e.Spec.Name, Holds: e.Spec.OnPark == webhook.Hold}
+	if e.Spec.Ordering == webhook.PerRecord {
+		r.Stream = e.StreamKey(event)
+		// A deletion, or a business step, is no mere later state.
+		r.Collapse = e.Spec.Collapse && event.Action == webhook.Write
+	}
+	return r
+}
+
+// row is an event as it is stored.
+func row(e webhook.Event) (store.OutboundEvent, error) {
+	if err := e.Check(); err != nil {
+		return store.OutboundEvent{}, err
+	}
+	content, err := json.Marshal(e)
+	if err != nil {
+		return store.OutboundEvent{}, err
+	}
+	return store.OutboundEvent{
+		ID: e.ID, Connection: e.Connection, Type: e.Type, Model: e.Model, RecordID: e.RecordID,
+		Content: string(content), Test: e.Test, OccurredAt: e.OccurredAt,
+	}, nil
+}
+
+// Event reads a stored event.
+func Event(content string) (e webhook.Event, err error) {
+	if err := json.Unmarshal([]byte(content), &e); err != nil {
+		return e, fault.New(fault.Invalid, "webhook.event_unreadable", "the stored event cannot be read").
+			WithResolution("discard the delivery; the record can be sent again from Odoo").WithCause(err)
+	}
+	if string(e.Old) == "null" {
+		e.Old = nil
+	}
+	return e, nil
+}
