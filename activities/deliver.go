@@ -13,7 +13,6 @@ import (
 	"towpath/schema/failpoint"
 	"towpath/schema/fault"
 	"towpath/schema/outbound"
-	"towpath/schema/seal"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
 	"towpath/workflows/contract"
@@ -26,7 +25,6 @@ type Sender interface {
 
 // DeliveryDeps are what deliveries need beside Deps.
 type DeliveryDeps struct {
-	Keys   *seal.Ring
 	Out    *outbound.Outbound
 	Sender Sender
 	// Circuit of every endpoint.

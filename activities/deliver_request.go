@@ -47,7 +47,7 @@ func (d *Deliveries) request(e *outbound.Endpoint, event webhook.Event, a store.
 		return endpoint.Request{}, err
 	}
 	if e.Spec.Acknowledge.Within > 0 && d.HookURL != "" {
-		header.Set(outbound.HeaderAck, outbound.AckURL(d.HookURL, d.Keys, e.Spec.Name, event.ID))
+		header.Set(outbound.HeaderAck, d.Out.AckURL(d.HookURL, e.Spec.Name, event.ID))
 	}
 	return endpoint.Request{
 		Endpoint: e.Spec.Name, URL: e.Spec.URL, Header: header, Body: body, Timeout: timeout(e),

@@ -57,6 +57,9 @@ func (d Deps) accept(c echo.Context, address func(ctx context.Context) (kind, co
 			return unknownConnection()
 		}
 	}
+	if events, ok := door.(connectors.EventReceiver); ok {
+		return d.receiveEvents(ctx, c, connection, events, raw)
+	}
 	hooks, ok := door.(connectors.HookReceiver)
 	if !ok {
 		return unknownConnection()

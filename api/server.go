@@ -41,6 +41,8 @@ type Inbox interface {
 type Deps struct {
 	Pool  Pool
 	Inbox Inbox
+	// Events are where events of Odoo are told from.
+	Events Events
 	// Ready says whether webhooks can be accepted: PostgreSQL answers.
 	Ready func(ctx context.Context) error
 	// Connections are all of them, for the aliases that carry the shop in a
@@ -70,6 +72,10 @@ func New(d Deps) *echo.Echo {
 	for _, alias := range []string{"/webhook/shopify", "/shopify/webhook"} {
 		e.POST(alias, d.receiveByShop)
 	}
+	for _, alias := range []string{"sale-order", "invoice", "partner", "lead"} {
+		e.POST("/webhooks/odoo/"+alias, d.receiveByKey)
+	}
+	e.POST("/deliveries/:endpoint/:event/applied", d.applied)
 	e.GET("/healthz", func(c echo.Context) error { return answer(c, http.StatusOK, map[string]string{"status": "alive"}) })
 	e.GET("/readyz", d.readiness)
 	e.GET("/metrics", echo.WrapHandler(promhttp.Handler()))

@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"context"
+	"net/http"
 
 	"towpath/schema/webhook"
 )
@@ -31,9 +32,16 @@ type EventBatch struct {
 	More bool // there are more events already
 }
 
-// NudgeReceiver is a system whose webhooks say no more than that there is
-// something to pull.
-type NudgeReceiver interface {
-	// IsNudge reports whether a verified webhook is one.
-	IsNudge(body []byte) bool
+// EventReceiver is a system that sends its events, or a nudge to pull them, to
+// a webhook address of ours.
+type EventReceiver interface {
+	// VerifyEvents checks who sent the request, over the raw body.
+	//
+	// Faults: Unauthorized.
+	VerifyEvents(h http.Header, body []byte) error
+	// ParseEvents reads a verified request. A nudge holds no events: there is
+	// something to pull.
+	//
+	// Faults: Invalid, with the field.
+	ParseEvents(h http.Header, body []byte) (events []webhook.Event, nudge bool, err error)
 }

@@ -36,7 +36,7 @@ func eachSchedule(ctx context.Context, d Deps, existing func(context.Context, cl
 		schedule(contract.ScheduleCatchUp, "Read what webhooks did not bring", every, true,
 			contract.MaintenanceInput{Only: []string{workflows.TaskCatchUp, workflows.TaskHooks}}),
 		schedule(contract.ScheduleMaintain, "Delete what is past its retention", 24*time.Hour, false,
-			contract.MaintenanceInput{Only: []string{workflows.TaskRetain}}),
+			contract.MaintenanceInput{Only: []string{workflows.TaskRetain, workflows.TaskEndpoints}}),
 	} {
 		_, err := c.Create(ctx, s)
 		var exists *serviceerror.AlreadyExists

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,8 +33,12 @@ type Deps struct {
 	Activities activities.Deps
 	Dispatcher *dispatch.Dispatcher
 	CatchUp    time.Duration // how often sources are read for what webhooks did not bring
-	Heartbeat  time.Duration // how soon a dead worker's passes are taken over
-	Log        zerolog.Logger
+	Deliveries activities.DeliveryDeps
+	// DeliveryPoll is how often due deliveries are looked for without a nudge,
+	// default 1 s.
+	DeliveryPoll time.Duration
+	Heartbeat    time.Duration // how soon a dead worker's passes are taken over
+	Log          zerolog.Logger
 }
 
 // applySlots bounds passes under way per target and process. They mostly wait
@@ -52,6 +57,9 @@ func Run(ctx context.Context, d Deps) error {
 	fatal := make(chan error, 1)
 	p := &process{Deps: d, fatal: fatal, running: map[string]sdk.Worker{},
 		orders: activities.NewOrders(d.Activities), keeper: activities.NewMaintenance(d.Activities), syncs: activities.NewSyncs(d.Activities)}
+	d.Deliveries.Ended = p.deliveryEnded
+	p.deliveries = activities.NewDeliveries(d.Activities, d.Deliveries)
+	p.events = &activities.Events{Deps: d.Activities, Out: d.Deliveries.Out}
 	p.syncs.Alive = func(ctx context.Context, workflowID string) (bool, error) {
 		return Alive(ctx, d.Temporal, d.Options, workflowID)
 	}
@@ -70,7 +78,8 @@ func Run(ctx context.Context, d Deps) error {
 	dispatched := make(chan struct{})
 	go func() { d.Dispatcher.Run(dispatch); close(dispatched) }()
 	// What it claimed and did not ring it gives back, before the store closes.
-	defer func() { stop(); <-dispatched }()
+	told := p.tell(dispatch)
+	defer func() { stop(); <-dispatched; told() }()
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	schedules := time.NewTicker(time.Minute)
@@ -113,12 +122,15 @@ func patiently(ctx context.Context, log zerolog.Logger, step func(context.Contex
 
 type process struct {
 	Deps
-	fatal   chan error
-	running map[string]sdk.Worker // by task queue
-	orders  *activities.Orders
-	keeper  *activities.Maintenance
-	syncs   *activities.Syncs
-	jobs    syncSchedules
+	fatal      chan error
+	running    map[string]sdk.Worker // by task queue
+	orders     *activities.Orders
+	keeper     *activities.Maintenance
+	syncs      *activities.Syncs
+	deliveries *activities.Deliveries
+	events     *activities.Events
+	starter    atomic.Pointer[dispatch.Deliveries]
+	jobs       syncSchedules
 }
 
 func (p *process) options() sdk.Options {
@@ -160,6 +172,10 @@ func (p *process) startMain(context.Context) error {
 	w.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Conflict, workflow.RegisterOptions{Name: contract.ConflictWorkflow})
+	w.RegisterWorkflowWithOptions(workflows.Delivery, workflow.RegisterOptions{Name: contract.DeliveryWorkflow})
+	w.RegisterWorkflowWithOptions(workflows.EndpointMonitor, workflow.RegisterOptions{Name: contract.EndpointMonitorWorkflow})
+	register(w, contract.ActivityLookAtEndpoint, p.deliveries.LookAtEndpoint)
+	register(w, contract.ActivityCheckEndpoints, p.deliveries.CheckEndpoints)
 	register(w, contract.ActivityPostpone, p.orders.Postpone)
 	register(w, contract.ActivityRetain, p.keeper.Retain)
 	register(w, contract.ActivitySources, p.keeper.Sources)
@@ -174,6 +190,9 @@ func (p *process) startMain(context.Context) error {
 // follow starts a worker for every queue that a flow or a job needs and that
 // has none.
 func (p *process) follow(ctx context.Context) error {
+	if err := p.serve(contract.QueueDeliveries, p.deliveryWorker); err != nil {
+		return err
+	}
 	flows, err := p.Store.Flows(ctx)
 	if err != nil {
 		return err

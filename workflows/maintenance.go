@@ -13,9 +13,10 @@ import (
 
 // Tasks of Maintenance.
 const (
-	TaskCatchUp = "catch-up"
-	TaskHooks   = "hooks"
-	TaskRetain  = "retain"
+	TaskCatchUp   = "catch-up"
+	TaskHooks     = "hooks"
+	TaskRetain    = "retain"
+	TaskEndpoints = "endpoints"
 )
 
 // Maintenance keeps the house: it reads what webhooks did not bring, repairs
@@ -25,6 +26,9 @@ func Maintenance(ctx workflow.Context, in contract.MaintenanceInput) (contract.M
 	m := &maintenance{in: in}
 	if m.wants(TaskRetain) {
 		m.do(ctx, long(ctx, contract.QueueMain, "delete what is past its retention"), TaskRetain, contract.ActivityRetain)
+	}
+	if m.wants(TaskEndpoints) {
+		m.do(ctx, keeping(ctx, "switch off endpoints that have only failed for days"), TaskEndpoints, contract.ActivityCheckEndpoints)
 	}
 	if !m.wants(TaskCatchUp) && !m.wants(TaskHooks) {
 		return m.sum, nil

@@ -14,6 +14,7 @@ import (
 	"towpath/connectors/catalog"
 	"towpath/connectors/pool"
 	"towpath/schema/config"
+	"towpath/schema/outbound"
 	"towpath/schema/store"
 )
 
@@ -57,6 +58,9 @@ func openSoon(ctx context.Context, name string) (*process, error) {
 		}
 	}
 }
+
+// outbound gives the verbs on endpoints and deliveries.
+func (p *process) outbound() *outbound.Outbound { return outbound.New(p.store, p.config.Keys, p.log) }
 
 func (p *process) close() {
 	p.pool.Close()

@@ -16,6 +16,7 @@ import (
 
 	"towpath/activities"
 	"towpath/api"
+	"towpath/connectors/endpoint"
 	"towpath/schema/fault"
 	"towpath/worker"
 	"towpath/workflows/dispatch"
@@ -69,7 +70,7 @@ func (p *process) runAPI(ctx context.Context) error {
 	defer inbox.Close()
 	registerBacklog(p.store)
 	e := api.New(api.Deps{
-		Pool: p.pool, Inbox: inbox, Ready: p.store.Ping, Connections: p.store.Connections, Log: p.log, MaxBody: p.config.MaxBody,
+		Pool: p.pool, Inbox: inbox, Events: p.outbound(), Ready: p.store.Ping, Connections: p.store.Connections, Log: p.log, MaxBody: p.config.MaxBody,
 	})
 	p.log.Info().Str("listen", p.config.Listen).Msg("api is up")
 	return api.Serve(ctx, e, p.config.Listen)
@@ -131,6 +132,7 @@ func (p *process) runWorker(ctx context.Context) error {
 		Temporal: temporal, Options: opt, Store: p.store, Log: p.log, CatchUp: p.config.CatchUp, Heartbeat: p.config.Heartbeat,
 		Activities: activities.Deps{Store: p.store, Pool: p.pool, Log: p.log, HookURL: p.config.PublicURL},
 		Dispatcher: p.dispatcher(temporal, opt),
+		Deliveries: activities.DeliveryDeps{Out: p.outbound(), Sender: endpoint.New(endpoint.Options{})},
 	})
 }
 

@@ -1,10 +1,6 @@
 package outbound
 
-import (
-	"net/url"
-
-	"towpath/schema/seal"
-)
+import "net/url"
 
 // HeaderAck carries the address at which a receiver says that it has applied an
 // event that it answered 202 for.
@@ -12,13 +8,13 @@ const HeaderAck = "webhook-ack-url"
 
 // AckURL is that address: it says which delivery is meant and proves that we
 // gave it out. It stays the same over all attempts.
-func AckURL(public string, keys *seal.Ring, endpoint, event string) string {
-	return public + "/deliveries/" + url.PathEscape(endpoint) + "/" + url.PathEscape(event) + "/applied?token=" + keys.Token(ackPlace(endpoint, event))
+func (o *Outbound) AckURL(public, endpoint, event string) string {
+	return public + "/deliveries/" + url.PathEscape(endpoint) + "/" + url.PathEscape(event) + "/applied?token=" + o.Keys.Token(ackPlace(endpoint, event))
 }
 
 // CheckAck tells whether a token was given out for the delivery.
-func CheckAck(keys *seal.Ring, endpoint, event, token string) bool {
-	return keys.CheckToken(ackPlace(endpoint, event), token)
+func (o *Outbound) CheckAck(endpoint, event, token string) bool {
+	return o.Keys.CheckToken(ackPlace(endpoint, event), token)
 }
 
 func ackPlace(endpoint, event string) string { return "acknowledge/" + endpoint + "/" + event }

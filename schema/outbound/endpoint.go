@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"towpath/schema/fault"
-	"towpath/schema/seal"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
 )
@@ -20,11 +19,11 @@ import (
 // endpoint whose profile signs gets a secret made, which made gives back.
 //
 // Faults: webhook.endpoint_invalid (Invalid), with all that is wrong.
-func (o *Outbound) Put(ctx context.Context, keys *seal.Ring, e webhook.Endpoint, given webhook.Secrets) (changed bool, made string, err error) {
+func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Secrets) (changed bool, made string, err error) {
 	if err := e.Validate(); err != nil {
 		return false, "", err
 	}
-	secrets, isNew, err := o.secretsWith(ctx, keys, e.Name, given)
+	secrets, isNew, err := o.secretsWith(ctx, e.Name, given)
 	if err != nil {
 		return false, "", err
 	}
@@ -47,12 +46,12 @@ func (o *Outbound) Put(ctx context.Context, keys *seal.Ring, e webhook.Endpoint,
 	if err != nil {
 		return false, "", err
 	}
-	changed, err = o.Store.PutEndpoint(ctx, keys, e.Name, spec, secretFields(given), active)
+	changed, err = o.Store.PutEndpoint(ctx, o.Keys, e.Name, spec, secretFields(given), active)
 	return changed, made, err
 }
 
 // secretsWith are the secrets that an endpoint will have.
-func (o *Outbound) secretsWith(ctx context.Context, keys *seal.Ring, name string, given webhook.Secrets) (s webhook.Secrets, isNew bool, err error) {
+func (o *Outbound) secretsWith(ctx context.Context, name string, given webhook.Secrets) (s webhook.Secrets, isNew bool, err error) {
 	stored, err := o.Store.Endpoint(ctx, name)
 	if fault.Is(err, fault.NotFound) {
 		return given, true, nil
@@ -60,7 +59,7 @@ func (o *Outbound) secretsWith(ctx context.Context, keys *seal.Ring, name string
 	if err != nil {
 		return s, false, err
 	}
-	if s, err = secretsOf(stored, keys); err != nil {
+	if s, err = secretsOf(stored, o.Keys); err != nil {
 		return s, false, err
 	}
 	raw, err := json.Marshal(given) // omits what is empty
@@ -85,7 +84,7 @@ func secretFields(s webhook.Secrets) map[string]json.RawMessage {
 
 // Rotate gives an endpoint a new signing secret, given or ("") made, which signs
 // beside the old ones for as long as overlap says; 0 retires them at once.
-func (o *Outbound) Rotate(ctx context.Context, keys *seal.Ring, name, fresh string, overlap time.Duration, now time.Time) (secret string, until time.Time, err error) {
+func (o *Outbound) Rotate(ctx context.Context, name, fresh string, overlap time.Duration, now time.Time) (secret string, until time.Time, err error) {
 	stored, err := o.Store.Endpoint(ctx, name)
 	if err != nil {
 		return "", until, err
@@ -99,7 +98,7 @@ func (o *Outbound) Rotate(ctx context.Context, keys *seal.Ring, name, fresh stri
 		return "", until, fault.New(fault.Unsupported, "webhook.nothing_to_rotate", "the profile odoo-s3 does not sign; it shows a bearer token").
 			WithField("profile").WithResolution("change secrets.bearer in towpath.yaml and apply it")
 	}
-	secrets, err := secretsOf(stored, keys)
+	secrets, err := secretsOf(stored, o.Keys)
 	if err != nil {
 		return "", until, err
 	}
@@ -119,16 +118,16 @@ func (o *Outbound) Rotate(ctx context.Context, keys *seal.Ring, name, fresh stri
 	if err != nil {
 		return "", until, err
 	}
-	return fresh, until, o.Store.PutEndpointSecret(ctx, keys, name, "signing", raw, sql.NullTime{Time: until.UTC(), Valid: overlap > 0})
+	return fresh, until, o.Store.PutEndpointSecret(ctx, o.Keys, name, "signing", raw, sql.NullTime{Time: until.UTC(), Valid: overlap > 0})
 }
 
 // Secret gives an endpoint's newest signing secret.
-func (o *Outbound) Secret(ctx context.Context, keys *seal.Ring, name string) (string, error) {
+func (o *Outbound) Secret(ctx context.Context, name string) (string, error) {
 	stored, err := o.Store.Endpoint(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	secrets, err := secretsOf(stored, keys)
+	secrets, err := secretsOf(stored, o.Keys)
 	if err != nil {
 		return "", err
 	}

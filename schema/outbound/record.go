@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"towpath/schema/fault"
+	"towpath/schema/seal"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
 )
@@ -16,8 +17,24 @@ import (
 // Outbound is what all verbs work with.
 type Outbound struct {
 	Store *store.Store
+	Keys  *seal.Ring
 	Book  *Book
 	Log   zerolog.Logger
+}
+
+// New wires the verbs.
+func New(s *store.Store, keys *seal.Ring, log zerolog.Logger) *Outbound {
+	return &Outbound{Store: s, Keys: keys, Book: NewBook(s, keys), Log: log}
+}
+
+// Nudge tells the workers that a connection has events to pull.
+func (o *Outbound) Nudge(ctx context.Context, connection string) error {
+	return o.Store.NotifyEvents(ctx, connection)
+}
+
+// Applied notes what a receiver says of an event that it took before.
+func (o *Outbound) Applied(ctx context.Context, event, endpoint string, ok bool, message string) error {
+	return o.Store.Applied(ctx, event, endpoint, ok, message)
 }
 
 // Record stores events, each with a delivery for every endpoint that wants it,
