@@ -65,18 +65,21 @@ WITH turn AS MATERIALIZED (
         OR EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()))
 ), mine AS MATERIALIZED (
     SELECT name, width FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended('towpath starter ' || name, 0))
-), chosen AS (
-    SELECT p.* FROM mine CROSS JOIN LATERAL (
-        (SELECT d.id, false AS lost FROM delivery d WHERE d.endpoint = mine.name AND d.state = 'ready' AND d.due_at <= now()
-         ORDER BY d.priority, d.due_at, d.id
-         LIMIT CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = mine.name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 THEN 0
-               ELSE greatest(0, least($3, mine.width - (SELECT count(*) FROM delivery r WHERE r.endpoint = mine.name AND r.state = 'running'))) END
-         FOR UPDATE SKIP LOCKED)
-        UNION ALL
-        (SELECT d.id, true FROM delivery d WHERE d.endpoint = mine.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
-         ORDER BY d.due_at LIMIT least($3, mine.width) FOR UPDATE SKIP LOCKED)
+), room AS MATERIALIZED (
+    SELECT name, width, greatest(0, least($3::bigint, width - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running'))) AS free,
+        (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 AS crowded
+    FROM mine
+), fresh AS MATERIALIZED (
+    SELECT p.id, false AS lost FROM room CROSS JOIN LATERAL (
+        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'ready' AND d.due_at <= now()
+        ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN 0 ELSE free END FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
-)
+), silent AS MATERIALIZED (
+    SELECT p.id, true AS lost FROM room CROSS JOIN LATERAL (
+        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
+        ORDER BY d.due_at LIMIT least($3, width) FOR UPDATE SKIP LOCKED
+    ) p LIMIT $1
+), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent)
 UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second'
 FROM chosen WHERE d.id = chosen.id
 RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.lost AS again`,

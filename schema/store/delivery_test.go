@@ -1,0 +1,395 @@
+package store_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/fault"
+	"towpath/schema/store"
+)
+
+// withEndpoints adds endpoints to a world.
+func (w *world) withEndpoints(t testing.TB, names ...string) *world {
+	t.Helper()
+	for _, name := range names {
+		_, err := w.PutEndpoint(t.Context(), w.ring, name, json.RawMessage(`{"url":"https://`+name+`.example"}`), nil, true)
+		require.NoError(t, err)
+	}
+	return w
+}
+
+// happened is an event of a record, for endpoints.
+func happened(id, recordID string, to ...store.Receiver) store.OutboundEvent {
+	return store.OutboundEvent{
+		ID: id, Connection: "odoo", Type: "sale.order.updated", Model: "sale.order", RecordID: recordID, Content: `{"ID":"` + id + `"}`,
+		OccurredAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Receivers: to,
+	}
+}
+
+func to(endpoint string) store.Receiver { return store.Receiver{Endpoint: endpoint} }
+
+func inOrder(endpoint, stream string) store.Receiver {
+	return store.Receiver{Endpoint: endpoint, Stream: stream, Holds: true}
+}
+
+func (w *world) record(t testing.TB, events ...store.OutboundEvent) int {
+	t.Helper()
+	fresh, err := w.Record(t.Context(), "odoo", events, "")
+	require.NoError(t, err)
+	return fresh
+}
+
+func (w *world) claimDeliveries(t testing.TB) []store.Starting {
+	t.Helper()
+	all, err := w.ClaimDeliveries(t.Context(), 1000)
+	require.NoError(t, err)
+	return all
+}
+
+func (w *world) beginAttempt(t testing.TB, s store.Starting) store.Attempt {
+	t.Helper()
+	a, err := w.BeginAttempt(t.Context(), s.ID, s.Generation, 0, 1, 15*time.Second)
+	require.NoError(t, err)
+	return a
+}
+
+// outcome is how an attempt went, with the circuit of requirements A16.
+func outcome(s store.Starting, state store.DeliveryState) store.Outcome {
+	o := store.Outcome{
+		Delivery: s.ID, Generation: s.Generation, Endpoint: s.Endpoint, Type: s.Type, Attempt: 1, State: state, Took: 30 * time.Millisecond,
+		Outcome: "delivered", Status: 200, Success: true, Threshold: 5, Recovery: time.Minute, RecoverMax: 15 * time.Minute,
+	}
+	if state != store.DeliveryOK && state != store.DeliveryAccepted {
+		o.Outcome, o.Status, o.Success, o.Failed, o.Code, o.DueAt = "retry", 500, false, true, "webhook.status", time.Now().Add(time.Minute)
+	}
+	return o
+}
+
+// fails makes one attempt that finds the endpoint broken.
+func (w *world) fails(t testing.TB, s store.Starting) (tripped bool) {
+	t.Helper()
+	a := w.beginAttempt(t, s)
+	require.True(t, a.Go, a.Why)
+	o := outcome(s, store.DeliveryRetrying)
+	o.Broken, o.Probe = true, a.Probe
+	tripped, stale, err := w.FinishAttempt(t.Context(), o)
+	require.NoError(t, err)
+	require.False(t, stale)
+	return tripped
+}
+
+func (w *world) succeeds(t testing.TB, s store.Starting) {
+	t.Helper()
+	a := w.beginAttempt(t, s)
+	require.True(t, a.Go, a.Why)
+	o := outcome(s, store.DeliveryOK)
+	o.Probe = a.Probe
+	_, stale, err := w.FinishAttempt(t.Context(), o)
+	require.NoError(t, err)
+	require.False(t, stale)
+}
+
+func (w *world) states(t testing.TB, endpoint string) map[string]store.DeliveryState {
+	t.Helper()
+	all, err := w.Deliveries(t.Context(), store.DeliveryFilter{Endpoint: endpoint})
+	require.NoError(t, err)
+	states := map[string]store.DeliveryState{}
+	for _, d := range all {
+		states[d.Event] = d.State
+	}
+	return states
+}
+
+func TestAnEventIsStoredOnceWithItsDeliveries(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a", "b")
+	assert.Equal(t, 2, w.record(t, happened("e1", "1", to("a"), to("b")), happened("e2", "2", to("a")), happened("e1", "1", to("a"))))
+	assert.Equal(t, 1, w.record(t, happened("e2", "2", to("a"), to("b")), happened("e3", "3")), "e2 is known; nothing is added to it")
+	assert.Equal(t, map[string]store.DeliveryState{"e1": "ready", "e2": "ready"}, w.states(t, "a"))
+	assert.Equal(t, map[string]store.DeliveryState{"e1": "ready"}, w.states(t, "b"))
+
+	copied := happened("e1", "1", to("a"))
+	copied.Connection = "shop"
+	_, err := w.Record(t.Context(), "shop", []store.OutboundEvent{copied, happened("e9", "1")}, "")
+	assert.Equal(t, "webhook.event_taken", fault.Of(err).Code)
+	_, err = w.OutboundEvent(t.Context(), "e9")
+	assert.True(t, fault.Is(err, fault.NotFound), "nothing of the batch was stored")
+}
+
+func TestTheCursorMovesWithItsEvents(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.Record(t.Context(), "odoo", []store.OutboundEvent{happened("e1", "1")}, "c1")
+	require.NoError(t, err)
+	_, err = w.Record(t.Context(), "odoo", []store.OutboundEvent{happened("e2", "1", to("nobody"))}, "c2")
+	require.Error(t, err)
+	cursor, err := w.EventCursor(t.Context(), "odoo")
+	require.NoError(t, err)
+	assert.Equal(t, "c1", cursor)
+}
+
+// Each endpoint gets its turn, and no more than its width; a dead one's backlog
+// is no reason for another to wait.
+func TestEndpointsTakeTurns(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "dead", "well")
+	var events []store.OutboundEvent
+	for i := range 100 {
+		events = append(events, happened(fmt.Sprintf("e%03d", i), "1", to("dead")))
+	}
+	w.record(t, append(events, happened("last", "2", to("well")))...)
+	first := w.claimDeliveries(t)
+	per := map[string]int{}
+	for _, s := range first {
+		per[s.Endpoint]++
+		assert.False(t, s.Again)
+	}
+	assert.Equal(t, map[string]int{"dead": 20, "well": 1}, per)
+	assert.Empty(t, w.claimDeliveries(t), "the window of the dead one is full")
+	for _, s := range first[:3] {
+		if s.Endpoint == "dead" {
+			w.succeeds(t, s)
+		}
+	}
+	assert.NotEmpty(t, w.claimDeliveries(t), "who ends makes room")
+}
+
+func TestALostWorkflowIsStartedAgain(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")))
+	s := w.claimDeliveries(t)[0]
+	assert.True(t, w.beginAttempt(t, s).Go)
+	assert.Empty(t, w.claimDeliveries(t))
+	w.exec(t, `UPDATE delivery SET due_at = now() - interval '1 second'`)
+	again := w.claimDeliveries(t)
+	require.Len(t, again, 1)
+	assert.True(t, again[0].Again)
+	assert.Equal(t, 2, w.beginAttempt(t, again[0]).Number, "the attempt of the dead worker counts")
+}
+
+func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	for i := range 8 {
+		w.record(t, happened(fmt.Sprintf("e%d", i), "1", to("a")))
+	}
+	all := w.claimDeliveries(t)
+	for i := range 5 {
+		assert.Equal(t, i == 4, w.fails(t, all[i]), "attempt %d", i)
+	}
+	a := w.beginAttempt(t, all[5])
+	assert.False(t, a.Go)
+	assert.Equal(t, "webhook.circuit_open", a.Why)
+	assert.InDelta(t, 60, a.Wait.Time.Sub(a.Now).Seconds(), 2)
+	w.record(t, happened("late", "1", to("a")))
+	assert.Empty(t, w.claimDeliveries(t), "nothing is started while it is open")
+
+	// A probe that fails: twice as long. Only one of many may probe.
+	w.exec(t, `UPDATE endpoint_state SET probe_at = now()`)
+	assert.False(t, w.fails(t, all[5]), "open it was before")
+	a = w.beginAttempt(t, all[6])
+	assert.False(t, a.Go)
+	assert.InDelta(t, 120, a.Wait.Time.Sub(a.Now).Seconds(), 2)
+
+	w.exec(t, `UPDATE endpoint_state SET probe_at = now()`)
+	w.succeeds(t, all[6])
+	st, err := w.EndpointState(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, "closed", st.Circuit)
+	assert.Equal(t, 1, st.Width, "gently")
+	assert.Zero(t, st.Failures)
+	w.exec(t, `UPDATE delivery SET state = 'ok' WHERE state = 'running'`)
+	drained := w.claimDeliveries(t)
+	require.Len(t, drained, 1)
+	w.succeeds(t, drained[0])
+	st, err = w.EndpointState(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, 2, st.Width)
+}
+
+func TestACircuitIsHeldByHandUntilReset(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")), happened("e2", "2", to("a")))
+	s := w.claimDeliveries(t)
+	require.NoError(t, w.Trip(t.Context(), "a", "anna"))
+	assert.False(t, w.beginAttempt(t, s[0]).Go)
+	require.NoError(t, w.Reset(t.Context(), "a"))
+	again := w.claimDeliveries(t)
+	require.Len(t, again, 1, "what waited is tried now, gently")
+	assert.True(t, again[0].Again)
+	w.succeeds(t, again[0])
+	assert.True(t, fault.Is(w.Reset(t.Context(), "nobody"), fault.NotFound))
+}
+
+func TestRateLimitGivesSlotsInAdvance(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	for i := range 5 {
+		w.record(t, happened(fmt.Sprintf("e%d", i), "1", to("a")))
+	}
+	all := w.claimDeliveries(t)
+	begin := func(s store.Starting) store.Attempt {
+		a, err := w.BeginAttempt(t.Context(), s.ID, 1, 10*time.Second, 2, time.Second)
+		require.NoError(t, err)
+		return a
+	}
+	assert.True(t, begin(all[0]).Go)
+	assert.True(t, begin(all[1]).Go, "a burst of two")
+	for i := 2; i < 5; i++ {
+		a := begin(all[i])
+		assert.False(t, a.Go)
+		assert.Equal(t, "webhook.paced", a.Why)
+		assert.InDelta(t, float64(i-1)*10, a.Wait.Time.Sub(a.Now).Seconds(), 1, "each its own slot")
+	}
+	w.exec(t, `UPDATE delivery SET reserved_at = now() WHERE id = $1`, all[2].ID)
+	assert.True(t, begin(all[2]).Go, "whose slot has come goes")
+	assert.False(t, begin(all[3]).Go)
+}
+
+func TestRetryAfterHoldsTheEndpointNotItsDeliveriesForEver(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")), happened("e2", "2", to("a")), happened("e3", "3", to("a")))
+	all := w.claimDeliveries(t)
+	require.True(t, w.beginAttempt(t, all[0]).Go)
+	o := outcome(all[0], store.DeliveryRetrying)
+	o.Cooldown, o.Status = 30*time.Second, 429
+	_, _, err := w.FinishAttempt(t.Context(), o)
+	require.NoError(t, err)
+	a := w.beginAttempt(t, all[1])
+	assert.Equal(t, "webhook.retry_after", a.Why)
+	assert.InDelta(t, 30, a.Wait.Time.Sub(a.Now).Seconds(), 1)
+	w.exec(t, `UPDATE endpoint_state SET cool_until = now()`)
+	w.succeeds(t, all[1])
+}
+
+func TestOneRecordsEventsKeepTheirOrderAndHoldNobodyElse(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("a1", "1", inOrder("a", "1")), happened("a2", "1", inOrder("a", "1")), happened("b1", "2", inOrder("a", "2")))
+	w.record(t, happened("a3", "1", inOrder("a", "1")))
+	assert.Equal(t, map[string]store.DeliveryState{"a1": "ready", "a2": "waiting", "a3": "waiting", "b1": "ready"}, w.states(t, "a"))
+	started := w.claimDeliveries(t)
+	require.Len(t, started, 2)
+	assert.Equal(t, []string{"a1", "b1"}, []string{started[0].Event, started[1].Event})
+
+	w.fails(t, started[0])
+	assert.Equal(t, store.DeliveryWaiting, w.states(t, "a")["a2"], "a1 is retried first")
+	require.NoError(t, w.ParkDelivery(t.Context(), started[0].ID, 1, fault.New(fault.Invalid, "webhook.x", "x")))
+	assert.Equal(t, store.DeliveryWaiting, w.states(t, "a")["a2"], "a parked one holds its stream")
+	assert.Empty(t, w.claimDeliveries(t))
+
+	n, err := w.Discard(t.Context(), store.DeliveryFilter{Event: "a1"}, "anna")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, n)
+	next := w.claimDeliveries(t)
+	require.Len(t, next, 1)
+	assert.Equal(t, "a2", next[0].Event)
+	w.succeeds(t, next[0])
+	assert.Equal(t, store.DeliveryReady, w.states(t, "a")["a3"])
+}
+
+func TestLaterStatesSupersedeWhatHasNotBeenSent(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	latest := func(id, record string) store.OutboundEvent {
+		return happened(id, record, store.Receiver{Endpoint: "a", Stream: record, Collapse: true})
+	}
+	w.record(t, latest("a1", "1"))
+	sent := w.claimDeliveries(t)[0]
+	w.record(t, latest("a2", "1"), latest("b1", "2"))
+	created := happened("a3", "1", inOrder("a", "1"))
+	created.Type = "sale.order.state.changed"
+	w.record(t, created, latest("a4", "1"), latest("a5", "1"))
+	assert.Equal(t, map[string]store.DeliveryState{
+		"a1": "running", "a2": "superseded", "a3": "waiting", "a4": "superseded", "a5": "waiting", "b1": "ready",
+	}, w.states(t, "a"), "what is on its way, and what is of another kind, stays")
+	w.succeeds(t, sent)
+	assert.Equal(t, store.DeliveryReady, w.states(t, "a")["a3"])
+}
+
+func TestRedeliveryBeginsAnewWithTheSameEvent(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")), happened("e2", "2", to("a")))
+	all := w.claimDeliveries(t)
+	w.succeeds(t, all[0])
+	n, err := w.Redeliver(t.Context(), store.DeliveryFilter{Endpoint: "a"}, "anna", 1)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, n, "what is under way is left alone")
+	again := w.claimDeliveries(t)
+	require.Len(t, again, 1)
+	assert.Equal(t, store.Starting{ID: all[0].ID, Endpoint: "a", Event: "e1", Type: "sale.order.updated", Generation: 2, Again: true}, again[0])
+	a := w.beginAttempt(t, again[0])
+	assert.Equal(t, 1, a.Number)
+	assert.Equal(t, 2, a.Tried)
+	assert.True(t, w.beginAttempt(t, all[0]).Stale, "the old generation has nothing to say")
+	_, stale, err := w.FinishAttempt(t.Context(), outcome(all[0], store.DeliveryParked))
+	require.NoError(t, err)
+	assert.True(t, stale)
+	log, err := w.Attempts(t.Context(), all[0].ID)
+	require.NoError(t, err)
+	assert.Len(t, log, 2, "noted all the same")
+}
+
+func TestReceiversSayLaterThatTheyApplied(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	for i := range 3 {
+		w.record(t, happened(fmt.Sprintf("e%d", i), "1", to("a")))
+	}
+	for _, s := range w.claimDeliveries(t) {
+		require.True(t, w.beginAttempt(t, s).Go)
+		o := outcome(s, store.DeliveryAccepted)
+		o.DueAt = time.Now().Add(time.Hour)
+		_, _, err := w.FinishAttempt(t.Context(), o)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Applied(t.Context(), "e0", "a", true, ""))
+	require.NoError(t, w.Applied(t.Context(), "e0", "a", true, ""), "twice is once")
+	require.NoError(t, w.Applied(t.Context(), "e1", "a", false, "no stock"))
+	n, err := w.ParkUnapplied(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, n)
+	w.exec(t, `UPDATE delivery SET due_at = now() WHERE state = 'accepted'`)
+	n, err = w.ParkUnapplied(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, n)
+	assert.Equal(t, map[string]store.DeliveryState{"e0": "ok", "e1": "parked", "e2": "parked"}, w.states(t, "a"))
+	require.NoError(t, w.Applied(t.Context(), "e2", "a", true, ""), "late is better than never")
+	assert.Equal(t, store.DeliveryOK, w.states(t, "a")["e2"])
+	assert.True(t, fault.Is(w.Applied(t.Context(), "e7", "a", true, ""), fault.NotFound))
+}
+
+func TestNumbersOutliveWhatTheyWereCountedFrom(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a", "b")
+	w.record(t, happened("e1", "1", to("a"), to("b")), happened("e2", "2", to("a")))
+	for _, s := range w.claimDeliveries(t) {
+		if s.Event == "e2" {
+			w.fails(t, s)
+			continue
+		}
+		w.succeeds(t, s)
+	}
+	stats := func(by string) []store.DeliveryStat {
+		all, err := w.DeliveryStats(t.Context(), by, "", time.Now().Add(-24*time.Hour), time.Now().Add(time.Hour))
+		require.NoError(t, err)
+		return all
+	}
+	before := stats("")
+	require.Len(t, before, 1)
+	assert.EqualValues(t, 3, before[0].Attempts)
+	assert.EqualValues(t, 2, before[0].Delivered)
+	assert.InDelta(t, 2./3, before[0].SuccessRate(), .001)
+	assert.InDelta(t, 30, before[0].MeanMS, .1)
+	assert.InDelta(t, 30, before[0].P95MS, .1)
+	assert.Len(t, stats("endpoint"), 2)
+	assert.Equal(t, "webhook.status", stats("error")[0].Key)
+	assert.Len(t, stats("hour"), 1)
+	assert.Len(t, stats("day"), 1)
+	assert.Equal(t, "sale.order.updated", stats("type")[0].Key)
+
+	w.exec(t, `UPDATE delivery SET settled_at = now() - interval '31 days' WHERE state = 'ok'; UPDATE outbound_event SET received_at = now() - interval '31 days'`)
+	n, err := w.PurgeDeliveries(t.Context(), 30*24*time.Hour)
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, n, "two deliveries and the event that has none left")
+	assert.Equal(t, map[string]store.DeliveryState{"e2": "retrying"}, w.states(t, "a"))
+	after := stats("")
+	assert.EqualValues(t, 3, after[0].Attempts)
+	assert.EqualValues(t, 2, after[0].Delivered)
+}
