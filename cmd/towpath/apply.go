@@ -29,6 +29,7 @@ type file struct {
 	Orders      []fileFlow        `yaml:"orders"`
 	Mappings    []mapping.Mapping `yaml:"mappings"`
 	Jobs        []fileJob         `yaml:"jobs"`
+	Endpoints   []fileEndpoint    `yaml:"endpoints"`
 }
 
 type fileConnection struct {
@@ -50,10 +51,10 @@ func newApply() *cobra.Command {
 	var check, offline bool
 	cmd := &cobra.Command{
 		Use:   "apply -f towpath.yaml",
-		Short: "Create or change connections, flows, mappings and sync jobs from a file",
-		Long: `Create or change connections, flows of orders, mappings and sync jobs. ${NAME} in
-a connection's value is replaced by the environment variable NAME, so that
-secrets stay out of the file. Applying the same file twice changes nothing.
+		Short: "Create or change connections, flows, mappings, sync jobs and endpoints from a file",
+		Long: `Create or change connections, flows of orders, mappings, sync jobs and endpoints
+of webhooks. ${NAME} in a connection's value or an endpoint's secret is replaced
+by the environment variable NAME, so that secrets stay out of the file. Applying the same file twice changes nothing.
 Objects parked under changed rules are tried again. Nothing is ever deleted by
 apply; set active: false instead.
 
@@ -156,8 +157,9 @@ func readFile(raw []byte, lookup func(string) (string, bool)) (f file, wrong []s
 			wrong = append(wrong, fmt.Sprintf("%s.rules.%s: %s; %s", where, w.Field, w.Message, w.Resolution))
 		}
 	}
-	if len(f.Connections)+len(f.Orders)+len(f.Mappings)+len(f.Jobs) == 0 {
-		wrong = append(wrong, "it holds no connections, orders, mappings or jobs")
+	wrong = append(wrong, f.checkEndpoints(lookup)...)
+	if len(f.Connections)+len(f.Orders)+len(f.Mappings)+len(f.Jobs)+len(f.Endpoints) == 0 {
+		wrong = append(wrong, "it holds no connections, orders, mappings, jobs or endpoints")
 	}
 	return f, wrong, nil
 }
@@ -270,6 +272,9 @@ func (p *process) apply(ctx context.Context, f file, out io.Writer) error {
 		if err := p.applyFlow(ctx, o, out); err != nil {
 			return err
 		}
+	}
+	if err := p.applyEndpoints(ctx, f, out); err != nil {
+		return err
 	}
 	return p.applyJobs(ctx, f, out)
 }

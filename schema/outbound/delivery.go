@@ -2,9 +2,13 @@ package outbound
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"towpath/schema/store"
+	"towpath/schema/webhook"
 )
 
 // Replayed says what a replay did.
@@ -57,4 +61,48 @@ func (o *Outbound) Replay(ctx context.Context, endpoint string, since, until tim
 			return r, nil
 		}
 	}
+}
+
+// Tell says of an event where it was told, and why not.
+func (o *Outbound) Tell(ctx context.Context, id string) (lines []string, err error) {
+	stored, err := o.Store.OutboundEvent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	event, err := Event(stored.Content)
+	if err != nil {
+		return nil, err
+	}
+	told, err := o.Store.Deliveries(ctx, store.DeliveryFilter{Event: id})
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, d := range told {
+		known[d.Endpoint] = true
+		lines = append(lines, fmt.Sprintf("%-24s %s, delivery %d", d.Endpoint, d.State, d.ID))
+	}
+	all, err := o.Book.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		entry := all[name]
+		if known[name] {
+			continue
+		}
+		reason := "it was not there, or not active, when the event came; towpath delivery replay tells it"
+		switch {
+		case entry.Err != nil:
+			reason = "it cannot be used as it is"
+		case !entry.Active:
+			reason = webhook.NotActive
+		default:
+			if matches, why, err := entry.Matches(event); err == nil && !matches {
+				reason = why
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%-24s not told: %s", name, reason))
+	}
+	return lines, nil
 }

@@ -98,3 +98,19 @@ DELETE FROM outbound_event WHERE id IN (
       AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event = o.id) LIMIT 1000)`, keep)
 	return n + m, err
 }
+
+// Received counts what came in.
+type Received struct {
+	Events  int64 `db:"events"`  // to be told to endpoints
+	Inbound int64 `db:"inbound"` // of shops
+	Settled int64 `db:"settled"` // of them, dealt with
+}
+
+// ReceivedStats counts what came in since a time and is still kept.
+func (s *Store) ReceivedStats(ctx context.Context, since time.Time) (r Received, err error) {
+	err = s.db.GetContext(ctx, &r, `
+SELECT (SELECT count(*) FROM outbound_event WHERE received_at >= $1) AS events,
+    (SELECT count(*) FROM inbound_event WHERE received_at >= $1) AS inbound,
+    (SELECT count(*) FROM inbound_event WHERE received_at >= $1 AND state = 'done') AS settled`, since.UTC())
+	return r, translate(err)
+}
