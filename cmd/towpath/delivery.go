@@ -172,7 +172,7 @@ func (p *process) showDelivery(ctx context.Context, out io.Writer, d store.Deliv
 	fmt.Fprintf(out, "delivery %d: %s of %s/%s → %s\n  event      %s, %s (UTC)\n  state      %s", d.ID, d.Type, d.Model, d.RecordID, d.Endpoint,
 		d.Event, d.OccurredAt.UTC().Format(clockLayout), d.State)
 	if d.State == store.DeliveryRetrying && d.DueAt.Valid {
-		fmt.Fprintf(out, ", again by %s", d.DueAt.Time.UTC().Format(clockLayout))
+		fmt.Fprintf(out, ", again at %s", d.DueAt.Time.UTC().Format(clockLayout))
 	}
 	fmt.Fprintln(out)
 	for _, line := range [][2]string{{"cause", strings.TrimSpace(d.Code + ": " + d.Message)}, {"what to do", d.Resolution}, {"by", d.By}} {

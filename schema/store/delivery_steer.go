@@ -27,7 +27,7 @@ type Delivery struct {
 	Message    string        `db:"message"`
 	Resolution string        `db:"resolution"`
 	By         string        `db:"by"`
-	DueAt      sql.NullTime  `db:"due_at"`
+	DueAt      sql.NullTime  `db:"due_at"` // retrying: the next attempt; accepted: the deadline
 	OccurredAt time.Time     `db:"occurred_at"`
 	CreatedAt  time.Time     `db:"created_at"`
 	SettledAt  sql.NullTime  `db:"settled_at"`
@@ -87,7 +87,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (all []Deliver
 	}
 	err = s.db.SelectContext(ctx, &all, `
 SELECT d.id, d.endpoint, d.event, d.type, o.model, o.record_id, d.state, d.generation, d.tried, d.status, d.code, d.message, d.resolution, d.by,
-    d.due_at, o.occurred_at, d.created_at, d.settled_at
+    CASE WHEN d.state = 'retrying' THEN d.due_at - interval '5 minutes' ELSE d.due_at END AS due_at, o.occurred_at, d.created_at, d.settled_at
 FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+`
 ORDER BY d.id `+order+` LIMIT nullif($12::bigint, 0)`, append(f.args(), f.Limit)...)
 	return all, translate(err)
