@@ -251,6 +251,10 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *outbound.Endpoint, event
 			d.retry(&out, e, a, sent)
 		}
 	default:
+		if out.Code == "webhook.cancelled" { // this worker is being stopped: no word about the endpoint
+			out.State, out.DueAt = store.DeliveryRetrying, d.Now().Add(time.Second)
+			return out
+		}
 		out.Failed = true
 		// Who asks to slow down works.
 		out.Broken = sent.Status != http.StatusTooManyRequests

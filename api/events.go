@@ -126,3 +126,12 @@ func (d Deps) applied(c echo.Context) error {
 	}
 	return answer(c, http.StatusOK, map[string]string{"status": "noted"})
 }
+
+// eventType serves the schema and an example of one type of the catalogue.
+func eventType(c echo.Context) error {
+	t, ok := webhook.Lookup(c.Param("type"))
+	if !ok {
+		return fault.New(fault.NotFound, "api.unknown_type", "there is no such event type").WithField("type").WithResolution("GET /event-types lists them")
+	}
+	return answer(c, http.StatusOK, t)
+}

@@ -18,6 +18,7 @@ import (
 	"towpath/connectors/pool"
 	"towpath/schema/fault"
 	"towpath/schema/store"
+	"towpath/schema/webhook"
 )
 
 // Pool opens connectors by name. One that also tells Kind, as pool.Pool does,
@@ -75,6 +76,8 @@ func New(d Deps) *echo.Echo {
 	for _, alias := range []string{"sale-order", "invoice", "partner", "lead"} {
 		e.POST("/webhooks/odoo/"+alias, d.receiveByKey)
 	}
+	e.GET("/event-types", func(c echo.Context) error { return answer(c, http.StatusOK, webhook.Catalogue()) })
+	e.GET("/event-types/:type", eventType)
 	e.POST("/deliveries/:endpoint/:event/applied", d.applied)
 	e.GET("/healthz", func(c echo.Context) error { return answer(c, http.StatusOK, map[string]string{"status": "alive"}) })
 	e.GET("/readyz", d.readiness)

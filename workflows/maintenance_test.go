@@ -34,6 +34,9 @@ func keep(t *testing.T, sources error, only ...string) (*testsuite.TestWorkflowE
 		*did = append(*did, TaskRetain)
 		return contract.MaintenanceResult{Purged: 7}, nil
 	}, activity.RegisterOptions{Name: contract.ActivityRetain})
+	env.RegisterActivityWithOptions(func(context.Context) (contract.MaintenanceResult, error) {
+		return contract.MaintenanceResult{}, nil
+	}, activity.RegisterOptions{Name: contract.ActivityCheckEndpoints})
 	env.RegisterActivityWithOptions(func() ([]string, error) {
 		return []string{"a", "sick", "z"}, sources
 	}, activity.RegisterOptions{Name: contract.ActivitySources})

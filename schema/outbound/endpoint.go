@@ -152,14 +152,11 @@ func (o *Outbound) Try(ctx context.Context, name, eventType string, now time.Tim
 	if err != nil {
 		return "", err
 	}
-	if eventType == "" {
-		eventType = webhook.TestType
-	}
-	if _, ok := webhook.Lookup(eventType); !ok {
+	sample, ok := webhook.TestEvent(eventType, NewEventID(), "towpath", now.UTC())
+	if !ok {
 		return "", fault.New(fault.NotFound, "webhook.unknown_type", "there is no event type %q", eventType).WithField("type").
 			WithResolution("towpath event types lists them")
 	}
-	sample := webhook.Event{ID: NewEventID(), Type: eventType, Connection: "towpath", Action: webhook.Acted, OccurredAt: now.UTC(), Test: true, Data: json.RawMessage(`{"id":0}`)}
 	stored, err := row(sample)
 	if err != nil {
 		return "", err
