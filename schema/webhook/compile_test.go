@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,4 +126,47 @@ func TestTheOwnHeadersNeverReplaceTheSignature(t *testing.T) {
 	assert.Equal(t, "k", h.Get("X-API-Key"))
 	assert.Equal(t, e.ID, h.Get(HeaderID))
 	assert.Equal(t, "1700000000", h.Get(HeaderTimestamp))
+}
+
+// One Compiled serves all workers of a process; run with -race this tells.
+func TestManyUseOneCompiledAtOnce(t *testing.T) {
+	ep := endpoint()
+	ep.Filter, ep.Transform = `event.data.amount_total > 1`, `{"lines": event.data.order_lines.map(l, {"id": l.product_id})}`
+	c := compiled(t, ep)
+	want, err := c.Body(sale())
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				matches, _, err := c.Matches(sale())
+				assert.NoError(t, err)
+				assert.True(t, matches)
+				got, err := c.Body(sale())
+				assert.NoError(t, err)
+				assert.Equal(t, want, got)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func BenchmarkDelivery(b *testing.B) {
+	secrets := Secrets{Signing: []string{GenerateSecret(Standard), GenerateSecret(Standard)}}
+	filtered := endpoint()
+	filtered.Filter = `event.data.amount_total > 1`
+	for name, ep := range map[string]Endpoint{"plain": endpoint(), "filtered": filtered} {
+		b.Run(name, func(b *testing.B) {
+			c, e := compiled(b, ep), sale()
+			for b.Loop() {
+				matches, _, err := c.Matches(e)
+				require.True(b, matches)
+				require.NoError(b, err)
+				raw, err := c.Body(e)
+				require.NoError(b, err)
+				_, err = c.Header(secrets, e.OccurredAt, raw, e)
+				require.NoError(b, err)
+			}
+		})
+	}
 }

@@ -3,7 +3,6 @@ package webhook
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -165,22 +164,23 @@ func TestMistakesAreToldWithTheirFix(t *testing.T) {
 		`headers: {Webhook-Id: a}`:           {"headers.Webhook-Id", "Towpath itself", "remove"},
 		`headers: {Authorization: Bearer x}`: {"headers.Authorization", "", ""}, // set by Towpath, and a secret
 
-		`headers: {X-API-Key: abc}`:        {"headers.X-API-Key", "is a secret", "secrets"},
-		`headers: {X-Tenant: 1}`:           {"headers.X-Tenant", "not text", "quotes"},
-		`network: intranet`:                {"network", "intranet", "public, private"},
-		`disable_after: 0.5s`:              {"disable_after", "500ms", "90d"},
-		`time_out: 5s`:                     {"time_out", "not a setting", "did you mean timeout?"},
-		`retry: {shedule: [1s]}`:           {"retry.shedule", "not a setting", "did you mean schedule?"},
-		`secret: whsec_x`:                  {"secret", "not a setting", "did you mean secrets?"},
-		`secrets: {signing: [whsec_AAAA]}`: {"secrets.signing[0]", "3 bytes", "24 to 64"},
-		`secrets: {signing: [hush]}`:       {"secrets.signing[0]", "whsec_", "24 to 64"},
+		`headers: {X-API-Key: abc}`:           {"headers.X-API-Key", "is a secret", "secrets"},
+		`headers: {X-Tenant: a, x-tenant: b}`: {"headers.x-tenant", "twice", "one of them"},
+		`headers: {X-Tenant: 1}`:              {"headers.X-Tenant", "not text", "quotes"},
+		`network: intranet`:                   {"network", "intranet", "public, private"},
+		`disable_after: 0.5s`:                 {"disable_after", "500ms", "90d"},
+		`time_out: 5s`:                        {"time_out", "not a setting", "did you mean timeout?"},
+		`retry: {shedule: [1s]}`:              {"retry.shedule", "not a setting", "did you mean schedule?"},
+		`secret: whsec_x`:                     {"secret", "not a setting", "did you mean secrets?"},
+		`secrets: {signing: [whsec_AAAA]}`:    {"secrets.signing[0]", "3 bytes", "24 to 64"},
+		`secrets: {signing: [hush]}`:          {"secrets.signing[0]", "whsec_", "24 to 64"},
 		`{profile: standard-v1a, secrets: {signing: [whsec_AAAA]}}`:             {"secrets.signing[0]", "whsk_", "ed25519"},
 		`{profile: odoo-s0, secrets: {signing: [short]}}`:                       {"secrets.signing[0]", "16 to 512", "random"},
 		`{profile: odoo-s3, secrets: {signing: [0123456789abcdef], bearer: x}}`: {"secrets.signing", "signs nothing", "secrets.bearer"},
 		`secrets: {bearer: abc}`:                                                {"secrets.bearer", "auth.type: none", "remove"},
 		`{auth: {type: bearer}, secrets: {bearer: "a b"}}`:                      {"secrets.bearer", "no header holds", "blanks"},
 		`secrets: {headers: {Authorization: x}}`:                                {"secrets.headers.Authorization", "Towpath itself", "auth"},
-		fmt.Sprintf(`secrets: {signing: ["%s"]}`, strings.Repeat(`", "`, 6)):    {"secrets.signing", "too many", "5 or less"},
+		`secrets: {signing: ["` + strings.Repeat(`", "`, 6) + `"]}`:             {"secrets.signing", "too many", "5 or less"},
 	} {
 		t.Run(text, func(t *testing.T) {
 			tree := map[string]any{"name": "partner", "url": "https://example.com/hooks"}

@@ -83,7 +83,9 @@ func quoted(text string) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a string never fails
+	if err := encoder.Encode(text); err != nil { // a string never fails
+		panic(err)
+	}
 	return bytes.TrimSuffix(out.Bytes(), []byte{'\n'})
 }
 

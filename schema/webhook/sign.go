@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,20 +74,19 @@ func Sign(p Profile, s Secrets, id string, at time.Time, body []byte, event Even
 }
 
 func signStandard(p Profile, secret, id, seconds string, body []byte) (string, error) {
-	parts := [][]byte{[]byte(id + "." + seconds + "."), body}
+	head := []byte(id + "." + seconds + ".")
 	if p == StandardV1a {
 		key, err := privateKey(secret)
 		if err != nil {
 			return "", err
 		}
-		signed := append(parts[0], body...)
-		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed)), nil
+		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, slices.Concat(head, body))), nil
 	}
 	key, err := hmacKey(secret)
 	if err != nil {
 		return "", err
 	}
-	return "v1," + base64.StdEncoding.EncodeToString(sum(key, parts...)), nil
+	return "v1," + base64.StdEncoding.EncodeToString(sum(key, head, body)), nil
 }
 
 // signPlain signs as the older modules do: hex, with the secret's text as key.

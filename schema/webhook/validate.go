@@ -246,10 +246,13 @@ func (c *check) expression(field string, err error) {
 
 func (c *check) headers(headers map[string]string) {
 	c.that(len(headers) <= maxEntries, "headers", "are too many", fmt.Sprintf("give %d or less", maxEntries))
+	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		field := "headers." + shorten(name)
 		c.header(field, name, headers[name])
 		c.that(!IsSecretName(name), field, "is a secret", "move it to the endpoint's secrets, under headers")
+		c.that(!seen[strings.ToLower(name)], field, "is given twice", "keep one of them; case makes no difference")
+		seen[strings.ToLower(name)] = true
 	}
 }
 
