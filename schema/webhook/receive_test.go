@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,12 +82,20 @@ func start(t *testing.T, command []string, port string, p Profile, secrets []str
 	return receiver{"http://127.0.0.1:" + port + "/"}
 }
 
+// handed are the ports that were given out: two tests at once must not share one.
+var handed sync.Map
+
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	for {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		if _, taken := handed.LoadOrStore(port, true); !taken {
+			return port
+		}
+	}
 }
 
 func (r receiver) post(t *testing.T, h http.Header, raw []byte) int {
