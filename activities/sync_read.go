@@ -36,7 +36,7 @@ func (p *syncPage) read(ctx context.Context, size int) error {
 			return p.Store.ChangeIDs(ctx, p.run.BaseRun.String, []string{store.ChangePlanned}, after, size)
 		})
 	case goneLane:
-		return p.readGone(ctx)
+		return p.readGone(ctx, size)
 	}
 	q := p.query(p.flow)
 	q.From, q.To = p.lane.From, p.lane.To
@@ -131,33 +131,20 @@ func behind(ids []string, after string, size int) []string {
 
 // readGone finds records that are in step by the book and were not among those
 // that the run has read.
-func (p *syncPage) readGone(ctx context.Context) error {
-	read := idSet{}
-	if err := p.Store.PageIDs(ctx, p.run.ID, p.flow.n*lanesPerFlow, p.flow.n*lanesPerFlow+extraLanes-1, read.add); err != nil {
-		return err
-	}
-	read.sort()
-	for after := p.after; ; after = p.next {
-		ids, err := p.Store.SyncedIDs(ctx, p.job.Name, after, maxPageRecords)
-		if err != nil {
+func (p *syncPage) readGone(ctx context.Context, size int) error {
+	if p.after == "" {
+		if err := p.Store.FindGone(ctx, p.run.ID, p.flow.n*lanesPerFlow, p.flow.n*lanesPerFlow+extraLanes-1); err != nil {
 			return err
 		}
-		var gone []string
-		for _, id := range ids {
-			if !read.has(id) {
-				gone = append(gone, id)
-			}
-		}
-		if len(ids) == maxPageRecords {
-			p.next = ids[len(ids)-1]
-		} else {
-			p.next = ""
-		}
-		if len(gone) == 0 && p.next != "" {
-			continue
-		}
-		return p.confirmGone(ctx, gone)
 	}
+	gone, err := p.Store.GoneIDs(ctx, p.run.ID, p.after, size)
+	if err != nil {
+		return err
+	}
+	if len(gone) == size {
+		p.next = gone[size-1]
+	}
+	return p.confirmGone(ctx, gone)
 }
 
 // confirmGone asks the source once more: what has left the filter is not gone.

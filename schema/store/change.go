@@ -303,12 +303,6 @@ WHERE job = $1 AND external_id = ANY($2::text[]) ORDER BY external_id, field`, j
 	return all, translate(err)
 }
 
-// SyncedIDs gives the records of a job that are in step by the book.
-func (s *Store) SyncedIDs(ctx context.Context, job, after string, limit int) (ids []string, err error) {
-	err = s.db.SelectContext(ctx, &ids, `SELECT external_id FROM synced WHERE job = $1 AND external_id > $2 ORDER BY external_id LIMIT $3`, job, after, limit)
-	return ids, translate(err)
-}
-
 // SentAgain notes that open changes of a run are sent once more.
 func (s *Store) SentAgain(ctx context.Context, run string, ids []string) error {
 	_, err := s.db.ExecContext(ctx, `UPDATE change SET at = now() WHERE run = $1 AND external_id = ANY($2::text[]) AND state = 'intent'`, run, textArray(ids))

@@ -213,6 +213,8 @@ WITH ended AS (
     RETURNING job, source_now, target_now, asked
 ), slim AS (
     UPDATE run_page SET ids = '' FROM ended WHERE run_page.run = $1
+), found AS (
+    DELETE FROM run_gone USING ended WHERE run_gone.run = $1
 )
 UPDATE job SET watermark = ended.source_now, watermark_back = coalesce(ended.target_now, watermark_back)
 FROM ended WHERE job.name = ended.job AND $5 AND ended.asked IS DISTINCT FROM 'abort'`,

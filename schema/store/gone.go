@@ -1,0 +1,34 @@
+package store
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// FindGone notes the records of a run's job that are in step by the book and
+// that its lanes from first to last did not hold. Both lists are sorted, on disk
+// where they are long, and compared once: a million records cost what they are
+// many, and no worker holds them. It is done once the lanes are read to their end;
+// done again it notes the same.
+func (s *Store) FindGone(ctx context.Context, run string, first, last int) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT set_config('enable_hashagg', 'off', true)`); err != nil { // a hash of all would be held in memory
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+INSERT INTO run_gone (run, external_id)
+SELECT $1, gone.id FROM (
+    SELECT s.external_id AS id FROM run r JOIN synced s ON s.job = r.job WHERE r.id = $1
+    EXCEPT
+    SELECT unnest(string_to_array(p.ids, E'\n')) FROM run_page p WHERE p.run = $1 AND p.lane BETWEEN $2 AND $3
+) gone ON CONFLICT DO NOTHING`, run, first, last)
+		return err
+	})
+}
+
+// GoneIDs gives what FindGone noted, page by page.
+func (s *Store) GoneIDs(ctx context.Context, run, after string, limit int) (ids []string, err error) {
+	err = s.db.SelectContext(ctx, &ids, `SELECT external_id FROM run_gone WHERE run = $1 AND external_id > $2 ORDER BY external_id LIMIT $3`, run, after, limit)
+	return ids, translate(err)
+}

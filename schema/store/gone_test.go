@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/schema/store"
+)
+
+// gone goes through what a run did not read, as its lane does.
+func (w *world) gone(t *testing.T, run string, size int) (all []string) {
+	t.Helper()
+	for after := ""; ; {
+		ids, err := w.GoneIDs(t.Context(), run, after, size)
+		require.NoError(t, err)
+		all = append(all, ids...)
+		if len(ids) < size {
+			return all
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+func TestGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	products(w, t)
+	w.start(t, "r1", noon)
+	w.exec(t, `INSERT INTO synced (job, external_id, target_id, snapshot, mapping_version, run) SELECT 'products', 'e' || n, n, '{}', 1, 'r0' FROM generate_series(1, 10) n`)
+	for i, ids := range [][]string{{"e1", "e2", "other"}, {"e3"}, {}} {
+		require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", Lane: i, IDs: ids, Counts: map[string]int64{}}))
+	}
+	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", Lane: 900, IDs: []string{"e4"}, Counts: map[string]int64{}}))
+	for range 2 { // by a worker, and by the one after it
+		require.NoError(t, w.FindGone(t.Context(), "r1", 0, 899))
+		assert.Equal(t, []string{"e10", "e4", "e5", "e6", "e7", "e8", "e9"}, w.gone(t, "r1", 3))
+	}
+	require.NoError(t, w.EndRun(t.Context(), "r1", store.Ending{Status: "success"}))
+	assert.Empty(t, w.gone(t, "r1", 3), "nothing of it is kept")
+}
+
+// TestGoneIsLinear: ten times the records cost about ten times the time, pages
+// included. Before, each page of the lane read the ids of all others.
+func TestGoneIsLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a benchmark of a kind")
+	}
+	w := newWorld(t)
+	products(w, t)
+	took := map[int]time.Duration{}
+	for _, n := range []int{20_000, 200_000} {
+		run := fmt.Sprintf("r%d", n)
+		w.start(t, run, noon)
+		w.exec(t, `DELETE FROM synced`)
+		w.exec(t, `INSERT INTO synced (job, external_id, target_id, snapshot, mapping_version, run) SELECT 'products', 'e' || n, n, '{}', 1, 'r0' FROM generate_series(1, $1::int) n`, n)
+		w.exec(t, `INSERT INTO run_page (run, lane, page, after, next, counts, ids)
+SELECT $1, 0, n / 500, n / 500, n / 500 + 1, '{}', string_agg('e' || n, E'\n') FROM generate_series(0, $2::int) n WHERE n % 2 = 0 GROUP BY n / 500`, run, n)
+		began := time.Now()
+		require.NoError(t, w.FindGone(t.Context(), run, 0, 899))
+		require.Len(t, w.gone(t, run, 500), n/2)
+		took[n] = time.Since(began)
+		require.NoError(t, w.EndRun(t.Context(), run, store.Ending{Status: "success"}))
+	}
+	t.Logf("20,000: %v, 200,000: %v", took[20_000], took[200_000])
+	require.Less(t, took[200_000], 40*took[20_000]+time.Second, "a quadratic way takes a hundred times as long")
+}
