@@ -13,6 +13,10 @@ mount -t tmpfs -o mode=1777 tmpfs "$ROOTFS/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$ROOTFS/run"
 mount --bind "$data" "$ROOTFS/var/lib/odoo"
 mount --bind /etc/hosts "$ROOTFS/etc/hosts" 2>/dev/null || true
+if [ -n "${TOWPATH_ODOO_ADDONS:-}" ]; then
+  mount --bind "$TOWPATH_ODOO_ADDONS" "$ROOTFS/mnt"
+  mount -o remount,bind,ro "$ROOTFS/mnt"
+fi
 case ${PGHOST:-} in
   /*)
     mkdir "$ROOTFS/run/pg"

@@ -4,6 +4,7 @@
 CACHE="${TOWPATH_CACHE:-$HOME/.cache/towpath}/odoo19"
 ROOTFS="$CACHE/rootfs"
 TEMPLATE_DB=towpath_odoo_template
+OUTBOX_DB=towpath_odoo_outbox # the same with odoo_addons/towpath_outbox installed
 RECIPE=1 # raise it when the recipe of the root folder changes: old ones are then rebuilt
 export LC_ALL=C
 
@@ -39,6 +40,13 @@ in_namespace() {
   fi
 }
 
+# A folder of modules of one's own, for the commands that follow; it appears at /mnt, read only.
+use_addons() {
+  [ -d "$1" ] || die "--addons DIR is needed, a folder"
+  TOWPATH_ODOO_ADDONS=$(cd "$1" && pwd)
+  export TOWPATH_ODOO_ADDONS
+}
+
 # The PostgreSQL client program $1: from PATH, else from the newest Debian package.
 pgbin() {
   local p
@@ -67,6 +75,8 @@ write_config() {
       'log_handler = odoo.addons.rpc.controllers.jsonrpc:ERROR' \
       'limit_time_real = 120' 'limit_time_cpu = 120' \
       'smtp_server = 127.0.0.1' 'smtp_port = 9' "$@"
+    [ -z "${TOWPATH_ODOO_ADDONS:-}" ] ||
+      printf 'addons_path = /usr/lib/python3/dist-packages/odoo/addons,/mnt\n'
   } >"$dir/odoo.conf"
   chown -R "$(odoo_owner)" "$dir"
 }

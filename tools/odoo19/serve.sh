@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs Odoo 19 in the foreground on a database made by newdb.sh:
 #   serve.sh --db NAME --port N [--pghost H] [--pgport P] [--workers 2] [--gevent-port N]
-#            [--logfile F] [--data DIR] [--survive]
+#            [--logfile F] [--data DIR] [--addons DIR] [--survive]
+# --addons is a folder of modules beside Odoo's own, such as odoo_addons for a database made by
+# newdb.sh --outbox.
 # It ends with everything it started on SIGTERM, SIGINT, SIGHUP or SIGKILL, and when its parent
 # process ends (not with --survive).
 set -euo pipefail
@@ -14,7 +16,7 @@ export PGHOST="${PGHOST:-127.0.0.1}" PGPORT="${PGPORT:-5432}"
 while [ $# -gt 0 ]; do
   case $1 in
     --survive) survive=yes; shift; continue ;;
-    --db | --port | --pghost | --pgport | --workers | --gevent-port | --logfile | --data)
+    --db | --port | --pghost | --pgport | --workers | --gevent-port | --logfile | --data | --addons)
       [ $# -ge 2 ] || die "$1 needs a value" ;;
     *) die "unknown option $1" ;;
   esac
@@ -27,6 +29,7 @@ while [ $# -gt 0 ]; do
     --gevent-port) gevent=$2 ;;
     --logfile) logfile=$2 ;;
     --data) data=$2 ;;
+    --addons) use_addons "$2" ;;
   esac
   shift 2
 done

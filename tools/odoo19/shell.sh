@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a Python script inside "odoo shell" on a database made by newdb.sh, in one process:
-#   shell.sh --db NAME --data DIR --script FILE [--pghost H] [--pgport P]
+#   shell.sh --db NAME --data DIR --script FILE [--pghost H] [--pgport P] [--addons DIR]
 # DIR is /var/lib/odoo inside: the script finds there what was put into it, and leaves its results.
 # It ends with everything it started when its parent process ends.
 set -euo pipefail
@@ -18,6 +18,7 @@ while [ $# -gt 0 ]; do
     --script) script=$2 ;;
     --pghost) PGHOST=$2 ;;
     --pgport) PGPORT=$2 ;;
+    --addons) use_addons "$2" ;;
     *) die "unknown option $1" ;;
   esac
   shift 2

@@ -1,0 +1,188 @@
+"""What changed in the current transaction, until it is written to the outbox.
+
+Changes are collected in ``cr.precommit.data``. Odoo empties it when it rolls
+back to a savepoint, and runs the hook before each savepoint and each commit:
+what is collected always belongs to the innermost open savepoint, and what was
+written to the outbox before shares the fate of the data in the database.
+"""
+import functools
+import logging
+
+import psycopg2
+
+from . import events, payload
+from .savepoint import savepoint
+
+_logger = logging.getLogger(__name__)
+
+KEY = "towpath_outbox"
+
+
+class Change:
+    """What happened to one record since the last savepoint."""
+
+    __slots__ = ("user", "company", "created", "deleted", "tombstone", "old", "touched")
+
+    def __init__(self, user, company):
+        self.user = user
+        self.company = company
+        self.created = False
+        self.deleted = False
+        self.tombstone = None  # payload.Shaped, of the moment before the deletion
+        self.old = {}  # field -> value of the column before the first change
+        self.touched = set()  # one2many fields whose records changed
+
+
+def _change(env):
+    try:
+        company = env.company.id
+    except Exception:  # companies of the context that the user may not use
+        company = False
+    return Change(env.uid, company)
+
+
+def watch_of(records):
+    """The watch on the records' model, or None: the common case, so it is cheap.
+
+    Nothing is watched while modules are being loaded.
+    """
+    name = records._name
+    if not records.pool.ready or name.startswith("towpath."):
+        return None
+    return records.env["towpath.rule"]._watches().get(name)
+
+
+def _pending(env):
+    data = env.cr.precommit.data
+    if KEY not in data:
+        data[KEY] = {}
+        env.cr.precommit.add(functools.partial(events.write, env(user=1, su=True, context={})))
+    return data[KEY]
+
+
+def changes(env, model):
+    return _pending(env).setdefault(model, {})
+
+
+def _careful(capture):
+    """A failing capture is told to the log and costs details, not the event.
+
+    Errors of PostgreSQL go on: the transaction is lost already, and Odoo must
+    see for itself that it may try again.
+    """
+
+    @functools.wraps(capture)
+    def guarded(watch, records, *args):
+        try:
+            capture(watch, records, *args)
+        except psycopg2.Error:
+            raise
+        except Exception:
+            _logger.exception("towpath: cannot see what changes on %s %s", records._name, records._ids[:10])
+
+    return guarded
+
+
+@_careful
+def after_create(watch, records):
+    own = changes(records.env, records._name)
+    for id_ in records._ids:
+        change = own[id_] = _change(records.env)
+        change.created = True
+
+
+@_careful
+def before_update(watch, records, names):
+    names = watch.columns.intersection(names)
+    if not names:
+        return
+    own = changes(records.env, records._name)
+    for id_ in records._ids:
+        if id_ and id_ not in own:
+            own[id_] = _change(records.env)
+    # Of a record that is new, only what moves it to another state is of interest.
+    steps = names & watch.steps
+    full = [i for i in records._ids if i and not own[i].created and not names <= own[i].old.keys()]
+    new = [i for i in records._ids if i and own[i].created and not steps <= own[i].old.keys()]
+    for ids, wanted in ((full, names | watch.parents_columns), (new, steps)):
+        if ids and wanted:
+            for id_, row in columns(records, ids, wanted).items():
+                for name, value in row.items():
+                    own[id_].old.setdefault(name, value)
+
+
+@_careful
+def before_relations(watch, records, names):
+    own = changes(records.env, records._name)
+    ids = [i for i in records._ids if i]
+    for id_ in ids:
+        if id_ not in own:
+            own[id_] = _change(records.env)
+    ids = [i for i in ids if not own[i].created]
+    for name in names:
+        for id_, value in related(records, ids, name).items():
+            own[id_].old.setdefault(name, value)
+
+
+@_careful
+def before_unlink(watch, records):
+    env = records.env
+    ids = [i for i in records._ids if i]
+    # Odoo leaves these to PostgreSQL, so nobody else hears of them.
+    for model, field in watch.cascades:
+        child = env[model]
+        env.cr.execute(
+            'SELECT id FROM "%s" WHERE "%s" IN %%s' % (child._table, field), [tuple(ids)]
+        )
+        found = [row[0] for row in env.cr.fetchall()]
+        below = watch_of(child)
+        if found and below:
+            before_unlink(below, child.browse(found))
+    if not watch.tells and not watch.parents:
+        return
+    own = changes(env, records._name)
+    ids = [i for i in ids if i not in own or not own[i].deleted]
+    for id_ in ids:
+        if id_ not in own:
+            own[id_] = _change(env)
+        own[id_].deleted = True
+    if ids and watch.parents_columns:
+        for id_, row in columns(records, ids, watch.parents_columns).items():
+            for name, value in row.items():
+                own[id_].old.setdefault(name, value)
+    if ids and watch.rules_on("unlink"):
+        try:
+            with savepoint(env.cr):
+                last = env(user=1, su=True, context={})[records._name].browse(ids)
+                shaped = payload.shape(watch, "unlink", last)
+        except Exception:
+            _logger.exception("towpath: only the ids of deleted %s can be told", records._name)
+            shaped = payload.all_thin(watch, "unlink", ids)
+        for id_ in ids:
+            own[id_].tombstone = shaped.get(id_)
+
+
+def columns(records, ids, names):
+    """{id: {field: value}} as the database has it."""
+    cr, names = records.env.cr, sorted(names)
+    cr.execute(
+        'SELECT id, %s FROM "%s" WHERE id IN %%s'
+        % (", ".join('"%s"' % n for n in names), records._table),
+        [tuple(ids)],
+    )
+    return {row[0]: dict(zip(names, row[1:])) for row in cr.fetchall()}
+
+
+def related(records, ids, name):
+    """{id: sorted ids} of a many2many field, as the database has it."""
+    found = {id_: [] for id_ in ids}
+    if ids:
+        field, cr = records._fields[name], records.env.cr
+        cr.execute(
+            'SELECT "%s", "%s" FROM "%s" WHERE "%s" IN %%s ORDER BY 1, 2'
+            % (field.column1, field.column2, field.relation, field.column1),
+            [tuple(ids)],
+        )
+        for id_, other in cr.fetchall():
+            found[id_].append(other)
+    return found

@@ -1,0 +1,48 @@
+"""What differs between Odoo 16, 17, 18 and 19 at run time, in one place.
+
+What differs in data files (``list`` or ``tree``, privileges of groups) is done
+by ``odoo_addons/build.py``.
+"""
+
+
+def clear_rule_cache(env):
+    """Forget the cached rules, here and in every other worker."""
+    if hasattr(env.registry, "clear_cache"):
+        env.registry.clear_cache()  # 17 and later
+    else:
+        env["towpath.rule"].clear_caches()
+
+
+def check_readable(model):
+    """Raise AccessError when the user may not read the model at all."""
+    if hasattr(model, "check_access"):
+        model.browse().check_access("read")  # 18 and later
+    else:
+        model.check_access_rights("read")
+
+
+def in_group(user, xmlid):
+    """Whether the user, and not only the current one, is in the group."""
+    return user.sudo().has_group(xmlid)
+
+
+def in_groups(user, groups):
+    """The same for a field's list of groups, some of them with a ! before."""
+    if hasattr(user, "has_groups"):
+        return user.has_groups(groups)  # 18 and later
+    return user.user_has_groups(groups)
+
+
+def check_may_read(records):
+    """Raise AccessError or MissingError when the user may not read the records."""
+    if hasattr(records, "check_access"):
+        records.check_access("read")  # 18 and later
+    else:
+        records.check_access_rights("read")
+        records.check_access_rule("read")
+    records.read(["id"])
+
+
+def groups_of_action(action):
+    """The field that holds an action's groups."""
+    return "group_ids" if "group_ids" in action._fields else "groups_id"

@@ -1,0 +1,225 @@
+"""From collected changes to rows of the outbox, just before the commit."""
+import logging
+import uuid
+from collections import namedtuple
+
+from psycopg2.extras import Json
+
+from . import capture, named, nudge, payload, values
+from .savepoint import savepoint
+
+_logger = logging.getLogger(__name__)
+
+_COLUMNS = ("event_id", "event", "action", "model", "res_id", "company_id", "user_id",
+            "data", "old_values", "changed_fields", "thin")
+Row = namedtuple("Row", _COLUMNS)
+
+# What an earlier part of this transaction wrote is brought up to date, so that a
+# transaction tells one event of a kind per record, whatever savepoints it took.
+_TRANSACTION = "txid_current() || '.' || extract(epoch from now())"
+_INSERT = """
+    INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx) VALUES %%s
+    ON CONFLICT (tx, model, res_id, event) WHERE state = 'pending' DO UPDATE SET
+        data = excluded.data, thin = excluded.thin, occurred_at = excluded.occurred_at,
+        old_values = CASE WHEN excluded.old_values IS NULL THEN towpath_outbox.old_values
+            ELSE excluded.old_values || coalesce(towpath_outbox.old_values, '{}') END,
+        changed_fields = CASE WHEN excluded.changed_fields IS NULL THEN towpath_outbox.changed_fields
+            ELSE (SELECT jsonb_agg(DISTINCT name ORDER BY name) FROM jsonb_array_elements_text(
+                excluded.changed_fields || coalesce(towpath_outbox.changed_fields, '[]')) AS name) END
+""" % ", ".join(_COLUMNS)
+_VALUES = "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, {tx})" % ", ".join(["%s"] * len(_COLUMNS))
+
+
+def write(env):
+    """The hook: one statement for all events of the transaction.
+
+    It never fails. What cannot be told in full is told by its id, and what
+    cannot be told at all is written to the log.
+    """
+    # Another hook may have left something to write. Its errors are not ours.
+    env.flush_all()
+    pending = env.cr.precommit.data.pop(capture.KEY, None)
+    if not pending:
+        return
+    watches = env["towpath.rule"]._watches()
+    for thin in (False, True):
+        try:
+            with savepoint(env.cr):
+                _lines_to_parents(env, watches, pending)
+                rows, gone = [], []
+                for model, changes in pending.items():
+                    watch = watches.get(model)
+                    if watch and watch.tells:
+                        _tell(env, watch, model, changes, thin, rows, gone)
+                store(env, rows, gone)
+            return
+        except Exception:
+            _logger.exception("towpath: events are told %s", "by the log only" if thin else "by their ids")
+    for model, changes in pending.items():
+        _logger.error("towpath: lost events of %s: %s", model, sorted(changes))
+
+
+# ---- what happened --------------------------------------------------------------------------------
+
+def _lines_to_parents(env, watches, pending):
+    for model in list(pending):
+        watch = watches.get(model)
+        if not watch or not watch.parents:
+            continue
+        changes = pending[model]
+        shown = watch.parents_columns.union(*(link.columns for link in watch.parents))
+        now = capture.columns(env[model], list(changes), shown)
+        for id_, change in list(changes.items()):  # which may hold the parents, too
+            here = now.get(id_)
+            for link in watch.parents:
+                moved = {change.old.get(link.inverse), here and here[link.inverse]} - {None, False}
+                differs = change.created or here is None or any(
+                    name in change.old and change.old[name] != here[name]
+                    for name in link.columns | {link.inverse})
+                if differs:
+                    for parent in moved:
+                        _touch(pending, link, parent, change)
+
+
+def _touch(pending, link, parent, change):
+    parents = pending.setdefault(link.parent, {})
+    if parent not in parents:
+        parents[parent] = capture.Change(change.user, change.company)
+    parents[parent].touched.add(link.name)
+
+
+def _tell(env, watch, model, changes, thin, rows, gone):
+    records = env[model]
+    wanted = {name for change in changes.values() for name in change.old} & watch.columns
+    now = capture.columns(records, list(changes), wanted | {"id"})
+    for name in {n for change in changes.values() for n in change.old} & watch.relations:
+        for id_, value in capture.related(records, list(now), name).items():
+            now[id_][name] = value
+    new_here = env.cr.cache.setdefault(capture.KEY, set())
+    created, written, before = [], [], {}
+    for id_, change in changes.items():
+        if id_ not in now:
+            if (model, id_) in new_here or change.created:
+                gone.append((model, id_))
+            elif change.deleted:
+                gone.append((model, id_))
+                if change.tombstone:
+                    rows.append(_row(model, id_, "deleted", "unlink", change, change.tombstone, thin))
+            continue
+        old = {n: v for n, v in change.old.items() if n in now[id_] and v != now[id_][n]}
+        if change.created or (model, id_) in new_here:
+            new_here.add((model, id_))
+            created.append(id_)
+            before[id_] = old
+        elif old or change.touched:
+            written.append(id_)
+            before[id_] = old
+    for action, ids in (("create", created), ("write", written)):
+        shaped = _shape(watch, action, records.browse(ids), thin) if ids else {}
+        for id_ in ids:
+            change = changes[id_]
+            if id_ in shaped:
+                rows.extend(_rows(records.browse(id_), action, change, before[id_], shaped[id_], thin))
+            elif action == "create" and not thin:
+                gone.append((model, id_))
+            if action == "create":
+                rows.extend(_step_rows(watch, records.browse(id_), change, before[id_], thin))
+
+
+def _shape(watch, action, records, thin):
+    if thin:
+        return payload.all_thin(watch, action, records.ids)
+    return payload.shape(watch, action, records)
+
+
+def _rows(record, action, change, old, shaped, thin):
+    model, id_ = record._name, record.id
+    if action == "create":
+        yield _row(model, id_, "created", action, change, shaped, thin)
+        return
+    record = record.with_context(lang=shaped.asked.lang)
+    special = named.of(record) if shaped.asked.named else None
+    extra = {}
+    if not thin:
+        was = {n: values.from_column(record, n, v) for n, v in old.items()}
+        # Columns may differ where values do not: rounding, other languages.
+        was = {n: v for n, v in was.items() if v != values.read(record, n)}
+        changed = sorted(was.keys() | change.touched)
+        if not changed:
+            return
+        if special and special.before and "old_values" in shaped.data:
+            shaped.data["old_values"] = {n: was[n] for n in special.before if n in was}
+        extra = {
+            "old_values": was if shaped.asked.old else None,
+            "changed_fields": changed if shaped.asked.changed else None,
+        }
+    yield _row(model, id_, "updated", action, change, shaped, thin, **extra)
+    for step in special.happened(record, old, False) if special else ():
+        yield _row(model, id_, step, "action", change, shaped, thin, **extra)
+
+
+def _step_rows(watch, record, change, old, thin):
+    """A record that is new may have gone through its first steps already."""
+    special = named.of(record)
+    if not special or not special.steps or not any(r.named for r in watch.rules_on("write")):
+        return
+    steps = special.happened(record, old, True)
+    if not steps:
+        return
+    shaped = _shape(watch, "write", record, thin).get(record.id)
+    if shaped and shaped.asked.named:
+        for step in steps:
+            yield _row(record._name, record.id, step, "action", change, shaped, thin)
+
+
+def _row(model, id_, what, action, change, shaped, thin, old_values=None, changed_fields=None):
+    data = {"id": id_} if thin else shaped.data
+    return Row(
+        str(uuid.uuid4()), "%s.%s" % (model, what), action, model, id_,
+        shaped.company or change.company or None, change.user, Json(data),
+        None if old_values is None else Json(old_values),
+        None if changed_fields is None else Json(changed_fields),
+        thin or shaped.thin,
+    )
+
+
+# ---- to the table ---------------------------------------------------------------------------------
+
+def store(env, rows, gone=(), merge=True):
+    """Write rows; first take back what this transaction told of deleted records."""
+    cr = env.cr
+    if env.cr.cache.get(capture.KEY + ".wrote"):
+        for model in {model for model, _id in gone}:
+            cr.execute(
+                "DELETE FROM towpath_outbox WHERE tx = " + _TRANSACTION
+                + " AND state = 'pending' AND model = %s AND res_id IN %s",
+                [model, tuple(id_ for of, id_ in gone if of == model)])
+    if not rows:
+        return
+    template = _VALUES.format(tx=_TRANSACTION if merge else "NULL")
+    for start in range(0, len(rows), 500):
+        # psycopg2's own, since it is the same in all versions of Odoo.
+        part = rows[start:start + 500]
+        cr.execute(
+            _INSERT % ", ".join([template] * len(part)),
+            [value for row in part for value in row],
+        )
+    _afterwards(env)
+
+
+def _afterwards(env):
+    """Once per transaction: forget its traces, and ring at Towpath's door."""
+    cr = env.cr
+    if cr.cache.get(capture.KEY + ".wrote"):
+        return
+    cr.cache[capture.KEY + ".wrote"] = True
+
+    def forget():
+        cr.cache.pop(capture.KEY, None)
+        cr.cache.pop(capture.KEY + ".wrote", None)
+
+    targets = env["towpath.connection"]._targets()
+    cr.postrollback.add(forget)
+    cr.postcommit.add(forget)
+    if targets:
+        cr.postcommit.add(lambda: nudge.ring(targets))

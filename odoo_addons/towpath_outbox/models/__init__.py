@@ -1,0 +1,5 @@
+from . import outbox
+from . import rule
+from . import connection
+from . import export
+from . import base

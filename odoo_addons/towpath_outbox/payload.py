@@ -1,0 +1,122 @@
+"""What an event carries: the records that rules match, shaped as they ask."""
+import ast
+import logging
+from collections import defaultdict, namedtuple
+
+import psycopg2
+
+from . import named, values
+
+_logger = logging.getLogger(__name__)
+
+# data of one record; thin: it is not all of it, so read the record; company: its id or False.
+Shaped = namedtuple("Shaped", "data thin asked company")
+# What the matching rules ask for together.
+Asked = namedtuple("Asked", "fields full changed old named lang")
+
+
+def ask(rules):
+    return Asked(
+        fields=tuple(sorted({name for rule in rules for name in rule.fields})),
+        full=any(rule.full and not rule.fields for rule in rules),
+        changed=any(rule.changed for rule in rules),
+        old=any(rule.old for rule in rules),
+        named=any(rule.named for rule in rules),
+        lang=next((rule.lang for rule in rules if rule.lang), "en_US"),
+    )
+
+
+def shape(watch, action, records):
+    """{id: Shaped} of the records that rules for the action match.
+
+    Whatever goes wrong with a rule or a record costs its details: the record
+    is then told by its id. Errors of PostgreSQL go on.
+    """
+    matching = defaultdict(list)
+    unsure = set()
+    for rule in watch.rules_on(action):
+        try:
+            found = _matching(rule, records)
+        except psycopg2.Error:
+            raise
+        except Exception:
+            _logger.exception("towpath: rule %s fails, its events are told without content", rule.id)
+            found = records
+            unsure.update(records.ids)
+        for id_ in found.ids:
+            matching[id_].append(rule)
+    groups = defaultdict(list)
+    for id_, rules in matching.items():
+        groups[tuple(rules)].append(id_)
+    shaped = {}
+    for rules, ids in groups.items():
+        asked = ask(rules)
+        here = records.browse(ids).with_context(lang=asked.lang)
+        for record in here:
+            shaped[record.id] = _careful(record, asked, record.id in unsure)
+    return shaped
+
+
+def all_thin(watch, action, ids):
+    """The same when even the rules cannot be asked."""
+    asked = ask(watch.rules_on(action))
+    return {id_: Shaped({"id": id_}, True, asked, False) for id_ in ids}
+
+
+def _matching(rule, records):
+    if not rule.domain or rule.domain == "[]":
+        return records
+    return records.filtered_domain(domain(rule.domain, records.env))
+
+
+def domain(text, env):
+    """A rule's domain; it may use time, datetime and uid."""
+    try:
+        return ast.literal_eval(text)
+    except ValueError:
+        from odoo.tools.safe_eval import datetime as safe_datetime, safe_eval, time as safe_time
+
+        return safe_eval(text, {"datetime": safe_datetime, "time": safe_time, "uid": env.uid})
+
+
+def _careful(record, asked, unsure):
+    if unsure:
+        return Shaped({"id": record.id}, True, asked, False)
+    try:
+        company = _company(record)
+        if company:
+            record = record.with_company(company)
+        data, thin = _data(record, asked)
+        return Shaped(data, thin, asked, company.id)
+    except psycopg2.Error:
+        raise
+    except Exception:
+        _logger.exception("towpath: %s %s is told without content", record._name, record.id)
+        return Shaped({"id": record.id}, True, asked, False)
+
+
+def _company(record):
+    field = record._fields.get("company_id")
+    if field is not None and field.type == "many2one" and field.comodel_name == "res.company":
+        return record.company_id
+    return record.env["res.company"]
+
+
+def _data(record, asked):
+    special = named.of(record) if asked.named else None
+    data = {"id": record.id}
+    thin = False
+    if asked.full and special:
+        data = special.payload(record)
+    elif asked.full:
+        for name in values.full_names(record):
+            data[name] = values.read(record, name)
+    elif not asked.fields:
+        thin = True
+        for name in special.minimal if special else (record._rec_name,):
+            if name and name in record._fields:
+                data[name] = values.read(record, name)
+    for name in asked.fields:
+        if name not in data:
+            data[name] = values.read(record, name)
+    return data, thin

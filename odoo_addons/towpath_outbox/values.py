@@ -1,0 +1,115 @@
+"""Values of Odoo as JSON: exact, in UTC, never a secret, never None.
+
+Empty is ``False`` throughout, as in everything that Odoo's own RPC answers:
+XML-RPC knows no null.
+"""
+import datetime
+import re
+
+# Columns that change with everything else and tell nothing.
+_NOISE = re.compile(r"^(write_date|write_uid|__last_update|parent_path|message_.*|activity_.*)$")
+# What opens a door is told to nobody, also when a rule asks for it.
+_SECRET = re.compile(
+    r"(^|_)(password|passwd|passphrase|secret|token|totp|api_?key|private_key|access_key|signature_key)(_|$)"
+    r"|(^|_)(pin|cvv|otp)$", re.IGNORECASE)
+_SKIPPED = ("binary", "image", "properties_definition")
+
+
+def secret(field):
+    return bool(_SECRET.search(field.name))
+
+
+def tracked(field):
+    """Whether a change of the column is a change of the record."""
+    return field.name != "id" and not _NOISE.match(field.name) and not secret(field) and field.type not in _SKIPPED
+
+
+def sendable(field):
+    """Whether a rule may choose the field."""
+    return not secret(field) and field.type not in _SKIPPED
+
+
+def full_names(model):
+    """The fields of a full record: what is stored and everybody may read.
+
+    Lists of records that point here can be endless; a rule can choose them.
+    """
+    return [
+        name for name, f in sorted(model._fields.items())
+        if f.store and tracked(f) and not f.groups and f.type != "one2many"
+        and (f.column_type or f.type == "many2many")
+    ] + ["write_date"] * ("write_date" in model._fields)
+
+
+def read(record, name):
+    """The field's value as JSON."""
+    field = record._fields[name]
+    value = record[name]
+    if field.type in ("one2many", "many2many"):
+        return sorted(value.ids)
+    if field.type in ("many2one", "reference"):
+        if not value:
+            return False
+        return value.id if field.type == "many2one" else "%s,%s" % (value._name, value.id)
+    return _scalar(record, field, value)
+
+
+def from_column(record, name, value):
+    """The same for a value as it stands, or stood, in the column."""
+    field = record._fields[name]
+    if field.type == "many2many":
+        return value
+    if isinstance(value, dict):
+        if getattr(field, "company_dependent", False):
+            value = value.get(str(record.env.company.id))
+        elif getattr(field, "translate", False):
+            value = value.get(record.env.lang or "en_US") or value.get("en_US")
+    if field.type in ("many2one", "reference"):
+        return value or False
+    return _scalar(record, field, value)
+
+
+def _scalar(record, field, value):
+    if field.type == "boolean":
+        return bool(value)
+    if field.type in ("integer", "many2one_reference"):
+        return value or 0
+    if field.type in ("float", "monetary"):
+        return _number(value or 0.0, _places(record, field))
+    return clean(value)
+
+
+def _places(record, field):
+    if field.type == "monetary":
+        name = field.get_currency_field(record)
+        currency = name and record[name]
+        return currency.decimal_places if currency else None
+    digits = field.get_digits(record.env)
+    return digits[1] if digits else None
+
+
+def _number(value, places):
+    """The shortest number: 0.3 and never 0.30000000000000004, nor -0.0."""
+    text = "%.15g" % value if places is None else "%.*f" % (places, value)
+    return float(text) or 0.0
+
+
+def clean(value):
+    """Any other value, down to the last member."""
+    if value is None:
+        return False
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="microseconds" if value.microsecond else "seconds") + "Z"
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return _number(value, None)
+    if isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, dict):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [clean(v) for v in value]
+    if hasattr(value, "ids"):
+        return value.ids
+    return str(value)
