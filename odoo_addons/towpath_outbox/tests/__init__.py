@@ -1,5 +1,6 @@
 from . import test_capture
 from . import test_export
+from . import test_i18n
 from . import test_named
 from . import test_nudge
 from . import test_outbox

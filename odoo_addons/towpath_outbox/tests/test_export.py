@@ -27,9 +27,9 @@ class TestExport(OutboxCase):
         return wizard.action_export()["params"]
 
     def test_only_relevant_systems(self):
+        self.need("product.template")
         with self.tx(self.exporter) as env:
-            self.assertEqual(self.wizard(env, "res.partner", [1]).offered_ids.mapped("code"), ["erp", "shop"][::1]
-                             if env["towpath.system"].search([])[0].code == "erp" else ["shop", "erp"])
+            self.assertEqual(set(self.wizard(env, "res.partner", [1]).offered_ids.mapped("code")), {"erp", "shop"})
             self.assertEqual(self.wizard(env, "product.template", [1]).offered_ids.mapped("code"), ["erp"])
             self.assertEqual(self.wizard(env, "product.template", [1]).system_id.code, "erp")
             wizard = self.wizard(env, "product.template", [1])
@@ -113,7 +113,8 @@ class TestExport(OutboxCase):
         with self.tx(self.exporter) as env:
             told = self.export(env, "res.partner", [id_], lang="fr_FR")
             self.assertEqual(told["title"], "Exporter vers les connecteurs")
-            self.assertEqual(told["message"].splitlines()[1], "Ada : archivé" if " :" in told["message"] else "Ada: archivé")
+            self.assertEqual(told["message"].splitlines(), [
+                "0 en file pour Web shop, 0 à ne pas exporter, 1 pas prêts, 0 erreurs.", "Ada: archivé"])
             rule = env["towpath.rule"].with_context(lang="fr_FR").fields_get(["on_create"])
             self.assertEqual(rule["on_create"]["string"], "À la création")
             bound = env["ir.actions.act_window"].sudo().with_context(lang="fr_FR").search(

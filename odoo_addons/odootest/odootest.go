@@ -1,0 +1,199 @@
+// Package odootest starts a real Odoo 19 with towpath_outbox installed, for
+// tests. The parts come from the environment that towpath dev --only odoo
+// gives (see cmd/towpath/stack); where they are missing the test is skipped,
+// loudly, or fails with TOWPATH_REQUIRE_REAL=1.
+package odootest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Cluster is the PostgreSQL in which Odoo's template databases lie.
+type Cluster struct {
+	Host, Port string
+	dsn        *url.URL
+}
+
+// Odoo is a server of a test's own, with a database of its own: the records of
+// tools/odoo19/fixtures.py, the module, and no rules. The bot is in the group
+// that may claim.
+type Odoo struct {
+	URL      string // without a slash at the end
+	DB       string
+	Login    string // the bot; the administrator is admin, admin
+	Password string
+	APIKey   string // the bot's, for JSON-2
+	PG       string // DSN of its database, for its superuser
+
+	serve   func() (stop func())
+	mu      sync.Mutex
+	stop    func()
+	process *exec.Cmd
+}
+
+// Find gives the cluster, or skips.
+func Find(t testing.TB) Cluster {
+	t.Helper()
+	text := os.Getenv("TOWPATH_TEST_ODOO_PG")
+	if text == "" {
+		const missing = "TOWPATH_TEST_ODOO_PG is not set: this test needs a real Odoo (towpath dev --only postgres,odoo -- …)"
+		if os.Getenv("TOWPATH_REQUIRE_REAL") == "1" {
+			t.Fatal(missing)
+		}
+		t.Skip("SKIPPED, NOT PROVED: " + missing)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal("TOWPATH_TEST_ODOO_PG is not a postgres:// URL")
+	}
+	return Cluster{Host: u.Hostname(), Port: u.Port(), dsn: u}
+}
+
+// Script runs a script of tools/odoo19 against the cluster and gives all that
+// it printed.
+func (c Cluster) Script(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := c.command(ctx, name, args...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (c Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", append([]string{filepath.Join(tools(), name)}, args...)...)
+	cmd.Env = append(os.Environ(), "PGHOST="+c.Host, "PGPORT="+c.Port, "PGUSER="+c.dsn.User.Username(), "PGPASSWORD=")
+	// The scripts end what they started when they are asked.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd
+}
+
+func tools() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "tools", "odoo19")
+}
+
+// Name makes the name of a database that nobody else has.
+func Name(prefix string) string {
+	b := make([]byte, 6)
+	_, _ = rand.Read(b)
+	return prefix + "_" + hex.EncodeToString(b)
+}
+
+// Serve starts Odoo with two worker processes; it ends with the test, and its
+// database with it.
+func Serve(t testing.TB) *Odoo {
+	t.Helper()
+	c := Find(t)
+	run := func(name string, args ...string) {
+		t.Helper()
+		if out, err := c.Script(context.Background(), name, args...); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	run("outbox.sh", c.Host, c.Port)
+	db := Name("outbox")
+	run("newdb.sh", "--outbox", db, c.Host, c.Port)
+	t.Cleanup(func() { run("newdb.sh", "--drop", db, c.Host, c.Port) })
+
+	port := freePort(t)
+	dsn := *c.dsn
+	dsn.Path = "/" + db
+	o := &Odoo{
+		URL: "http://127.0.0.1:" + port, DB: db, Login: "towpath", Password: "towpath",
+		APIKey: os.Getenv("TOWPATH_TEST_ODOO_API_KEY"), PG: dsn.String(),
+	}
+	var log lockedBuffer
+	o.serve = func() func() {
+		cmd := c.command(context.Background(), "serve.sh", "--survive", "--db", db, "--port", port,
+			"--addons", filepath.Join(tools(), "..", "..", "odoo_addons"))
+		cmd.Stdout, cmd.Stderr = &log, &log
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("serve.sh: %v", err)
+		}
+		gone := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(gone) }()
+		o.process = cmd
+		return func() { _ = cmd.Process.Signal(syscall.SIGTERM); <-gone }
+	}
+	t.Cleanup(func() {
+		o.Stop()
+		if t.Failed() {
+			t.Logf("Odoo's log:\n%s", log.String())
+		}
+	})
+	if err := o.Start(); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	return o
+}
+
+// Start starts the server again, and waits until it answers.
+func (o *Odoo) Start() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stop = o.serve()
+	var err error
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var answer *http.Response
+		if answer, err = http.Get(o.URL + "/web/health?db_server_status=1"); err != nil {
+			continue
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return err
+}
+
+// Stop kills the server with all its processes, in the middle of whatever they
+// do (-9), and returns when they are gone.
+func (o *Odoo) Stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stop != nil {
+		o.stop()
+		o.stop = nil
+	}
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
