@@ -104,14 +104,17 @@ class Outbox(models.Model):
         # XML-RPC knows no null.
         return [{k: False if v is None else v for k, v in row.items()} for row in rows]
 
-    @api.model
-    def ack(self, ids):
+    def ack(self, ids=None):
         """Say that Towpath has committed the rows. May be said twice.
+
+        The rows are the records it is called on, or ``ids``: JSON-2 knows the
+        name ids only for the former.
 
         Returns how many of them are done now. A row counts also when its lease
         ran out meanwhile: what is committed is committed.
         """
         self._check_bot()
+        ids = [int(i) for i in ids or self.ids]
         if not ids:
             return 0
         cr = self.env.cr
@@ -124,13 +127,13 @@ class Outbox(models.Model):
         self.invalidate_model()
         return cr.fetchone()[0]
 
-    @api.model
-    def release(self, ids, worker=""):
+    def release(self, ids=None, worker=""):
         """Give rows back before their lease runs out; with ``worker`` only that one's.
 
         Returns how many are pending again.
         """
         self._check_bot()
+        ids = [int(i) for i in ids or self.ids]
         if not ids:
             return 0
         self.env.cr.execute("""
@@ -172,7 +175,7 @@ class Outbox(models.Model):
         """Give the chosen claimed rows back, for another worker to take."""
         if not compat.in_group(self.env.user, "towpath_outbox.group_manager"):
             raise AccessError(_("Only a Towpath manager may do this."))
-        self.sudo().release(self.ids)
+        self.sudo().release()
 
     @api.model
     def _remove_old(self):

@@ -25,6 +25,13 @@ class TestOutbox(OutboxCase):
         with self.tx(self.bot) as env:
             return getattr(env["towpath.outbox"], method)(*args, **kw)
 
+    def test_ack_as_a_method_of_the_rows(self):
+        self.make(2)
+        ids = [r["id"] for r in self.call("claim")]
+        with self.tx(self.bot) as env:
+            self.assertEqual(env["towpath.outbox"].browse(ids[:1]).release(), 1)
+            self.assertEqual(env["towpath.outbox"].browse(ids).ack(), 2)
+
     def expire(self):
         with self.tx() as env:
             env.cr.execute("UPDATE towpath_outbox SET lease_until = lease_until - interval '1 day'")
