@@ -80,7 +80,7 @@ func TestContract(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			bot := client(t, o, transport, o.Login, o.Password)
 			about := outbox[map[string]any](t, bot, "info", nil, nil)
-			assert.EqualValues(t, 1, about["protocol"])
+			assert.Equal(t, "1", fmt.Sprint(about["protocol"]))
 			assert.NotEmpty(t, about["database_uuid"])
 			assert.Empty(t, outbox[[]event](t, bot, "claim", nil, nil))
 

@@ -1,4 +1,6 @@
 """The outbox: rows that Towpath claims, commits on its side, and acknowledges."""
+import contextlib
+import json
 from datetime import timedelta
 
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
@@ -60,8 +62,6 @@ class Outbox(models.Model):
 
     @api.depends("data", "old_values", "changed_fields")
     def _compute_details(self):
-        import json
-
         for row in self:
             row.details = json.dumps(
                 {"data": row.data, "old_values": row.old_values, "changed_fields": row.changed_fields},
@@ -78,10 +78,7 @@ class Outbox(models.Model):
         """
         self._check_bot()
         limit, lease = max(1, min(int(limit), 1000)), max(1, min(int(lease), 86400))
-        # In a transaction of its own, which sees what others did a moment ago: in the caller's,
-        # a snapshot, PostgreSQL would refuse rows that another worker took since it began.
-        with self.env.registry.cursor() as cr:
-            cr.connection.set_isolation_level(ISOLATION_LEVEL_READ_COMMITTED)
+        with self._now() as cr:
             cr.execute("""
                 WITH open AS (
                     SELECT id FROM towpath_outbox
@@ -117,15 +114,18 @@ class Outbox(models.Model):
         ids = [int(i) for i in ids or self.ids]
         if not ids:
             return 0
-        cr = self.env.cr
-        cr.execute("""
-            UPDATE towpath_outbox
-            SET state = 'done', acked_at = clock_timestamp() AT TIME ZONE 'UTC', lease_until = NULL
-            WHERE id IN %s AND state <> 'done'
-        """, [tuple(ids)])
-        cr.execute("SELECT count(*) FROM towpath_outbox WHERE id IN %s AND state = 'done'", [tuple(ids)])
+        with self._now() as cr:
+            cr.execute("""
+                WITH mine AS (
+                    SELECT id FROM towpath_outbox WHERE id IN %s AND state <> 'done' ORDER BY id FOR UPDATE)
+                UPDATE towpath_outbox o
+                SET state = 'done', acked_at = clock_timestamp() AT TIME ZONE 'UTC', lease_until = NULL
+                FROM mine WHERE o.id = mine.id
+            """, [tuple(ids)])
+            cr.execute("SELECT count(*) FROM towpath_outbox WHERE id IN %s AND state = 'done'", [tuple(ids)])
+            [done] = cr.fetchone()
         self.invalidate_model()
-        return cr.fetchone()[0]
+        return done
 
     def release(self, ids=None, worker=""):
         """Give rows back before their lease runs out; with ``worker`` only that one's.
@@ -136,12 +136,17 @@ class Outbox(models.Model):
         ids = [int(i) for i in ids or self.ids]
         if not ids:
             return 0
-        self.env.cr.execute("""
-            UPDATE towpath_outbox SET state = 'pending', lease_until = NULL, claimed_by = NULL
-            WHERE id IN %s AND state = 'claimed' AND (%s = '' OR claimed_by = %s)
-        """, [tuple(ids), str(worker or ""), str(worker or "")])
+        with self._now() as cr:
+            cr.execute("""
+                WITH mine AS (
+                    SELECT id FROM towpath_outbox
+                    WHERE id IN %s AND state = 'claimed' AND (%s = '' OR claimed_by = %s) ORDER BY id FOR UPDATE)
+                UPDATE towpath_outbox o SET state = 'pending', lease_until = NULL, claimed_by = NULL
+                FROM mine WHERE o.id = mine.id
+            """, [tuple(ids), str(worker or ""), str(worker or "")])
+            given = cr.rowcount
         self.invalidate_model()
-        return self.env.cr.rowcount
+        return given
 
     @api.model
     def pending(self):
@@ -164,6 +169,18 @@ class Outbox(models.Model):
         module = self.env["ir.module.module"].sudo().search([("name", "=", "towpath_outbox")], limit=1)
         uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
         return {"protocol": PROTOCOL, "module": module.installed_version or "", "database_uuid": uuid or ""}
+
+    @contextlib.contextmanager
+    def _now(self):
+        """A cursor on the state of this moment, committed at the end.
+
+        In the caller's transaction, a snapshot, PostgreSQL refuses rows that another
+        worker took or acknowledged since it began, and Odoo then waits for seconds
+        before it tries again.
+        """
+        with self.env.registry.cursor() as cr:
+            cr.connection.set_isolation_level(ISOLATION_LEVEL_READ_COMMITTED)
+            yield cr
 
     def _check_bot(self):
         if not (self.env.su or compat.in_group(self.env.user, "towpath_outbox.group_bot")):

@@ -32,6 +32,17 @@ class TestOutbox(OutboxCase):
             self.assertEqual(env["towpath.outbox"].browse(ids[:1]).release(), 1)
             self.assertEqual(env["towpath.outbox"].browse(ids).ack(), 2)
 
+    def test_a_late_ack_meets_another_claim(self):
+        self.make(1)
+        with self.tx(self.bot) as env:
+            env.cr.execute("SELECT 1")  # its snapshot is taken
+            [row] = self.call("claim", worker="slow")
+            self.expire()
+            self.call("claim", worker="quick")
+            self.assertEqual(env["towpath.outbox"].browse(row["id"]).ack(), 1)
+        self.expire()
+        self.assertEqual(self.call("claim"), [])
+
     def expire(self):
         with self.tx() as env:
             env.cr.execute("UPDATE towpath_outbox SET lease_until = lease_until - interval '1 day'")
