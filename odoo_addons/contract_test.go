@@ -84,7 +84,7 @@ func TestContract(t *testing.T) {
 			assert.NotEmpty(t, about["database_uuid"])
 			assert.Empty(t, outbox[[]event](t, bot, "claim", nil, nil))
 
-			tag, err := admin.Create(t.Context(), "res.partner.category", map[string]any{"name": "A"})
+			tag, err := admin.Create(t.Context(), "res.partner.category", map[string]any{"name": "A", "color": 1})
 			require.NoError(t, err)
 			require.NoError(t, admin.Write(t.Context(), "res.partner.category", tag, map[string]any{"name": "B", "color": 3}))
 			require.NoError(t, admin.Unlink(t.Context(), "res.partner.category", tag))

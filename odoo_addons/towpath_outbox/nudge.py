@@ -25,7 +25,9 @@ TIMEOUT = 2  # seconds to connect, and to answer
 
 def key_of(secret):
     """The bytes of a Standard Webhooks secret: base64, after ``whsec_``."""
-    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    if secret.startswith("whsec_"):
+        secret = secret[len("whsec_"):]
+    return base64.b64decode(secret, validate=True)
 
 
 def sign(secret, message_id, timestamp, body):
