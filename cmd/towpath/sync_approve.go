@@ -71,6 +71,11 @@ func newFollowUp(f followUp) *cobra.Command {
 			if err := f.allowed(p, ctx, base); err != nil {
 				return err
 			}
+			if f.purpose == contract.PurposeUndo {
+				if err := p.tellUnheard(ctx, out, base.ID); err != nil {
+					return err
+				}
+			}
 			in.Job, in.Base, in.Mode = base.Job, base.ID, base.Mode
 			id, err := p.startSync(ctx, in)
 			if err != nil {
@@ -204,6 +209,17 @@ func (p *process) mayUndo(ctx context.Context, r store.Run) error {
 	if err == nil && all {
 		return fault.New(fault.Conflict, "sync.undone_already", "%s was undone already, by %s", r.ID, by).
 			WithResolution("see what that put back: towpath sync plan %s", by)
+	}
+	return err
+}
+
+// tellUnheard warns of writes of which nobody knows whether they landed: their
+// run ended, or was lost with its workflow, before an answer came.
+func (p *process) tellUnheard(ctx context.Context, out io.Writer, run string) error {
+	n, err := p.byState(ctx, run)
+	if err == nil && n[store.ChangeIntent] > 0 {
+		fmt.Fprintf(out, "warning: %s of that run had no answer and will not be put back; look at the records: towpath sync plan %s --all\n",
+			counted(int(n[store.ChangeIntent]), "write"), run)
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func TestSyncIsClearWithoutTemporal(t *testing.T) {
 	assert.Equal(t, exitInput, exit)
 	assert.Contains(t, out, "run it: towpath sync run products")
 	out, exit = d.run("sync", "export", "stock.picking", "--ids", "1")
-	assert.Equal(t, exitFailed, exit)
+	assert.Equal(t, exitInput, exit)
 	assert.Contains(t, out, "no active job exports stock.picking, to whichever connection")
 	assert.Contains(t, out, "add a job with direction: export whose mapping reads stock.picking to towpath.yaml; --to CONNECTION asks about one connection only")
 	out, _ = d.run("sync", "export", "stock.picking", "--ids", "1", "--to", "copies")
