@@ -61,6 +61,7 @@ func TestGoneIsLinear(t *testing.T) {
 SELECT $1, 0, n / 500, n / 500, n / 500 + 1, '{}', string_agg('e' || n, E'\n') FROM generate_series(0, $2::int) n WHERE n % 2 = 0 GROUP BY n / 500`, run, n)
 		began := time.Now()
 		require.NoError(t, w.FindGone(t.Context(), run, 0, 899))
+		t.Logf("found: %v", time.Since(began))
 		require.Len(t, w.gone(t, run, 500), n/2)
 		took[n] = time.Since(began)
 		require.NoError(t, w.EndRun(t.Context(), run, store.Ending{Status: "success"}))
