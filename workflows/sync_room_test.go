@@ -29,7 +29,7 @@ type syncRoom struct {
 	calls   map[string]int
 	ending  contract.SyncEnding // the last that was asked for
 	logged  []contract.SyncUnopened
-	attends []bool              // NeedsAttention, as it was set
+	attends []bool // NeedsAttention, as it was set
 	began   time.Time
 }
 
