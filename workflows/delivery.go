@@ -65,9 +65,15 @@ func EndpointMonitor(ctx workflow.Context, endpoint string) (contract.EndpointLo
 	if err := workflow.SetQueryHandler(ctx, contract.QueryEndpoint, func() (contract.EndpointLook, error) { return look, nil }); err != nil {
 		return look, err
 	}
-	nudge := workflow.GetSignalChannel(ctx, contract.SignalLookAgain)
+	acted := false // somebody did something about it
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for workflow.GetSignalChannel(ctx, contract.SignalLookAgain).Receive(ctx, nil) {
+			acted = true
+		}
+	})
 	for wait := time.Second; ; wait = min(wait*2, rarest(look)) {
-		err := workflow.ExecuteActivity(keeping(ctx, "look how "+endpoint+" does"), contract.ActivityLookAtEndpoint, endpoint).Get(ctx, &look)
+		var now contract.EndpointLook // decoded over an older one, it would keep what is no more
+		err := workflow.ExecuteActivity(keeping(ctx, "look how "+endpoint+" does"), contract.ActivityLookAtEndpoint, endpoint).Get(ctx, &now)
 		var app *temporal.ApplicationError
 		if errors.As(err, &app) && app.NonRetryable() {
 			return look, nil // the endpoint is no more
@@ -75,17 +81,19 @@ func EndpointMonitor(ctx workflow.Context, endpoint string) (contract.EndpointLo
 		if err != nil && ctx.Err() != nil {
 			return look, ctx.Err()
 		}
+		if err == nil {
+			look = now
+		}
 		if err == nil && look.Circuit == "closed" && look.Disabled == "" {
 			workflow.SetCurrentDetails(ctx, "it takes deliveries again")
 			return look, workflow.UpsertTypedSearchAttributes(ctx, contract.AttrNeedsAttention.ValueSet(false))
 		}
 		workflow.SetCurrentDetails(ctx, lookDetails(endpoint, look))
-		_, _ = workflow.AwaitWithTimeout(ctx, wait, func() bool { return nudge.Len() > 0 })
-		for nudge.ReceiveAsync(nil) {
-			wait = time.Second
+		if _, err := workflow.AwaitWithTimeout(ctx, wait, func() bool { return acted }); err != nil {
+			return look, err
 		}
-		if ctx.Err() != nil {
-			return look, ctx.Err()
+		if acted {
+			acted, wait = false, time.Second
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return look, workflow.NewContinueAsNewError(ctx, contract.EndpointMonitorWorkflow, endpoint)

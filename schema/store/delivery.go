@@ -64,7 +64,7 @@ WITH turn AS MATERIALIZED (
       AND (EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state = 'ready' AND d.due_at <= now())
         OR EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()))
 ), mine AS MATERIALIZED (
-    SELECT name, width FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended('towpath starter ' || name, 0))
+    SELECT name, width FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' starter ' || name, 0))
 ), room AS MATERIALIZED (
     SELECT name, width, greatest(0, least($3::bigint, width - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running'))) AS free,
         (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 AS crowded
