@@ -8,6 +8,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+	"github.com/shopspring/decimal"
 
 	"towpath/schema/record"
 )
@@ -75,8 +76,13 @@ func (n *node) ofRelation(values record.Values) (ref.Val, *problem) {
 	r := relation{exists: values != nil, whole: values}
 	r.id, _ = idOf(values)
 	fields := map[ref.Val]ref.Val{types.String(idField): types.NullValue}
-	if r.id != "" {
-		fields[types.String(idField)] = types.String(r.id)
+	switch id := values[idField].(type) {
+	case decimal.Decimal: // of an event, whose ids are compared with numbers
+		fields[types.String(idField)] = number{id}
+	default:
+		if r.id != "" {
+			fields[types.String(idField)] = types.String(r.id)
+		}
 	}
 	// In order, so that of two problems always the same is told.
 	for _, name := range slices.Sorted(maps.Keys(n.fields)) {

@@ -44,6 +44,7 @@ func TestMatches(t *testing.T) {
 		"tests are for nobody else":     {Endpoint{}, test, NotForAll},
 		"filter on numbers":             {Endpoint{Filter: `event.data.amount_total > 120 && event.data.amount_total <= dec("120.5")`}, sale(), ""},
 		"filter that keeps out":         {Endpoint{Filter: `event.data.amount_total > 1000`}, sale(), NotFiltered},
+		"filter on an id":               {Endpoint{Filter: `event.data.id == 42 && event.data.partner_id != 1`}, sale(), ""},
 		"filter on what changed":        {Endpoint{Filter: `"state" in event.changed && event.old.state != event.data.state`}, sale(), ""},
 		"filter on what does not exist": {Endpoint{Filter: `has(event.data.campaign_id)`}, sale(), NotFiltered},
 		"filter on an old that is not":  {Endpoint{Filter: `event.old.state == "draft"`}, lead, ""},
