@@ -357,8 +357,8 @@ func TestWhatCannotBeRenderedIsParked(t *testing.T) {
 	r, _ := p.tries(all[0])
 	assert.Equal(t, "ok", r.State, "the body does not need the filter")
 
-	p.endpoint(webhook.Endpoint{Name: "partner", Transform: `{"x": event.data.a * "x"}`})
-	p.happens(order("e2", "7", `"a":1`))
+	p.endpoint(webhook.Endpoint{Name: "partner", Transform: `{"x": event.data.a * 2}`})
+	p.happens(order("e2", "7", `"a":"text"`))
 	in := p.starts()[0]
 	r, _ = p.tries(in)
 	assert.Equal(t, "parked", r.State)
