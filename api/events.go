@@ -29,12 +29,22 @@ var _ Events = (*outbound.Outbound)(nil)
 // receiveEvents takes what Odoo sends: events, or a nudge to pull them. The
 // answer is the one that older Odoo modules expect (requirements A8).
 func (d Deps) receiveEvents(ctx context.Context, c echo.Context, connection string, door connectors.EventReceiver, raw []byte) error {
-	h := c.Request().Header
+	h := withKey(c)
 	if err := door.VerifyEvents(h, raw); err != nil {
 		hooksReceived.WithLabelValues(connection, "refused").Inc()
 		return err
 	}
 	return d.takeEvents(ctx, c, connection, door, raw)
+}
+
+// withKey gives the header with the key of a secret address in it.
+func withKey(c echo.Context) http.Header {
+	h := c.Request().Header
+	h.Del(connectors.HeaderKey)
+	if key := c.QueryParam("key"); key != "" {
+		h.Set(connectors.HeaderKey, key)
+	}
+	return h
 }
 
 func (d Deps) takeEvents(ctx context.Context, c echo.Context, connection string, door connectors.EventReceiver, raw []byte) error {
@@ -80,6 +90,7 @@ func (d Deps) receiveByKey(c echo.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
+	h := withKey(c)
 	for _, conn := range all {
 		if !conn.Active {
 			continue
@@ -88,7 +99,7 @@ func (d Deps) receiveByKey(c echo.Context) error {
 		if err != nil {
 			continue
 		}
-		if r, ok := door.(connectors.EventReceiver); ok && r.VerifyEvents(c.Request().Header, raw) == nil {
+		if r, ok := door.(connectors.EventReceiver); ok && r.VerifyEvents(h, raw) == nil {
 			return d.takeEvents(ctx, c, conn.Name, r, raw)
 		}
 	}

@@ -45,3 +45,7 @@ type EventReceiver interface {
 	// Faults: Invalid, with the field.
 	ParseEvents(h http.Header, body []byte) (events []webhook.Event, nudge bool, err error)
 }
+
+// HeaderKey carries the key of a secret address, ?key=, to VerifyEvents: senders
+// such as Odoo's automation rules can sign nothing and set no header.
+const HeaderKey = "X-Towpath-Key"

@@ -59,6 +59,9 @@ func (c *Connector) Check(ctx context.Context) connectors.Report {
 	for _, p := range c.termsProbes(ctx) {
 		add(p)
 	}
+	if c.cfg.Events == eventsOutbox {
+		add(c.outboxProbe(ctx))
+	}
 	return report
 }
 

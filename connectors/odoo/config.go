@@ -34,6 +34,11 @@ type Config struct {
 	RoundingProduct string `json:"rounding_product" default:"ROUNDING" doc:"Internal reference of the service product for rounding differences"`
 	FeeProduct      string `json:"fee_product" default:"FEE" doc:"Internal reference of the service product for duties and fees; needed only by shops that charge them"`
 	Currencies      string `json:"currencies" doc:"Currencies the shops sell in, comma-separated; the check looks for a price list in each"`
+
+	Events       string `json:"events" default:"off" doc:"How events leave this Odoo: off; outbox, with the module towpath_outbox; automation or polling where no module can be installed (docs/webhooks.md)"`
+	EventsModels string `json:"events_models" doc:"Models to watch by automation or polling, comma-separated: sale.order, res.partner; the module has rules instead"`
+	EventsSecret string `json:"events_secret" secret:"true" doc:"Secret of signed nudges and pushes from Odoo, whsec_ as in Towpath's connection in Odoo; two, with a blank between, while one replaces the other"`
+	EventsKey    string `json:"events_key" secret:"true" doc:"Key that older Odoo modules show as Authorization: Bearer, and of which the secret address for automation rules is made; 16 characters or more"`
 }
 
 // newConfig gives the settings with their defaults.
@@ -41,6 +46,7 @@ func newConfig() *Config {
 	return &Config{
 		Transport: "auto", Private: true, Calls: 1, LimitTimeReal: 120, Lang: "en_US", TZ: "UTC",
 		DiscountProduct: "DISCOUNT", ShippingProduct: "SHIPPING", TipProduct: "TIP", RoundingProduct: "ROUNDING", FeeProduct: "FEE",
+		Events: eventsOff,
 	}
 }
 
@@ -72,6 +78,9 @@ func parse(raw json.RawMessage) (Config, error) {
 		if strings.TrimSpace(reference) == "" {
 			return bad(strings.ToLower(role)+"_product", "no service product is named")
 		}
+	}
+	if field, problem := cfg.checkEvents(); field != "" {
+		return bad(field, problem)
 	}
 	return *cfg, nil
 }

@@ -12,6 +12,7 @@ import (
 	"towpath/connectors/httpx"
 	"towpath/connectors/odoo/rpc"
 	"towpath/schema/record"
+	"towpath/schema/webhook"
 )
 
 // Time limits of one call. A write's is longer: Odoo may itself retry for 30 s
@@ -63,6 +64,9 @@ type Connector struct {
 	attributeLines *batch.Op[int64, []attributeLine]
 	lineRemovals   *batch.Op[[]int64, struct{}]
 	variants       *batch.Op[variantAsk, int64]
+
+	claims *batch.Op[int, []webhook.OutboxRow]
+	acks   *batch.Op[[]int64, struct{}]
 
 	loadsMu sync.Mutex
 	loads   map[string]*batch.Op[loadRow, int64] // by model, of those without one above
@@ -136,6 +140,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.addRecords()
 	c.addRecordFinder()
 	c.addAttributes()
+	c.addOutbox()
 	return c, nil
 }
 

@@ -11,6 +11,7 @@ type user struct {
 	Keys      []string // API keys; they also serve as passwords
 	TZ        string
 	Admin     bool
+	Bot       bool // in the group of the module towpath_outbox that may take events
 	Rights    map[string]string
 	Forbidden map[string]bool
 }

@@ -129,7 +129,7 @@ func New(opts Options) (*Server, error) {
 }
 
 func usersOf(opts Options) map[string]*user {
-	bot := &user{ID: 5, Login: "towpath", Password: "towpath", Keys: []string{BotKey}, TZ: "UTC", Rights: salesRights, Forbidden: settingsOnly}
+	bot := &user{ID: 5, Login: "towpath", Password: "towpath", Keys: []string{BotKey}, TZ: "UTC", Bot: true, Rights: salesRights, Forbidden: settingsOnly}
 	if opts.Version < 19 { // a bot of 14 may read these
 		bot.Forbidden = nil
 	}

@@ -38,6 +38,7 @@ type database struct {
 	users   map[string]*user
 	uuid    string
 	name    string
+	outbox  *outbox // nil: the module is not installed
 }
 
 // A tx is one call's transaction: Odoo's cursor and environment in one.
@@ -52,6 +53,8 @@ type tx struct {
 	dirty   map[*record]bool // orders whose totals are out of date
 	// reshaped are templates whose attributes changed.
 	reshaped map[*record]bool
+	// traces are what happened to watched records.
+	traces []trace
 	// variantFollows: a template is being made for a variant that exists.
 	variantFollows bool
 }
@@ -79,7 +82,12 @@ func (t *tx) rollback(mark int) {
 	t.undo = t.undo[:mark]
 }
 
-func (t *tx) commit() { t.db.clock = t.version }
+func (t *tx) commit() {
+	t.db.clock = t.version
+	if len(t.traces) > 0 {
+		_ = try(t.tell)
+	}
+}
 
 // touch claims a record for writing. One that was committed by another call
 // since this one began cannot be written any more.
@@ -105,6 +113,7 @@ func (t *tx) put(r *record, name string, value any) {
 		}
 	})
 	r.assign(name, value)
+	t.note(r, "write", name, old)
 }
 
 func (r *record) assign(name string, value any) {
@@ -128,6 +137,7 @@ func (t *tx) insert(m *model) *record {
 	m.nextID++
 	r.keep()
 	t.undo = append(t.undo, func() { r.drop() })
+	t.note(r, "create", "", nil)
 	return r
 }
 
@@ -149,6 +159,7 @@ func (r *record) drop() {
 // remove deletes a row and the external ids that point to it.
 func (t *tx) remove(r *record) {
 	t.touch(r)
+	t.note(r, "unlink", "", nil)
 	t.undo = append(t.undo, func() { r.keep() })
 	r.drop()
 	for name := range maps.Clone(t.db.named[place{r.model.name, r.id}]) {
