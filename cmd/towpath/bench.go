@@ -22,7 +22,7 @@ func newBench() *cobra.Command {
 anybody can run here: PostgreSQL's pgbench, a hand-written Odoo client, a batch
 inside Odoo's own process. Orders, latency and sync need a real Odoo 19 (root on Debian
 or Ubuntu); growth does not. On two quiet cores sync takes about ten minutes with what
-it measures by default, growth three, and half an hour up to a million records. A quiet machine is needed: what differs too much from round to round
+it measures by default, growth one, and a quarter of an hour up to a million records. A quiet machine is needed: what differs too much from round to round
 is reported as noisy. It exits 0 if no target was missed.`,
 		Example: "  towpath bench --only acceptance,memory\n  towpath bench --only orders --orders 1000 --rounds 3 --json bench.json\n  towpath bench --only growth --records 100000    # up to a million records",
 		Args:    cobra.NoArgs,
