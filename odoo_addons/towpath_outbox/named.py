@@ -1,7 +1,7 @@
 """The fifteen named events: their payloads and what makes them happen."""
 from collections import namedtuple
 
-from . import values
+from . import compat, values
 
 # A rule as the hooks need it, without the ORM.
 Rule = namedtuple("Rule", "id model create write unlink domain fields full changed old named lang")
@@ -10,8 +10,9 @@ Rule = namedtuple("Rule", "id model create write unlink domain fields full chang
 # small one; steps: columns whose change may be an event of its own;
 # happened(record, before, created) -> names of those events, where before holds
 # the old values of the steps that changed; lines: {one2many: columns} that show
-# in the payload; before: old values that the payload itself carries.
-Named = namedtuple("Named", "model payload minimal steps happened lines before")
+# in the payload; before: old values that the payload itself carries; reads: what to
+# read at once for all of it.
+Named = namedtuple("Named", "model payload reads minimal steps happened lines before")
 
 
 def of(model):
@@ -20,31 +21,35 @@ def of(model):
 
 
 def _partner(record):
-    return {"partner_id": record.partner_id.id, "partner_name": record.partner_id.name or False}
+    partner = compat.fetch(record.partner_id, "name")
+    return {"partner_id": partner.id, "partner_name": partner.name or False}
 
 
 def _fields(record, *names):
     return {name: values.read(record, name) for name in names if name in record._fields}
 
 
-def _line(line, quantity):
-    return {
+def _lines(lines, quantity, kinds):
+    compat.fetch(lines, "display_type", "product_id", quantity, "price_unit", "price_subtotal", "currency_id")
+    lines = lines.filtered(lambda line: line.display_type in kinds)
+    # A product's name is its template's.
+    compat.fetch(compat.fetch(lines.product_id, "product_tmpl_id").product_tmpl_id, "name")
+    return [{
         "product_id": line.product_id.id,
-        "product_name": line.product_id.display_name or False,
+        "product_name": line.product_id.product_tmpl_id.name or False,
         "quantity": values.read(line, quantity),
         **_fields(line, "price_unit", "price_subtotal"),
-    }
+    } for line in lines]
 
 
 # ---- sale.order: created, updated, state.changed, deleted -----------------------------------------
 
 def _sale_order(order):
-    lines = order.order_line.filtered(lambda l: not l.display_type)
     return {
         **_fields(order, "id", "name", "state"), **_partner(order),
         **_fields(order, "amount_total", "amount_untaxed", "amount_tax", "date_order", "user_id"),
         "old_values": {},
-        "order_lines": [_line(line, "product_uom_qty") for line in lines],
+        "order_lines": _lines(order.order_line, "product_uom_qty", (False,)),
     }
 
 
@@ -55,11 +60,10 @@ def _sale_order_steps(order, before, created):
 # ---- account.move: created, validated, updated, cancelled ----------------------------------------
 
 def _account_move(move):
-    lines = move.invoice_line_ids.filtered(lambda l: l.display_type in (False, "product"))
     return {
         **_fields(move, "id", "name", "move_type", "state"), **_partner(move),
         **_fields(move, "amount_total", "amount_untaxed", "amount_tax", "invoice_date", "invoice_date_due"),
-        "invoice_line_ids": [_line(line, "quantity") for line in lines],
+        "invoice_line_ids": _lines(move.invoice_line_ids, "quantity", (False, "product")),
     }
 
 
@@ -121,15 +125,19 @@ def _res_partner(partner):
 
 _NAMED = {named.model: named for named in (
     Named("sale.order", _sale_order,
+          ("name", "state", "partner_id", "amount_total", "amount_untaxed", "amount_tax", "date_order", "user_id",
+           "currency_id", "company_id"),
           ("id", "name", "state", "partner_id", "amount_total", "date_order"),
           ("state",), _sale_order_steps,
           {"order_line": ("product_id", "product_uom_qty", "price_unit", "price_subtotal")},
           ("state", "amount_total")),
     Named("account.move", _account_move,
+          ("name", "move_type", "state", "partner_id", "amount_total", "amount_untaxed", "amount_tax",
+           "invoice_date", "invoice_date_due", "currency_id", "company_id"),
           ("id", "name", "state", "partner_id", "amount_total", "invoice_date"),
           ("state",), _account_move_steps,
           {"invoice_line_ids": ("product_id", "quantity", "price_unit", "price_subtotal")}, ()),
-    Named("res.partner", _res_partner, ("id", "name"), (), lambda *_: [], {}, ()),
-    Named("crm.lead", _crm_lead, ("id", "name", "type", "partner_id", "stage_id"),
+    Named("res.partner", _res_partner, (), ("id", "name"), (), lambda *_: [], {}, ()),
+    Named("crm.lead", _crm_lead, (), ("id", "name", "type", "partner_id", "stage_id"),
           ("type", "won_status", "stage_id"), _crm_lead_steps, {}, ()),
 )}

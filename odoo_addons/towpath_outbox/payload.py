@@ -5,7 +5,7 @@ from collections import defaultdict, namedtuple
 
 import psycopg2
 
-from . import named, values
+from . import compat, named, values
 
 _logger = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ def shape(watch, action, records):
     for rules, ids in groups.items():
         asked = ask(rules)
         here = records.browse(ids).with_context(lang=asked.lang)
+        if asked.named and not asked.fields and named.of(records):
+            compat.fetch(here, *named.of(records).reads)
         for record in here:
             shaped[record.id] = _careful(record, asked, record.id in unsure)
     return shaped
