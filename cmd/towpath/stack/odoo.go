@@ -22,6 +22,7 @@ type OdooOptions struct {
 	Workers int    // HTTP worker processes; default 2
 	DB      string // small letters, digits, _; default "odoo"
 	Port    int    // default: a free one
+	Outbox  bool   // with odoo_addons/towpath_outbox installed, its rights given to the bot
 }
 
 // Odoo is a real Odoo 19 with the test records of tools/odoo19/fixtures.py.
@@ -77,7 +78,7 @@ func (s *Stack) Odoo(ctx context.Context, o OdooOptions) (*Odoo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.odooDatabase(ctx, tools, pg, o.DB); err != nil {
+	if err := s.odooDatabase(ctx, tools, pg, o.DB, o.Outbox); err != nil {
 		return nil, err
 	}
 	odoo, err := describeOdoo(pg, o.DB)
@@ -93,7 +94,7 @@ func (s *Stack) Odoo(ctx context.Context, o OdooOptions) (*Odoo, error) {
 }
 
 // odooDatabase makes sure of the template and its copy.
-func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db string) error {
+func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db string, outbox bool) error {
 	host, port := pg.Host, strconv.Itoa(pg.Port)
 	if err := s.odooScript(ctx, tools, pgEnv(pg), "template.sh", host, port); err != nil {
 		return err
@@ -106,7 +107,13 @@ func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db
 	if found {
 		return nil
 	}
-	return s.odooScript(ctx, tools, pgEnv(pg), "newdb.sh", db, host, port)
+	if !outbox {
+		return s.odooScript(ctx, tools, pgEnv(pg), "newdb.sh", db, host, port)
+	}
+	if err := s.odooScript(ctx, tools, pgEnv(pg), "outbox.sh", host, port); err != nil {
+		return err
+	}
+	return s.odooScript(ctx, tools, pgEnv(pg), "newdb.sh", "--outbox", db, host, port)
 }
 
 func (s *Stack) serveOdoo(ctx context.Context, tools string, pg *Postgres, odoo *Odoo, o OdooOptions) error {
@@ -119,13 +126,17 @@ func (s *Stack) serveOdoo(ctx context.Context, tools string, pg *Postgres, odoo 
 		return err
 	}
 	odoo.URL = fmt.Sprintf("http://127.0.0.1:%d", port)
+	args := []string{filepath.Join(tools, "serve.sh"), "--db", o.DB, "--port", strconv.Itoa(port),
+		"--gevent-port", strconv.Itoa(longPolling), "--workers", strconv.Itoa(o.Workers),
+		"--pghost", pg.Host, "--pgport", strconv.Itoa(pg.Port),
+		"--data", filepath.Join(s.dir, "odoo-"+o.DB)}
+	if o.Outbox {
+		args = append(args, "--addons", filepath.Join(tools, "..", "..", "odoo_addons"))
+	}
 	odoo.Process = s.Process(ProcessSpec{
-		Name: "odoo-" + o.DB,
-		Path: "bash",
-		Args: []string{filepath.Join(tools, "serve.sh"), "--db", o.DB, "--port", strconv.Itoa(port),
-			"--gevent-port", strconv.Itoa(longPolling), "--workers", strconv.Itoa(o.Workers),
-			"--pghost", pg.Host, "--pgport", strconv.Itoa(pg.Port),
-			"--data", filepath.Join(s.dir, "odoo-"+o.DB)},
+		Name:  "odoo-" + o.DB,
+		Path:  "bash",
+		Args:  args,
 		Env:   pgEnv(pg),
 		Ready: odoo.healthy,
 	})

@@ -24,7 +24,7 @@ func (s *Stack) OdooDatabase(ctx context.Context, db string) error {
 	if err := pg.DropDB(ctx, db); err != nil {
 		return err
 	}
-	return s.odooDatabase(ctx, tools, pg, db)
+	return s.odooDatabase(ctx, tools, pg, db, false)
 }
 
 // OdooShell runs a Python script in one process of Odoo on a database made by

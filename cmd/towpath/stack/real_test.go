@@ -236,6 +236,12 @@ func TestOdooAnswersAndIsThereAgainAfterAKill(t *testing.T) {
 	timed(t, "restart", func() error { return odoo.Restart(t.Context()) })
 	require.Subset(t, s.Env(), []string{"TOWPATH_TEST_ODOO_URL=" + odoo.URL, "TOWPATH_TEST_ODOO_DB=shop",
 		"TOWPATH_TEST_ODOO_PG=" + odoo.PGDSN, "TOWPATH_TEST_ODOO_API_KEY=" + odoo.APIKey})
+
+	with, err := s.Odoo(t.Context(), OdooOptions{DB: "told", Workers: 1, Outbox: true})
+	require.NoError(t, err)
+	var about struct{ Protocol int }
+	rpc(t, with, "towpath.outbox", "info", map[string]any{}, &about)
+	require.Equal(t, 1, about.Protocol, "the module is there, and the bot may use it")
 	timed(t, "close", s.Close)
 }
 

@@ -204,11 +204,17 @@ class Export(models.TransientModel):
         there = set(bound.mapped("binding_model_id.model"))
         for model in MODELS:
             if model in self.env and model not in there:
-                bound |= base.copy({
+                made = base.copy({
                     "binding_model_id": self.env["ir.model"].sudo()._get(model).id,
                     "binding_view_types": "list,form",
                     compat.groups_of_action(base): [(6, 0, group.ids)],
                 })
+                # So that it goes when the module is uninstalled, and not when it is updated.
+                self.env["ir.model.data"].sudo()._update_xmlids([{
+                    "xml_id": "towpath_outbox.action_export_" + model.replace(".", "_"),
+                    "record": made, "noupdate": True,
+                }])
+                bound |= made
         for code, _name in self.env["res.lang"].get_installed():
             name = base.with_context(lang=code).name
             for action in bound.with_context(lang=code):
