@@ -1,6 +1,9 @@
 package odoo_addons_test
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,11 +20,17 @@ var (
 	complain = regexp.MustCompile(` (?:ERROR|CRITICAL) \S+ `)
 )
 
-// TestModule installs towpath_outbox into a fresh database and runs its own
+// TestModule installs towpath_outbox into fresh databases and runs its own
 // tests there; each is a subtest here.
 func TestModule(t *testing.T) {
+	t.Run("with sales, accounting and CRM", func(t *testing.T) { runAddonTests(t) })
+	t.Run("with nothing else", func(t *testing.T) { runAddonTests(t, "--bare") })
+}
+
+func runAddonTests(t *testing.T, flags ...string) {
 	c := odootest.Find(t)
-	out, err := c.Script(t.Context(), "addontest.sh", "--db", odootest.Name("addon"), "--pghost", c.Host, "--pgport", c.Port)
+	args := append([]string{"--db", odootest.Name("addon"), "--pghost", c.Host, "--pgport", c.Port}, flags...)
+	out, err := c.Script(t.Context(), "addontest.sh", args...)
 	bad := map[string]bool{}
 	for _, m := range failed.FindAllStringSubmatch(out, -1) {
 		bad[m[1]] = true
@@ -37,13 +46,44 @@ func TestModule(t *testing.T) {
 			if bad[name] {
 				t.Errorf("failed in Odoo:\n%s", tail(out[m[0]:end], 60))
 			}
-			delete(bad, name)
 		})
+		delete(bad, name)
 	}
 	assert.Empty(t, bad, "failures outside of the tests themselves")
 	if assert.NoError(t, err, "%s", tail(out, 60)) {
 		assert.False(t, complain.MatchString(out[:ran[0][0]]), "errors while installing:\n%s", tail(out[:ran[0][0]], 60))
 	}
+}
+
+// TestUninstall leaves an Odoo as if the module had never been there.
+func TestUninstall(t *testing.T) {
+	c := odootest.Find(t)
+	run := func(name string, args ...string) {
+		t.Helper()
+		out, err := c.Script(t.Context(), name, args...)
+		require.NoError(t, err, "%s", tail(out, 40))
+	}
+	db, dir := odootest.Name("uninstall"), t.TempDir()
+	run("outbox.sh", c.Host, c.Port)
+	run("newdb.sh", "--outbox", db, c.Host, c.Port)
+	t.Cleanup(func() { _, _ = c.Script(context.Background(), "newdb.sh", "--drop", db, c.Host, c.Port) })
+	script := filepath.Join(dir, "uninstall.py")
+	require.NoError(t, os.WriteFile(script, []byte(`
+for model in ("res.partner", "ir.model", "ir.model.fields"):
+    env["towpath.rule"].create({"name": model, "model_id": env["ir.model"]._get(model).id, "on_unlink": True})
+env.cr.commit()
+env.ref("base.module_towpath_outbox").button_immediate_uninstall()
+for query in (
+    "SELECT tablename FROM pg_tables WHERE tablename LIKE 'towpath%'",
+    "SELECT name FROM ir_act_window WHERE res_model LIKE 'towpath%'",
+    "SELECT name FROM ir_model_data WHERE module = 'towpath_outbox'",
+    "SELECT name FROM ir_module_module WHERE name = 'towpath_outbox' AND state <> 'uninstalled'",
+):
+    env.cr.execute(query)
+    left = env.cr.fetchall()
+    assert not left, left
+`), 0o600))
+	run("shell.sh", "--db", db, "--data", dir, "--script", script, "--addons", ".")
 }
 
 func tail(text string, lines int) string {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs odoo_addons/towpath_outbox into a fresh database and runs its own tests there:
-#   addontest.sh --db NAME [--pghost H] [--pgport P] [--tags /towpath_outbox] [--update]
+#   addontest.sh --db NAME [--pghost H] [--pgport P] [--tags /towpath_outbox] [--update | --bare]
 # --update starts from outbox.sh's template and updates the module instead, for quick rounds.
+# --bare starts from nothing: an Odoo without sales, accounting and all the rest.
 # Prints Odoo's log; ends with 1 when a test fails. The database is removed.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -12,7 +13,10 @@ args=("$@")
 db='' tags=/towpath_outbox how=-i from=''
 export PGHOST="${PGHOST:-127.0.0.1}" PGPORT="${PGPORT:-5432}" PGUSER="${PGUSER:-postgres}"
 while [ $# -gt 0 ]; do
-  if [ "$1" = --update ]; then how=-u from=--outbox; shift; continue; fi
+  case $1 in
+    --update) how=-u from=--outbox; shift; continue ;;
+    --bare) from=--bare; shift; continue ;;
+  esac
   [ $# -ge 2 ] || die "$1 needs a value"
   case $1 in
     --db) db=$2 ;;
@@ -32,7 +36,12 @@ fi
 unset TOWPATH_ODOO_TIED
 
 "$here/newdb.sh" --drop "$db"
-"$here/newdb.sh" $from "$db"
+if [ "$from" = --bare ]; then
+  PSQL=$(pgbin psql)
+  sql "create database $db owner odoo template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
+else
+  "$here/newdb.sh" $from "$db"
+fi
 use_addons "$here/../../odoo_addons"
 data=$(mktemp -d "$CACHE/addontest.XXXXXX")
 trap 'rm -rf --one-file-system "$data"; "$here/newdb.sh" --drop "$db"' EXIT
