@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,7 @@ import (
 	"towpath/schema/fault"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/schema/webhook"
 )
 
 // Planted: neither may ever leave through a log or an answer.
@@ -60,6 +62,66 @@ func (receiver) ParseHook(h http.Header, raw []byte) ([]record.Event, error) {
 	return []record.Event{{Kind: record.KindOrder, ExternalID: "1", DeliveryID: h.Get("Delivery"), Topic: "t", Version: "1", Complete: true}}, nil
 }
 
+// teller is an Odoo: it tells events, or nudges.
+type teller struct{ key string }
+
+func (teller) Check(context.Context) connectors.Report { return connectors.Report{} }
+
+func (t teller) VerifyEvents(h http.Header, _ []byte) error {
+	if h.Get("Authorization") != "Bearer "+t.key {
+		return fault.New(fault.Unauthorized, "test.key_wrong", "wrong key")
+	}
+	return nil
+}
+
+func (teller) ParseEvents(_ http.Header, body []byte) ([]webhook.Event, bool, error) {
+	var in struct{ Event, ID string }
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, false, fault.New(fault.Invalid, "test.bad_body", "no JSON").WithField("body")
+	}
+	if in.Event == "nudge" {
+		return nil, true, nil
+	}
+	return []webhook.Event{{ID: in.ID, Type: in.Event}}, false, nil
+}
+
+// events is what the API tells of events.
+type events struct {
+	mu      sync.Mutex
+	got     map[string]string // event -> connection
+	nudged  []string
+	applied []string
+	err     error
+}
+
+func (e *events) Record(_ context.Context, connection string, all []webhook.Event, _ string) (fresh int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, event := range all {
+		if _, known := e.got[event.ID]; !known && e.err == nil {
+			e.got[event.ID] = connection
+			fresh++
+		}
+	}
+	return fresh, e.err
+}
+
+func (e *events) Nudge(_ context.Context, connection string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nudged = append(e.nudged, connection)
+	return e.err
+}
+
+func (e *events) Applied(_ context.Context, event, endpoint string, ok bool, message string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.applied = append(e.applied, fmt.Sprint(event, endpoint, ok, message))
+	return e.err
+}
+
+func (*events) CheckAck(_, _, token string) bool { return token == "good" }
+
 // deaf is a connector that takes no webhooks.
 type deaf struct{}
 
@@ -75,6 +137,7 @@ func (f inboxFunc) Accept(ctx context.Context, batch []store.Inbound) (int, erro
 type world struct {
 	*httptest.Server
 	log    *lines
+	events *events
 	deps   api.Deps
 	load   func(ctx context.Context, name string) (pool.Stored, error)
 	router routers.Router
@@ -90,7 +153,7 @@ func (l *lines) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock();
 func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
 
 func stored(_ context.Context, name string) (pool.Stored, error) {
-	kinds := map[string]string{"shop": "shopify", "other": "woo", "odoo": "deaf"}
+	kinds := map[string]string{"shop": "shopify", "other": "woo", "odoo": "deaf", "erp": "odoo", "erp2": "odoo"}
 	if kinds[name] == "" {
 		return pool.Stored{}, fault.New(fault.NotFound, "connection.unknown", "no")
 	}
@@ -99,12 +162,14 @@ func stored(_ context.Context, name string) (pool.Stored, error) {
 
 func newWorld(t *testing.T, change func(*world)) *world {
 	t.Helper()
-	w := &world{log: &lines{}, load: stored}
+	w := &world{log: &lines{}, load: stored, events: &events{got: map[string]string{}}}
 	w.deps = api.Deps{
-		Inbox: inboxFunc(func(_ context.Context, batch []store.Inbound) (int, error) { return len(batch), nil }),
-		Ready: func(context.Context) error { return nil },
+		Inbox:  inboxFunc(func(_ context.Context, batch []store.Inbound) (int, error) { return len(batch), nil }),
+		Events: w.events,
+		Ready:  func(context.Context) error { return nil },
 		Connections: func(context.Context) ([]store.Connection, error) {
-			return []store.Connection{{Name: "odoo", Kind: "deaf", Config: []byte(`{"shop":"a.example"}`)}, {Name: "shop", Kind: "shopify", Config: []byte(`{"shop":"A.example"}`)}}, nil
+			return []store.Connection{{Name: "odoo", Kind: "deaf", Config: []byte(`{"shop":"a.example"}`)}, {Name: "shop", Kind: "shopify", Config: []byte(`{"shop":"A.example"}`)},
+				{Name: "erp", Kind: "odoo", Active: true}, {Name: "erp2", Kind: "odoo", Active: true}}, nil
 		},
 		Log: zerolog.New(w.log), MaxBody: 1000,
 	}
@@ -115,7 +180,7 @@ func newWorld(t *testing.T, change func(*world)) *world {
 		return func(connectors.Settings) (connectors.Connector, error) { return c, nil }
 	}
 	w.deps.Pool = pool.New(func(ctx context.Context, name string) (pool.Stored, error) { return w.load(ctx, name) },
-		[]connectors.Definition{{Kind: "shopify", Open: open(receiver{})}, {Kind: "woo", Open: open(receiver{})}, {Kind: "deaf", Open: open(deaf{})}}, connectors.Runtime{})
+		[]connectors.Definition{{Kind: "shopify", Open: open(receiver{})}, {Kind: "woo", Open: open(receiver{})}, {Kind: "deaf", Open: open(deaf{})}, {Kind: "odoo", Open: func(s connectors.Settings) (connectors.Connector, error) { return teller{s.Name}, nil }}}, connectors.Runtime{})
 	w.Server = httptest.NewServer(api.New(w.deps))
 	t.Cleanup(w.Close)
 	w.router = contract(t)
@@ -136,9 +201,9 @@ func contract(t *testing.T) routers.Router {
 
 // reply is an answer as its sender sees it.
 type reply struct {
-	Status int
-	Header http.Header
-	Body   []byte
+	Status int         `json:"-"`
+	Header http.Header `json:"-"`
+	Body   []byte      `json:"-"`
 	Data   struct {
 		Status string
 		Events int
@@ -149,8 +214,19 @@ type reply struct {
 	}
 }
 
-// ask sends a request and holds the answer against the contract.
+// ask sends a request, holds the answer against the contract and reads its
+// envelope.
 func (w *world) ask(t *testing.T, method, path string, body io.Reader, headers ...string) reply {
+	t.Helper()
+	out := w.send(t, method, path, body, headers...)
+	if strings.HasPrefix(out.Header.Get("Content-Type"), "application/json") {
+		require.NoError(t, json.Unmarshal(out.Body, &out))
+	}
+	return out
+}
+
+// send is ask for answers without an envelope.
+func (w *world) send(t *testing.T, method, path string, body io.Reader, headers ...string) reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, w.URL+path, body)
 	require.NoError(t, err)
@@ -165,11 +241,8 @@ func (w *world) ask(t *testing.T, method, path string, body io.Reader, headers .
 	require.NoError(t, err)
 	w.judge(t, method, path, answer, text)
 	out := reply{Status: answer.StatusCode, Header: answer.Header, Body: text}
-	if strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json") {
-		require.NoError(t, json.Unmarshal(text, &out))
-		require.NotContains(t, string(text), secret)
-		require.NotContains(t, string(text), email)
-	}
+	require.NotContains(t, string(text), secret)
+	require.NotContains(t, string(text), email)
 	return out
 }
 

@@ -31,6 +31,7 @@ func (b backlog) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descPending, descDue, descOverdue, descOldest, descParked, descBroken, descStale, descRun} {
 		ch <- d
 	}
+	describeDeliveries(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -47,6 +48,7 @@ func (b backlog) Collect(ch chan<- prometheus.Metric) {
 	} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
+	b.collectDeliveries(ctx, ch)
 	jobs, err := b.store.Freshness(ctx)
 	if err != nil {
 		return
