@@ -17,3 +17,8 @@ var (
 		Name: "towpath_events_read_total", Help: "Events read from systems to be told to endpoints, by connection.",
 	}, []string{"connection"})
 )
+
+// Metrics are all that activities count in this process.
+func Metrics() []prometheus.Collector {
+	return []prometheus.Collector{deliveryAttempts, deliverySeconds, eventsRead}
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"towpath/activities"
 	"towpath/api"
 	"towpath/connectors"
 	"towpath/schema/fault"
@@ -161,9 +162,24 @@ func exportedMetrics(t *testing.T) map[string]metric {
 	}
 	descs := make(chan *prometheus.Desc, 100)
 	backlog{}.Describe(descs)
+	for _, c := range activities.Metrics() {
+		c.Describe(descs)
+	}
 	close(descs)
 	for d := range descs {
-		all[regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]] = metric{}
+		parts := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(d.String())
+		m := metric{}
+		for _, label := range strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' }) {
+			m[label] = nil
+		}
+		names := []string{parts[1]}
+		if strings.HasSuffix(parts[1], "_seconds") && !strings.Contains(parts[1], "oldest") && !strings.Contains(parts[1], "p95") && !strings.Contains(parts[1], "behind") {
+			m["le"] = nil // a histogram
+			names = []string{parts[1] + "_bucket", parts[1] + "_sum", parts[1] + "_count"}
+		}
+		for _, n := range names {
+			all[n] = m
+		}
 	}
 	// Not ours: Prometheus's own and the Temporal server's (its
 	// common/metrics/metric_defs.go and tags.go, v1.32.1).
@@ -176,7 +192,7 @@ var (
 	grouping = regexp.MustCompile(`\b(?:by|on|without|ignoring)\s*\(([^)]*)\)`)
 	selector = regexp.MustCompile(`([a-z_]\w*)\s*\{([^}]*)\}`)
 	matcher  = regexp.MustCompile(`(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"`)
-	name     = regexp.MustCompile(`(?:^|[^\w\[.])([a-z_]\w*)\s*(\(?)`)
+	name     = regexp.MustCompile(`(?:^|[^\w\[.])([a-z_]\w*)`)
 )
 
 // assertExported checks that an expression uses only metrics, labels and, for
@@ -200,12 +216,14 @@ func assertExported(t *testing.T, exported map[string]metric, where, expr string
 	bare := selector.ReplaceAllString(expr, "$1")
 	grouped := grouping.FindAllStringSubmatch(bare, -1)
 	bare = grouping.ReplaceAllString(bare, " ")
-	for _, n := range name.FindAllStringSubmatch(bare, -1) {
-		if n[2] == "(" || slices.Contains([]string{"and", "or", "unless"}, n[1]) {
+	for _, at := range name.FindAllStringSubmatchIndex(bare, -1) {
+		n := bare[at[2]:at[3]]
+		isFunction := strings.HasPrefix(strings.TrimSpace(bare[at[3]:]), "(")
+		if isFunction || slices.Contains([]string{"and", "or", "unless"}, n) {
 			continue
 		}
-		m, ok := exported[n[1]]
-		assert.True(t, ok, "%s: nobody exports %s", where, n[1])
+		m, ok := exported[n]
+		assert.True(t, ok, "%s: nobody exports %s", where, n)
 		for label := range m {
 			labels = append(labels, label)
 		}
