@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -40,10 +41,9 @@ type Odoo struct {
 	APIKey   string // the bot's, for JSON-2
 	PG       string // DSN of its database, for its superuser
 
-	serve   func() (stop func())
-	mu      sync.Mutex
-	stop    func()
-	process *exec.Cmd
+	serve func() (stop func())
+	mu    sync.Mutex
+	stop  func()
 }
 
 // Find gives the cluster, or skips.
@@ -126,7 +126,6 @@ func Serve(t testing.TB) *Odoo {
 		}
 		gone := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(gone) }()
-		o.process = cmd
 		return func() { _ = cmd.Process.Signal(syscall.SIGTERM); <-gone }
 	}
 	t.Cleanup(func() {
@@ -148,16 +147,29 @@ func (o *Odoo) Start() error {
 	o.stop = o.serve()
 	var err error
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		var answer *http.Response
-		if answer, err = http.Get(o.URL + "/web/health?db_server_status=1"); err != nil {
-			continue
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode == http.StatusOK {
+		if err = o.healthy(); err == nil {
 			return nil
 		}
 	}
-	return err
+	return fmt.Errorf("odoo does not come up: %w", err)
+}
+
+func (o *Odoo) healthy() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/web/health?db_server_status=1", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("its health is %s", answer.Status)
+	}
+	return nil
 }
 
 // Stop kills the server with all its processes, in the middle of whatever they
