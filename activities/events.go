@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"towpath/connectors"
@@ -41,58 +42,71 @@ func (e *Events) Sources(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
+// Pulled is what a pull brought.
+type Pulled struct {
+	Fresh  int      // events that were new
+	Models []string // what they are about
+	Busy   bool     // another process pulls
+}
+
 // Pull takes all events that a connection has, and reports how many were new. An
 // event is acknowledged only after it is stored (promise 4). One process at a
-// time pulls from a connection, or the order of a record's events would break;
-// busy says that another one does.
-func (e *Events) Pull(ctx context.Context, connection string) (fresh int, busy bool, err error) {
+// time pulls from a connection, or the order of a record's events would break.
+func (e *Events) Pull(ctx context.Context, connection string) (p Pulled, err error) {
 	lock, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	release, err := e.Store.Slots().Acquire(lock, "events "+connection, 1)
 	cancel()
 	if err != nil {
-		return 0, fault.Of(err).Code == "store.no_slot", err
+		p.Busy = fault.Of(err).Code == "store.no_slot"
+		return p, err
 	}
 	defer release()
 	door, err := e.Pool.Get(ctx, connection)
 	if err != nil {
-		return 0, false, err
+		return p, err
 	}
 	source, ok := door.(connectors.EventSource)
 	if !ok {
-		return 0, false, fault.New(fault.Unsupported, "events.unsupported", "%s does not tell events", connection)
+		return p, fault.New(fault.Unsupported, "events.unsupported", "%s does not tell events", connection)
 	}
 	for ctx.Err() == nil {
-		n, more, err := e.pull(ctx, connection, source)
-		fresh += n
+		more, err := e.pull(ctx, connection, source, &p)
 		if err != nil || !more {
-			return fresh, false, err
+			return p, err
 		}
 	}
-	return fresh, false, ctx.Err()
+	return p, ctx.Err()
 }
 
-func (e *Events) pull(ctx context.Context, connection string, source connectors.EventSource) (fresh int, more bool, err error) {
+func (e *Events) pull(ctx context.Context, connection string, source connectors.EventSource, p *Pulled) (more bool, err error) {
 	cursor, err := e.Store.EventCursor(ctx, connection)
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	batch, err := source.PullEvents(ctx, cursor, pullSize)
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	failpoint.Here("events pulled")
 	if batch.Cursor == cursor {
 		batch.Cursor = ""
 	}
-	if fresh, err = e.Out.Record(ctx, connection, batch.Events, batch.Cursor); err != nil {
-		return 0, false, err
+	fresh, err := e.Out.Record(ctx, connection, batch.Events, batch.Cursor)
+	if err != nil {
+		return false, err
+	}
+	p.Fresh += fresh
+	for _, event := range batch.Events {
+		if event.Model != "" && !slices.Contains(p.Models, event.Model) {
+			p.Models = append(p.Models, event.Model)
+		}
 	}
 	failpoint.Here("events recorded")
 	eventsRead.WithLabelValues(connection).Add(float64(fresh))
 	if batch.Ack != nil && len(batch.Events) > 0 {
 		if err := batch.Ack(ctx); err != nil {
-			return fresh, false, err
+			return false, err
 		}
 	}
-	return fresh, batch.More, nil
+	return batch.More, nil
 }

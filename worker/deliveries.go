@@ -103,6 +103,7 @@ func (p *pullers) nudge(connection string) {
 // nudged, and now and then. A system that fails is asked less and less often.
 func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan struct{}) {
 	pause, failed := time.Duration(0), false
+	jobs := wakes{process: p.process, connection: connection}
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,11 +111,11 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 		case <-nudges:
 		case <-time.After(pause):
 		}
-		fresh, busy, err := p.events.Pull(ctx, connection)
+		pulled, err := p.events.Pull(ctx, connection)
 		switch {
 		case ctx.Err() != nil:
 			return
-		case busy: // another process pulls; what nudged us nudged that one, too
+		case pulled.Busy: // another process pulls; what nudged us nudged that one, too
 			pause = pullEvery
 		case err != nil:
 			f := fault.Of(err)
@@ -125,13 +126,15 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 			calm(ctx, nudges)
 		default:
 			if failed {
-				p.Log.Info().Str("connection", connection).Int("events", fresh).Msg("events are read again")
+				p.Log.Info().Str("connection", connection).Int("events", pulled.Fresh).Msg("events are read again")
 			}
 			failed, pause = false, pullEvery
 		}
-		if fresh > 0 {
+		if pulled.Fresh > 0 {
 			p.deliveryEnded()
+			jobs.note(pulled.Models)
 		}
+		pause = min(pause, jobs.wake(ctx))
 	}
 }
 

@@ -106,6 +106,9 @@ type Job struct {
 	// it adapts to the target's speed from there.
 	BatchSize int      `json:"batch_size,omitempty" yaml:"batch_size,omitempty"`
 	Schedule  Schedule `json:"schedule,omitzero" yaml:"schedule,omitempty"`
+	// OnEvent starts a run soon after its source tells that a record of its model
+	// changed, beside what the schedule does. It needs a source that tells events.
+	OnEvent bool `json:"on_event,omitempty" yaml:"on_event,omitempty"`
 	// Filter is in the source's own language (Odoo: a domain as JSON).
 	Filter string `json:"filter,omitempty" yaml:"filter,omitempty"`
 	// FilterBack is that of the way back of a bidirectional job, in the target's

@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"towpath/schema/mapping"
+	"towpath/workflows/contract"
+)
+
+// wakeEvery is how often at most events start the runs of jobs: what happens
+// meanwhile is one run.
+const wakeEvery = 10 * time.Second
+
+// wakes starts the runs of jobs whose source has told that records changed.
+type wakes struct {
+	*process
+	connection string
+	models     []string // noted, and not woken for
+	last       time.Time
+}
+
+// note remembers what was told.
+func (w *wakes) note(models []string) {
+	for _, m := range models {
+		if !slices.Contains(w.models, m) {
+			w.models = append(w.models, m)
+		}
+	}
+}
+
+// wake triggers the schedules of the jobs that are concerned, unless it did so a
+// moment ago; it gives the time until it may do so again. A run that is going on
+// is followed by one more: it may have read before the change.
+func (w *wakes) wake(ctx context.Context) time.Duration {
+	if len(w.models) == 0 {
+		return pullEvery
+	}
+	if wait := time.Until(w.last.Add(wakeEvery)); wait > 0 {
+		return wait
+	}
+	w.last = time.Now()
+	names, err := w.concerned(ctx)
+	if err == nil {
+		for _, name := range names {
+			err = triggerUnlessPaused(ctx, w.Temporal, contract.SyncScheduleID(name))
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Log.Warn().Err(err).Str("connection", w.connection).Msg("jobs are not started by events at the moment; their schedules do")
+		}
+		return wakeEvery
+	}
+	w.models = nil
+	return pullEvery
+}
+
+// concerned names the active jobs with on_event whose records the noted models
+// hold, on the side that told.
+func (w *wakes) concerned(ctx context.Context) (names []string, err error) {
+	all, err := w.Store.Jobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, stored := range all {
+		j, err := JobOf(stored)
+		if err != nil || !j.OnEvent || !stored.Active || j.Mapping == "" {
+			continue
+		}
+		m, err := w.Store.Mapping(ctx, j.Mapping, 0)
+		if err != nil {
+			return nil, err
+		}
+		var spec mapping.Mapping
+		if json.Unmarshal(m.Spec, &spec) != nil {
+			continue
+		}
+		told := j.Source == w.connection && slices.Contains(w.models, spec.Source) ||
+			j.Direction == "bidirectional" && j.Target == w.connection && slices.Contains(w.models, spec.Target)
+		if told {
+			names = append(names, j.Name)
+		}
+	}
+	return names, nil
+}
+
+// triggerUnlessPaused starts what a schedule starts, once more after what runs.
+func triggerUnlessPaused(ctx context.Context, c client.Client, schedule string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	h := c.ScheduleClient().GetHandle(ctx, schedule)
+	s, err := h.Describe(ctx)
+	if err != nil || s.Schedule.State.Paused {
+		return err
+	}
+	return h.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE})
+}
