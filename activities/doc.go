@@ -23,6 +23,9 @@
 //	sync_prove.go   ProveSync: proof, sweep, status
 //	sync_plan.go    carry out a plan, undo a run
 //	sync_….go       orders, stock that is compared, files, reports
+//	events.go       Pull: what a system tells, stored for its endpoints
+//	deliver.go      Deliver: one attempt of a webhook, judged and settled
+//	deliver_….go    the request, the endpoint's watch, the log line
 //	catchup.go      read what was missed; check subscriptions
 //	maintenance.go  retention and the list of connections
 //	faults.go       fault -> Temporal error

@@ -57,7 +57,7 @@ func doctor(ctx context.Context, out io.Writer) error {
 	if err == nil {
 		flows, ferr := p.store.Flows(ctx)
 		say("flows", ferr, fmt.Sprintf("%d", len(flows)))
-		queues := []string{contract.QueueMain}
+		queues := []string{contract.QueueMain, contract.QueueDeliveries}
 		for _, f := range flows {
 			queues = append(queues, contract.QueueTarget(f.Target), contract.QueueSource(f.Source))
 		}
@@ -77,6 +77,7 @@ func doctor(ctx context.Context, out io.Writer) error {
 		}
 	}
 	well = doctorConnections(ctx, p, out) && well
+	well = doctorEndpoints(ctx, p, say) && well
 	b, err := p.store.Backlog(ctx)
 	say("backlog", err, fmt.Sprintf("%d events pending, %d objects due (oldest %s), %d parked", b.Pending, b.Due, b.Oldest.Round(time.Second), b.Parked))
 	if err == nil && b.Broken > 0 {
@@ -86,6 +87,31 @@ func doctor(ctx context.Context, out io.Writer) error {
 		return errProof
 	}
 	return nil
+}
+
+// doctorEndpoints tells of endpoints that take no webhooks, or of which some are
+// parked.
+func doctorEndpoints(ctx context.Context, p *process, say func(name string, err error, text string)) (well bool) {
+	all, err := p.store.EndpointStates(ctx)
+	if err != nil {
+		say("endpoints", err, "")
+		return false
+	}
+	well = true
+	for _, s := range all {
+		err = nil
+		switch {
+		case s.Active && (s.Disabled.Valid || s.Circuit != "closed"):
+			err = fault.New(fault.Transient, "endpoint.unwell", "%s takes no webhooks: %s; %d wait", s.Endpoint, stateOf(s), s.Open).
+				WithResolution("towpath endpoint show %s", s.Endpoint)
+		case s.Parked > 0:
+			err = fault.New(fault.Conflict, "endpoint.parked", "%d webhooks to %s need a person", s.Parked, s.Endpoint).
+				WithResolution("towpath delivery list --endpoint %s --state parked", s.Endpoint)
+		}
+		say("endpoint", err, fmt.Sprintf("%s: %s, %d wait", s.Endpoint, stateOf(s), s.Open))
+		well = well && err == nil
+	}
+	return well
 }
 
 func doctorConnections(ctx context.Context, p *process, out io.Writer) (well bool) {

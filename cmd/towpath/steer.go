@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/user"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -256,8 +257,16 @@ func newParked() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if len(families) == 0 {
+			webhooks, err := p.store.OpenDeliveries(cmd.Context())
+			if err != nil {
+				return err
+			}
+			webhooks = slices.DeleteFunc(webhooks, func(c store.DeliveryCount) bool { return c.State != store.DeliveryParked })
+			if len(families)+len(webhooks) == 0 {
 				fmt.Fprintln(out, "nothing needs a person")
+			}
+			for _, w := range webhooks {
+				fmt.Fprintf(out, "%4d × webhooks to %s\n       what to do: towpath delivery list --endpoint %s --state parked, then redeliver or discard\n", w.N, w.Endpoint, w.Endpoint)
 			}
 			for _, f := range families {
 				example := f.Example // of a sync job: its runs tell more
