@@ -232,24 +232,21 @@ func (p *syncPage) lookThere(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(ids)
-	list, err := p.flow.to.byID(ctx, slices.Compact(ids), p.readFields(p.flow.to))
+	found, err := p.asFound(ctx, slices.Compact(ids))
 	if err != nil {
 		return err
 	}
-	found := make(map[string]*record.Sourced, len(list))
-	for i := range list {
-		found[list[i].ID] = &list[i]
-	}
+	var lost []*syncItem
 	for _, item := range open(p.items) {
 		id := item.there(p.flow)
 		if id == "" {
 			continue
 		}
-		if item.other = found[id]; item.other == nil {
-			item.park(deletedInTarget(p.row, item.ext))
+		if item.other = found[id]; item.other == nil || item.outlived() && !p.flow.back {
+			lost = append(lost, item)
 		}
 	}
-	return nil
+	return p.succeed(ctx, lost)
 }
 
 // there is the item's id on the side that the flow writes to; "" if it has none.

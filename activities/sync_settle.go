@@ -62,7 +62,7 @@ func (p *syncPage) remember(page *store.Page, item *syncItem) {
 		ExternalID: ext, TargetID: target, SourceSeen: sourceSeen, TargetSeen: targetSeen, Snapshot: raw, MappingVersion: p.run.MappingVersion,
 	})
 	if item.known.TargetID != target || !item.known.Synced {
-		page.Bindings = append(page.Bindings, store.NewBinding{ExternalID: ext, TargetID: target, XID: xid})
+		page.Bindings = append(page.Bindings, store.NewBinding{ExternalID: ext, TargetID: target, XID: xid, Was: item.was, ClaimedAs: item.known.Made})
 	}
 }
 

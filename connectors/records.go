@@ -80,7 +80,8 @@ type RecordTarget interface {
 	// RecordFields describes a model's fields.
 	RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error)
 	// FindRecords gives the ids of the records whose field holds one of the
-	// values, by value; archived ones included.
+	// values, by value; archived ones included, unless an active one holds the
+	// value, too.
 	FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error)
 	// WriteRecord writes one record under its external id, or by id, and gives
 	// its id. Same external id, same record, however often it is called.
@@ -105,4 +106,16 @@ type RecordArchiver interface {
 	// ArchiveField gives the field that says so with the values that archive a
 	// record and take it back; "" where the model has none.
 	ArchiveField(model string) (field string, archived, active any)
+}
+
+// RecordSuccession is a RecordTarget whose system makes some records anew by
+// itself: what stood for a thing is deleted or archived, and another record, with
+// another id, stands for it from then on. Odoo does so with variants, when the
+// attributes of their template change.
+type RecordSuccession interface {
+	// Successors gives, for records of a model by what they are to hold (the names
+	// are the target's), the ids of the active records that stand for the same: one
+	// list for each of wanted, nil where the model, or what is wanted, has no such
+	// thing.
+	Successors(ctx context.Context, model string, wanted []record.Values) ([][]string, error)
 }

@@ -180,6 +180,10 @@ func (c *Connector) addAttributes() {
 	c.variants = batch.NewOp(c.scheduler, batch.OpConfig[variantAsk, int64]{
 		Name: "find variants", Priority: batch.Read, Timeout: readTimeout, Background: inBulk[variantAsk], Call: c.callVariants,
 	})
+	c.successions = batch.NewOp(c.scheduler, batch.OpConfig[[]variantAsk, [][]string]{
+		Name: "find successors of variants", Priority: batch.Read, Timeout: readTimeout, MaxRows: 1, Background: inBulk[[]variantAsk],
+		Call: c.callSuccessors,
+	})
 }
 
 // callAttributes finds attributes and values by name, and makes those that are

@@ -64,6 +64,7 @@ type Connector struct {
 	attributeLines *batch.Op[int64, []attributeLine]
 	lineRemovals   *batch.Op[[]int64, struct{}]
 	variants       *batch.Op[variantAsk, int64]
+	successions    *batch.Op[[]variantAsk, [][]string]
 
 	claims *batch.Op[int, []webhook.OutboxRow]
 	acks   *batch.Op[[]int64, struct{}]
@@ -82,6 +83,8 @@ var (
 	_ connectors.RecordSource   = (*Connector)(nil)
 	_ connectors.RecordTarget   = (*Connector)(nil)
 	_ connectors.RecordArchiver = (*Connector)(nil)
+
+	_ connectors.RecordSuccession = (*Connector)(nil)
 
 	_ connectors.RecordSplitter = (*Connector)(nil)
 	_ connectors.RecordIDs      = (*Connector)(nil)

@@ -197,8 +197,8 @@ func (c *Connector) addRecordFinder() {
 }
 
 // FindRecords gives the ids of the records whose field holds one of the values,
-// by value, in order of id; archived ones included. Of a field that refers to a
-// record, the value is that one's id.
+// by value, in order of id; archived ones where no active one holds the value. Of
+// a field that refers to a record, the value is that one's id.
 func (c *Connector) FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error) {
 	values = nonEmpty(values)
 	if len(values) == 0 {
@@ -232,11 +232,15 @@ func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]b
 			return nil, err
 		}
 	}
+	ask := []string{field}
+	if _, archives := known["active"]; archives && field != "active" {
+		ask = append(ask, "active")
+	}
 	var rows []map[string]json.RawMessage
-	if err := c.rpc.SearchRead(ctx, model, []any{is(field, "in", wanted)}, []string{field}, rpc.Query{Order: "id"}, &rows); err != nil {
+	if err := c.rpc.SearchRead(ctx, model, []any{is(field, "in", wanted)}, ask, rpc.Query{Order: "id"}, &rows); err != nil {
 		return nil, err
 	}
-	found := map[string][]string{}
+	found, archived := map[string][]string{}, map[string][]string{}
 	for _, row := range rows {
 		var n int64
 		var v rpc.Text
@@ -252,7 +256,16 @@ func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]b
 		} else if err := v.UnmarshalJSON(row[field]); err != nil {
 			return nil, unreadable(field, err)
 		}
-		found[string(v)] = append(found[string(v)], id(n))
+		if string(row["active"]) == "false" {
+			archived[string(v)] = append(archived[string(v)], id(n))
+		} else {
+			found[string(v)] = append(found[string(v)], id(n))
+		}
+	}
+	for v, ids := range archived { // beside an active one they are its past: a variant that was made anew
+		if len(found[v]) == 0 {
+			found[v] = ids
+		}
 	}
 	return results(asks, func(a recordFind) (map[string][]string, error) {
 		mine := map[string][]string{}

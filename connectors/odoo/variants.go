@@ -126,6 +126,66 @@ func (c *Connector) callVariants(ctx context.Context, asks []variantAsk) ([]batc
 	}), nil
 }
 
+// Successors gives the active variants that have a template's combination of
+// values: Odoo deletes or archives variants, and makes others, when the attributes
+// of their template change.
+//
+// Faults: those of reading.
+func (c *Connector) Successors(ctx context.Context, model string, wanted []record.Values) ([][]string, error) {
+	found := make([][]string, len(wanted))
+	asks := make([]variantAsk, len(wanted))
+	variants := false
+	for i, values := range wanted {
+		if model != modelVariant || !namesVariant(record.Row{Model: model, Values: values}) {
+			continue
+		}
+		template, err := references(fieldTemplate, values[fieldTemplate])
+		if err != nil || template == "" {
+			continue
+		}
+		if asks[i].combination, err = combination(values[fieldCombination]); err != nil {
+			continue // the write says what is wrong with it
+		}
+		if asks[i].template, err = dbID(fieldTemplate, template); err == nil {
+			variants = true
+		}
+	}
+	if !variants {
+		return found, nil
+	}
+	if _, err := c.known.get(ctx, false); err != nil {
+		return nil, err
+	}
+	return c.successions.Do(ctx, asks)
+}
+
+func (c *Connector) callSuccessors(ctx context.Context, pages [][]variantAsk) ([]batch.Result[[][]string], error) {
+	asks := pages[0]
+	var templates []int64
+	for _, a := range asks {
+		if a.template != 0 {
+			templates = append(templates, a.template)
+		}
+	}
+	variants, err := c.readVariants(c.scope(ctx), []any{is("product_tmpl_id", "in", unique(templates)), is("active", "=", true)})
+	if err != nil {
+		return nil, err
+	}
+	found := make([][]string, len(asks))
+	for i, a := range asks {
+		if a.template == 0 {
+			continue
+		}
+		found[i] = []string{}
+		for _, v := range variants {
+			if v.template == a.template && v.combination == a.combination {
+				found[i] = append(found[i], id(v.id))
+			}
+		}
+	}
+	return []batch.Result[[][]string]{{Answer: found}}, nil
+}
+
 // locateVariant finds the variant that a row names by its template and
 // combination (none: the only one of a template without attributes), and lets the
 // row address it by id. A row that has an id says nothing new about them.

@@ -86,6 +86,9 @@ type NewBinding struct {
 	Name       string
 	ContentKey string
 	By         string
+	// Was is the record that it was tied to, in whose place TargetID stands now,
+	// and ClaimedAs the external id under which all have agreed on it.
+	Was, ClaimedAs string
 }
 
 // Remember stores bindings that passes found by themselves. Existing ones stay.

@@ -208,8 +208,11 @@ func putBindings(ctx context.Context, tx *sqlx.Tx, j Job, p Page) error {
 	}
 	list := slices.Clone(p.Bindings)
 	slices.SortFunc(list, func(a, b NewBinding) int { return strings.Compare(a.ExternalID, b.ExternalID) })
-	var ids, targets, xids, needs, bound []string
+	var ids, targets, xids, needs, bound, were, heirs, claims []string
 	for _, b := range list {
+		if b.Was != "" {
+			were, heirs, claims = append(were, b.Was), append(heirs, b.TargetID), append(claims, b.ClaimedAs)
+		}
 		bound = append(bound, NeedOf(j.Source, p.SourceModel, b.ExternalID), NeedOf(j.Target, p.TargetModel, b.TargetID))
 		ids, targets, xids = append(ids, b.ExternalID), append(targets, b.TargetID), append(xids, b.XID)
 		if j.BoundAs() == BindProduct {
@@ -230,6 +233,9 @@ WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (exclude
 		j.Source, j.BoundAs(), j.Target, pq.Array(ids), pq.Array(targets), pq.Array(xids)); err != nil {
 		return err
 	}
+	if err := inherit(ctx, tx, j, were, heirs, claims); err != nil {
+		return err
+	}
 	if err := release(ctx, tx, j, bound); err != nil {
 		return err
 	}
@@ -237,6 +243,17 @@ WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (exclude
 		return nil
 	}
 	_, err := wake(ctx, tx, needs...)
+	return err
+}
+
+// inherit has those who agreed on a record that is gone find the one in its place.
+func inherit(ctx context.Context, tx *sqlx.Tx, j Job, were, heirs, claims []string) error {
+	if len(were) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+UPDATE claim c SET target_id = u.heir FROM unnest($3::text[], $4::text[], $5::text[]) AS u(was, heir, xid)
+WHERE c.target = $1 AND c.xid = u.xid AND c.kind = $2 AND c.target_id = u.was`, j.Target, j.BoundAs(), textArray(were), textArray(heirs), textArray(claims))
 	return err
 }
 

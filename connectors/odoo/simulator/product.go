@@ -28,7 +28,7 @@ func productRules(variant, template *model, version int) {
 
 	template.computed["display_name"] = func(t *tx, r *record) any { return coded(t, r) }
 	template.computed["product_variant_ids"] = func(t *tx, r *record) any { return variantIDs(t, r) }
-	template.computed["product_variant_count"] = func(t *tx, r *record) any { return int64(len(variantIDs(t, r))) }
+	template.computed["product_variant_count"] = func(t *tx, r *record) any { return int64(len(active(t, r))) }
 	template.computed["product_variant_id"] = func(t *tx, r *record) any {
 		if v := variantOf(t, r); v != nil {
 			return v.id
@@ -78,6 +78,12 @@ func variantIDs(t *tx, template *record) []int64 {
 	return t.model("product.product").holding("product_tmpl_id", template.id)
 }
 
+// active are a template's variants that are not archived.
+func active(t *tx, template *record) []int64 {
+	variants := t.model("product.product")
+	return slices.DeleteFunc(slices.Clone(variantIDs(t, template)), func(id int64) bool { return variants.rows[id].values["active"] != true })
+}
+
 func variantOf(t *tx, template *record) *record {
 	if ids := variantIDs(t, template); len(ids) == 1 {
 		return t.model("product.product").rows[ids[0]]
@@ -116,7 +122,8 @@ func defaultTaxes(t *tx, use string) []int64 {
 	return nil
 }
 
-// uniqueBarcode: two products of a company may not share one.
+// uniqueBarcode: two products of a company may not share one; of archived ones,
+// Odoo 14 says the same.
 func uniqueBarcode(t *tx, r *record, given map[string]bool) {
 	code := t.text(r, "barcode")
 	if code == "" || !given["barcode"] {
@@ -124,7 +131,9 @@ func uniqueBarcode(t *tx, r *record, given map[string]bool) {
 	}
 	var names []string
 	for id := range r.model.indexes["barcode"].within(code, code).ids() {
-		names = append(names, asText(t.get(r.model.rows[id], "display_name")))
+		if other := r.model.rows[id]; t.db.version < 19 || other.values["active"] == true {
+			names = append(names, asText(t.get(other, "display_name")))
+		}
 	}
 	if len(names) < 2 {
 		return

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,7 +24,12 @@ func variantRules(models map[string]*model) {
 		}
 	}
 	line.written = func(t *tx, r *record, _ map[string]bool, _ bool) { again(t, r) }
-	line.unlinking = again
+	line.unlinking = func(t *tx, r *record) {
+		if values := value.holding("attribute_line_id", r.id); len(values) == 1 {
+			t.release(values[0])
+		}
+		again(t, r)
+	}
 	line.computed["display_name"] = through("attribute_id", "name")
 
 	value.filled = []filling{{"ptav_active", fixed(true)}, {"price_extra", fixed(decimal.Zero)}}
@@ -38,18 +44,82 @@ func variantRules(models map[string]*model) {
 	variant.computed["lst_price"] = func(t *tx, r *record) any {
 		return t.decimal(r, "list_price").Add(t.decimal(r, "price_extra"))
 	}
+	written := variant.written
+	variant.written = func(t *tx, r *record, given map[string]bool, created bool) {
+		written(t, r, given, created)
+		if set, ok := r.values["lst_price"].(decimal.Decimal); ok && given["lst_price"] { // it is the template's, less the variant's extra price
+			if template := t.related(r, "product_tmpl_id"); template != nil {
+				t.write(template, map[string]any{"list_price": json.Number(set.Sub(t.decimal(r, "price_extra")).String())})
+			}
+		}
+	}
 }
 
-// reshape gives a template the variants that its lines ask for: those that are
-// there stay, those that come back are no longer archived, those that go are
-// archived where they were sold, else deleted.
+// release takes the only value that a line has, or had, off its variants: they
+// stay what they are without it (product.template.attribute.value.unlink).
+func (t *tx) release(value int64) {
+	template := t.related(t.model("product.template.attribute.value").rows[value], "product_tmpl_id")
+	if template == nil {
+		return
+	}
+	for _, id := range variantIDs(t, template) {
+		r := t.model("product.product").rows[id]
+		if values, _ := r.values["product_template_attribute_value_ids"].([]int64); slices.Contains(values, value) {
+			t.combine(r, slices.DeleteFunc(slices.Clone(values), func(v int64) bool { return v == value }))
+		}
+	}
+}
+
+func (t *tx) combine(variant *record, values []int64) {
+	t.write(variant, map[string]any{"product_template_attribute_value_ids": []any{[]any{int64(6), int64(0), anyIDs(values)}}})
+}
+
+// single puts the value of each line that has but one onto the variants that
+// lack just these: an attribute with one value makes no others of them.
+func (t *tx) single(template *record, perLine [][]int64) {
+	m := t.model("product.template.attribute.value")
+	for _, id := range variantIDs(t, template) {
+		r := t.model("product.product").rows[id]
+		values, _ := r.values["product_template_attribute_value_ids"].([]int64)
+		values = slices.Clone(values)
+		lines := map[any]bool{}
+		for _, line := range perLine {
+			if len(line) == 1 && !slices.Contains(values, line[0]) {
+				values = append(values, line[0])
+			}
+		}
+		for _, r := range t.records(m, values) {
+			lines[r.values["attribute_line_id"]] = true
+		}
+		ofTheseLines := 0
+		for _, line := range perLine {
+			if lines[m.rows[line[0]].values["attribute_line_id"]] {
+				ofTheseLines++
+			}
+		}
+		had, _ := r.values["product_template_attribute_value_ids"].([]int64)
+		if len(values) == len(perLine) && ofTheseLines == len(perLine) && len(values) != len(had) {
+			t.combine(r, values)
+		}
+	}
+}
+
+// reshape gives a template the variants that its lines ask for, as
+// product.template._create_variant_ids does: those that are there stay, those that
+// come back are no longer archived, those that go are archived where they were
+// sold, else deleted.
 func (t *tx) reshape(template *record) {
 	variants := t.model("product.product")
 	combinations := [][]int64{nil}
 	live := map[int64]bool{}
+	var perLine [][]int64
 	for _, line := range t.records(t.model("product.template.attribute.line"), t.childIDs(template, template.model.fields["attribute_line_ids"])) {
+		perLine = append(perLine, t.lineValues(line))
+	}
+	t.single(template, perLine)
+	for _, line := range perLine {
 		var longer [][]int64
-		for _, value := range t.lineValues(line) {
+		for _, value := range line {
 			live[value] = true
 			for _, c := range combinations {
 				longer = append(longer, append(slices.Clone(c), value))
@@ -57,10 +127,16 @@ func (t *tx) reshape(template *record) {
 		}
 		combinations = inOrder(longer)
 	}
-	existing := map[string]*record{}
+	existing, gone := map[string]*record{}, []*record{}
 	for _, id := range variantIDs(t, template) {
 		r := variants.rows[id]
 		values, _ := r.values["product_template_attribute_value_ids"].([]int64)
+		if had := existing[combinationKey(values)]; had != nil && had.values["active"] == true { // the active one, the first of several
+			gone = append(gone, r)
+			continue
+		} else if had != nil {
+			gone = append(gone, had)
+		}
 		existing[combinationKey(values)] = r
 	}
 	for _, c := range combinations {
@@ -83,8 +159,11 @@ func (t *tx) reshape(template *record) {
 		t.create(variants, values)
 	}
 	for _, key := range slices.Sorted(maps.Keys(existing)) {
-		if e := t.savepoint(func() { t.unlink(existing[key]) }); e != nil {
-			t.write(existing[key], map[string]any{"active": false})
+		gone = append(gone, existing[key])
+	}
+	for _, r := range gone {
+		if e := t.savepoint(func() { t.unlink(r) }); e != nil && r.values["active"] == true {
+			t.write(r, map[string]any{"active": false})
 		}
 	}
 	t.retire(template, live)
@@ -106,6 +185,9 @@ func combinationKey(values []int64) string {
 func (t *tx) lineValues(line *record) (list []int64) {
 	m := t.model("product.template.attribute.value")
 	wanted, _ := line.values["value_ids"].([]int64)
+	if had := m.holding("attribute_line_id", line.id); len(had) == 1 && !slices.Contains(wanted, m.rows[had[0]].values["product_attribute_value_id"].(int64)) {
+		t.release(had[0]) // one value instead of the only one: the variants stay
+	}
 	for _, value := range wanted {
 		var found *record
 		for _, id := range m.holding("attribute_line_id", line.id) {
