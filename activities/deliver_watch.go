@@ -32,7 +32,7 @@ func (d *Deliveries) CheckEndpoints(ctx context.Context) (r contract.Maintenance
 		return r, toTemporal(err)
 	}
 	for _, s := range failing {
-		after := time.Duration(webhook.DefaultDisableAfter)
+		after := webhook.DefaultDisableAfter
 		if e, err := d.Out.Book.Get(ctx, s.Endpoint); err == nil {
 			after = time.Duration(e.Spec.DisableAfter)
 		}

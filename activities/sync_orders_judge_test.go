@@ -99,10 +99,10 @@ type repeating struct {
 
 func (r repeating) ListOrders(ctx context.Context, since time.Time, cursor string) (connectors.OrderPage, error) {
 	rest, second := cursor, false
-	if len(cursor) > 0 && cursor[0] == '2' {
+	if cursor != "" && cursor[0] == '2' {
 		rest, second = cursor[1:], true
 	}
-	if len(rest) > 0 && rest[0] == '1' {
+	if rest != "" && rest[0] == '1' {
 		rest = rest[1:]
 	}
 	page, err := r.uncounted.ListOrders(ctx, since, rest)

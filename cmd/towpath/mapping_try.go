@@ -136,7 +136,7 @@ func (p *process) applyTo(ctx context.Context, fit fitting, records []record.Sou
 	if fit.target == nil {
 		return all, nil
 	}
-	by := activities.Referrer{Book: p.store, Target: fit.target, From: w.From, To: w.To, Binds: record.Kind(cmp.Or(j.Binds, j.Kind)), Back: back}
+	by := activities.Referrer{Book: p.store, Target: fit.target, From: w.From, To: w.To, Binds: cmp.Or(j.Binds, j.Kind), Back: back}
 	faults, err := by.Resolve(ctx, fit.References(), rows)
 	if err != nil {
 		return all, err
