@@ -43,117 +43,49 @@ type Deliveries struct {
 	// Prepare is called before the first start and after refusals.
 	Prepare func(ctx context.Context) error
 
-	nudges   chan struct{}
+	loop     *loop
 	initOnce sync.Once
 	watched  map[string]time.Time // endpoints, and when their watch was last made sure of
+	swept    time.Time
 }
 
-func (d *Deliveries) init() {
+func (d *Deliveries) init() *loop {
 	d.initOnce.Do(func() {
-		d.nudges = make(chan struct{}, 1)
 		d.watched = map[string]time.Time{}
-		if d.Poll == 0 {
-			d.Poll = time.Second
-		}
-		if d.Parallel == 0 {
-			d.Parallel = 16
-		}
+		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, d.Parallel, d.Prepare)
 	})
+	return d.loop
 }
 
 // Nudge says that a delivery became due, or that one ended and made room. It
 // never blocks.
-func (d *Deliveries) Nudge() {
-	d.init()
-	select {
-	case d.nudges <- struct{}{}:
-	default:
-	}
-}
+func (d *Deliveries) Nudge() { d.init().nudge() }
 
-// Run starts deliveries until ctx ends. While Temporal refuses, it claims one
-// at a time.
-func (d *Deliveries) Run(ctx context.Context) {
-	d.init()
-	limit, pause := batch, d.Poll
-	swept := time.Time{}
-	for {
-		nudges := d.nudges
-		if limit == 1 {
-			nudges = nil
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-nudges:
-		case <-time.After(pause):
-		}
-		if time.Since(swept) >= d.Poll {
-			swept = time.Now()
-			d.sweep(ctx)
-		}
-		for ctx.Err() == nil {
-			claimed, err := d.round(ctx, limit)
-			if err != nil {
-				if limit == batch && ctx.Err() == nil {
-					d.Log.Warn().Err(err).Msg("deliveries are not started; one at a time until it works again")
-				}
-				limit, pause = 1, min(pause*2, 5*time.Second)
-				if d.Prepare != nil {
-					_ = d.Prepare(ctx) // the next one tells whether it helped
-				}
-				break
-			}
-			if limit == 1 && claimed > 0 {
-				d.Log.Info().Msg("deliveries are started again")
-				limit = batch
-			}
-			pause = d.Poll
-			if claimed == 0 {
-				break
-			}
-		}
-	}
-}
+// Run starts deliveries until ctx ends.
+func (d *Deliveries) Run(ctx context.Context) { d.init().run(ctx, d.sweep, d.round) }
 
-// round claims and starts once.
-func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, err error) {
+// round claims and starts once. There may be more as long as there is any:
+// endpoints get a few at a time.
+func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, more bool, err error) {
 	due, err := d.Table.ClaimDeliveries(ctx, limit)
 	if err != nil || len(due) == 0 {
-		return 0, err
+		return 0, false, err
 	}
-	var (
-		mu      sync.Mutex
-		refused []int64
-		wg      sync.WaitGroup
-		slots   = make(chan struct{}, d.Parallel)
-	)
-	for _, s := range due {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			startErr := d.start(ctx, s)
-			if startErr == nil {
-				return
-			}
-			if about := onlyThis(startErr); about != "" {
-				d.Log.Warn().Int64("delivery", s.ID).Str("cause", about).Msg("Temporal refuses this delivery; it is started again later")
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			refused, err = append(refused, s.ID), startErr
-		})
-	}
-	wg.Wait()
+	refused, err := d.loop.atOnce(len(due), func(i int) error { return d.start(ctx, due[i]) }, func(i int, about string) {
+		d.Log.Warn().Int64("delivery", due[i].ID).Str("cause", about).Msg("Temporal refuses this delivery; it is started again later")
+	})
 	if len(refused) > 0 {
 		bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if relErr := d.Table.ReleaseDeliveries(bg, refused, time.Second); relErr != nil {
-			d.Log.Warn().Err(relErr).Int("deliveries", len(refused)).Msg("not given back; they are started again in some minutes")
+		ids := make([]int64, len(refused))
+		for n, i := range refused {
+			ids[n] = due[i].ID
+		}
+		if relErr := d.Table.ReleaseDeliveries(bg, ids, time.Second); relErr != nil {
+			d.Log.Warn().Err(relErr).Int("deliveries", len(ids)).Msg("not given back; they are started again in some minutes")
 		}
 	}
-	return len(due), err
+	return len(due), true, err
 }
 
 // start opens the delivery's workflow. One that may be open already is told, so
@@ -184,8 +116,15 @@ func (d *Deliveries) start(ctx context.Context, s store.Starting) error {
 // been lost.
 const watchEvery = time.Minute
 
+// sweepEvery is how often at most what no delivery does for itself is done.
+const sweepEvery = time.Second
+
 // sweep does what no delivery does for itself.
 func (d *Deliveries) sweep(ctx context.Context) {
+	if time.Since(d.swept) < sweepEvery {
+		return
+	}
+	d.swept = time.Now()
 	if n, err := d.Table.ParkUnapplied(ctx); err == nil && n > 0 {
 		d.Log.Warn().Int64("deliveries", n).Msg("receivers took events and did not say in time that they were applied; parked")
 	}

@@ -44,125 +44,47 @@ type Dispatcher struct {
 	// Temporal's database may have been lost in between. May be nil.
 	Prepare func(ctx context.Context) error
 
-	nudges   chan struct{}
+	loop     *loop
 	initOnce sync.Once
 }
 
 // batch is how many objects one claim takes.
 const batch = 100
 
-func (d *Dispatcher) init() {
-	d.initOnce.Do(func() {
-		d.nudges = make(chan struct{}, 1)
-		if d.Poll == 0 {
-			d.Poll = time.Second
-		}
-		if d.Parallel == 0 {
-			d.Parallel = 16
-		}
-	})
+func (d *Dispatcher) init() *loop {
+	d.initOnce.Do(func() { d.loop = newLoop(d.Log, "dispatch", d.Poll, d.Parallel, d.Prepare) })
+	return d.loop
 }
 
 // Nudge says that something became due just now. It never blocks.
-func (d *Dispatcher) Nudge() {
-	d.init()
-	select {
-	case d.nudges <- struct{}{}:
-	default:
-	}
-}
+func (d *Dispatcher) Nudge() { d.init().nudge() }
 
-// Run dispatches until ctx ends. While Temporal refuses, it claims nothing but
-// one probe at a time, so that no object's visibility timeout is spent in vain;
-// nudges do not hurry it then, or every webhook would be a probe.
+// Run dispatches until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) {
-	d.init()
-	limit, pause := batch, d.Poll
-	if d.prepare(ctx) != nil {
-		limit = 1
-	}
-	for {
-		nudges := d.nudges
-		if limit == 1 {
-			nudges = nil
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-nudges:
-		case <-time.After(pause):
-		}
-		for ctx.Err() == nil {
-			claimed, err := d.round(ctx, limit)
-			if err != nil {
-				if limit == batch && ctx.Err() == nil {
-					d.Log.Warn().Err(err).Msg("dispatch stopped; one probe at a time until it works again")
-				}
-				limit, pause = 1, min(pause*2, 5*time.Second)
-				_ = d.prepare(ctx) // the next probe tells whether it helped
-				break
-			}
-			if limit == 1 && claimed > 0 {
-				d.Log.Info().Msg("dispatch works again")
-				limit = batch
-				continue
-			}
-			pause = d.Poll
-			if claimed < limit {
-				break
-			}
-		}
-	}
-}
-
-func (d *Dispatcher) prepare(ctx context.Context) error {
-	if d.Prepare == nil {
-		return nil
-	}
-	return d.Prepare(ctx)
+	d.init().run(ctx, func(context.Context) {}, d.round)
 }
 
 // round claims and rings once. Objects whose bell was refused are released.
-func (d *Dispatcher) round(ctx context.Context, limit int) (claimed int, err error) {
+func (d *Dispatcher) round(ctx context.Context, limit int) (claimed int, more bool, err error) {
 	due, err := d.Table.ClaimDue(ctx, limit)
 	if err != nil || len(due) == 0 {
-		return 0, err
+		return 0, false, err
 	}
-	var (
-		mu      sync.Mutex
-		refused []store.Key
-		wg      sync.WaitGroup
-		slots   = make(chan struct{}, d.Parallel)
-	)
-	for _, o := range due {
-		slots <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer func() { <-slots; wg.Done() }()
-			ringErr := d.ring(ctx, o)
-			if ringErr == nil {
-				return
-			}
-			if about := onlyThis(ringErr); about != "" {
-				// Not released: its visibility timeout slows it down, and the
-				// others are not held up by it.
-				d.Log.Warn().Str("ref", refOf(o).String()).Str("cause", about).Msg("Temporal refuses this object's bell; it rings again later")
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			refused, err = append(refused, o.Key), ringErr
-		}()
-	}
-	wg.Wait()
+	refused, err := d.loop.atOnce(len(due), func(i int) error { return d.ring(ctx, due[i]) }, func(i int, about string) {
+		d.Log.Warn().Str("ref", refOf(due[i]).String()).Str("cause", about).Msg("Temporal refuses this object's bell; it rings again later")
+	})
 	if len(refused) > 0 {
 		bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if relErr := d.Table.Release(bg, refused, time.Second); relErr != nil {
-			d.Log.Warn().Err(relErr).Int("objects", len(refused)).Msg("not released; their visibility timeout brings them back")
+		keys := make([]store.Key, len(refused))
+		for n, i := range refused {
+			keys[n] = due[i].Key
+		}
+		if relErr := d.Table.Release(bg, keys, time.Second); relErr != nil {
+			d.Log.Warn().Err(relErr).Int("objects", len(keys)).Msg("not released; their visibility timeout brings them back")
 		}
 	}
-	return len(due), err
+	return len(due), len(due) == limit, err
 }
 
 // onlyThis names the cause when a refusal is about one workflow and says
