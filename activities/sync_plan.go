@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,42 +83,6 @@ func (p *syncPage) namedAmong(ctx context.Context, ids []string) (map[string]boo
 		named[c.ExternalID] = named[c.ExternalID] || c.State == store.ChangePlanned
 	}
 	return named, err
-}
-
-// plannedGone are records that the plan sets aside because they had left the
-// source, and that have not come back to it.
-func (p *syncPage) plannedGone(ctx context.Context, q connectors.RecordQuery) (all []record.Sourced, err error) {
-	gone := map[string]bool{}
-	for at := (store.ChangeAt{}); ; {
-		page, err := p.Store.ChangesIn(ctx, p.run.BaseRun.String, []string{store.ChangePlanned}, at, maxPageRecords)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range page {
-			at = c.Place()
-			if c.Op == string(jobs.Archive) {
-				gone[c.ExternalID] = true
-			}
-		}
-		if len(page) < maxPageRecords {
-			break
-		}
-	}
-	if len(gone) == 0 {
-		return nil, nil
-	}
-	if err := eachRecord(ctx, p.flow.from.source, q, func(list []record.Sourced) error {
-		for _, rec := range list {
-			delete(gone, rec.ID)
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	for _, id := range slices.Sorted(maps.Keys(gone)) {
-		all = append(all, record.Sourced{ID: id, Archived: true})
-	}
-	return all, nil
 }
 
 type changeKey struct{ side, externalID string }

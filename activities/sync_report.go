@@ -263,12 +263,16 @@ func (r *syncRun) eachMapped(ctx context.Context, f *syncFlow, do func(record.Va
 }
 
 func eachRecord(ctx context.Context, source connectors.RecordSource, q connectors.RecordQuery, do func([]record.Sourced) error) error {
+	return eachPage(ctx, source, q, func(page connectors.RecordPage) error { return do(page.Records) })
+}
+
+func eachPage(ctx context.Context, source connectors.RecordSource, q connectors.RecordQuery, do func(connectors.RecordPage) error) error {
 	for after := ""; ; {
 		page, err := source.ReadRecords(ctx, q, after, maxPageRecords)
 		if err != nil {
 			return err
 		}
-		if err := do(page.Records); err != nil {
+		if err := do(page); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -143,7 +144,10 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 		}
 	}
 	for _, b := range p.bad {
-		page.IDs = append(page.IDs, b.Where)
+		page.IDs = append(page.IDs, cmp.Or(b.ID, b.Where)) // a record whose line is broken is not gone
+		if b.ID == "" {
+			page.Counts[countNameless]++
+		}
 		if bad := (store.ParkedRecord{ExternalID: b.Where, Fault: badRecord(b)}); p.dry() {
 			page.WouldPark = append(page.WouldPark, bad)
 		} else {

@@ -141,7 +141,9 @@ func (s *selection) next(ctx context.Context, rows *scanner) (rec record.Sourced
 		rec, found, wrong = s.read(r)
 	}
 	if wrong != "" {
-		return record.Sourced{}, s.layout.badRecord(r, wrong), false, true, nil
+		bad := s.layout.badRecord(r, wrong)
+		bad.ID = rec.ID
+		return record.Sourced{}, bad, false, true, nil
 	}
 	return rec, nil, found, true, nil
 }
@@ -163,13 +165,16 @@ func (s *selection) read(r row) (rec record.Sourced, found bool, wrong string) {
 	if len(r.fields) != len(columns) {
 		return rec, false, fmt.Sprintf("%s, but the file has %s", counted(len(r.fields), "field"), counted(len(columns), "column"))
 	}
+	if s.id >= 0 && s.layout.form.wrongBytes(r, r.fields[s.id]) == "" { // which record it is, whatever else is wrong with it
+		rec.ID = strings.TrimSpace(s.cell(r, s.id))
+	}
 	for i, f := range r.fields {
 		if wrong = s.layout.form.wrongBytes(r, f); wrong != "" {
 			return rec, false, fmt.Sprintf("field %d %s", i+1, wrong)
 		}
 	}
 	if s.id >= 0 {
-		if rec.ID = strings.TrimSpace(s.cell(r, s.id)); rec.ID == "" {
+		if rec.ID == "" {
 			return rec, false, fmt.Sprintf("no value in column %q, which identifies a record", s.idName)
 		}
 	}

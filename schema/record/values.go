@@ -56,6 +56,7 @@ type Sourced struct {
 
 // BadRecord is one that could not even be read: a broken line of a file.
 type BadRecord struct {
+	ID     string // its system's own, where that much is certain; "" where not
 	Where  string // "line 17"
 	Reason string // public: holds no data of the record
 	Raw    string // for the operator, cut to 1,000 bytes
