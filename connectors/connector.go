@@ -43,6 +43,7 @@ type Runtime struct {
 	Slots     Slots             // call slots shared by all processes (batch.Slots)
 	Fences    Fences            // drops writes of superseded passes
 	Transport http.RoundTripper // base transport; tests inject faults here
+	Polled    PolledRecords     // what systems that are polled for events are known to have
 	Now       func() time.Time
 	Observe   func(Call) // told of each call that carried rows of many callers
 }

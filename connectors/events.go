@@ -46,6 +46,23 @@ type EventReceiver interface {
 	ParseEvents(h http.Header, body []byte) (events []webhook.Event, nudge bool, err error)
 }
 
+// PolledRecords remembers which records a system that is polled for events has:
+// what is gone from there was deleted, and a state that changed is a business
+// step. Methods may be told the same twice.
+type PolledRecords interface {
+	// PolledStates gives the states of those of the records that are known; empty
+	// where none was told yet.
+	PolledStates(ctx context.Context, connection, model string, ids []int64) (map[int64]string, error)
+	// NotePolled remembers records with their states, where they are not known.
+	NotePolled(ctx context.Context, connection, model string, states map[int64]string) error
+	// KeepPolled remembers records with their states, known ones, too.
+	KeepPolled(ctx context.Context, connection, model string, states map[int64]string) error
+	// PolledAfter gives known records in the order of their ids, at most limit.
+	PolledAfter(ctx context.Context, connection, model string, after int64, limit int) ([]int64, error)
+	CountPolled(ctx context.Context, connection, model string) (int64, error)
+	ForgetPolled(ctx context.Context, connection, model string, ids []int64) error
+}
+
 // HeaderKey carries the key of a secret address, ?key=, to VerifyEvents: senders
 // such as Odoo's automation rules can sign nothing and set no header.
 const HeaderKey = "X-Towpath-Key"

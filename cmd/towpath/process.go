@@ -38,7 +38,7 @@ func open(ctx context.Context, name string) (*process, error) {
 	}
 	p := &process{config: cfg, store: st, log: newLog(os.Stderr, cfg.LogLevel, cfg.LogPretty).With().Str("process", name).Logger()}
 	servePprof(p.log)
-	p.pool = pool.New(p.loadConnection, catalog.All(), connectors.Runtime{Slots: st.Slots(), Fences: st, Now: time.Now, Observe: calls{p.log}.observe})
+	p.pool = pool.New(p.loadConnection, catalog.All(), connectors.Runtime{Slots: st.Slots(), Fences: st, Polled: st, Now: time.Now, Observe: calls{p.log}.observe})
 	return p, nil
 }
 

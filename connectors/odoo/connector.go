@@ -69,6 +69,10 @@ type Connector struct {
 	claims *batch.Op[int, []webhook.OutboxRow]
 	acks   *batch.Op[[]int64, struct{}]
 
+	polled    connectors.PolledRecords // nil: deletions and business steps are not told
+	turns     *batch.Op[func(context.Context) error, struct{}]
+	sightings sightings
+
 	loadsMu sync.Mutex
 	loads   map[string]*batch.Op[loadRow, int64] // by model, of those without one above
 }
@@ -121,7 +125,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	}
 	c := &Connector{
 		loads: map[string]*batch.Op[loadRow, int64]{},
-		cfg:   cfg, system: s.Name, rpc: client, now: s.Runtime.Now,
+		cfg:   cfg, system: s.Name, rpc: client, now: s.Runtime.Now, polled: s.Runtime.Polled,
 		web: httpx.NewClient(httpx.Options{
 			Room: Kind, Timeout: readTimeout, Private: cfg.Private, Base: s.Runtime.Transport,
 		}),
@@ -144,6 +148,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	c.addRecordFinder()
 	c.addAttributes()
 	c.addOutbox()
+	c.addPolls()
 	return c, nil
 }
 

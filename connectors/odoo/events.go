@@ -35,6 +35,8 @@ func (c *Connector) PullEvents(ctx context.Context, cursor string, limit int) (c
 	switch c.cfg.Events {
 	case eventsOutbox:
 		return c.pullOutbox(ctx, limit)
+	case eventsAutomation, eventsPolling:
+		return c.poll(ctx, cursor, limit)
 	}
 	return connectors.EventBatch{}, fault.New(fault.Unsupported, "odoo.events_off", "this connection does not tell events").
 		WithField("events").WithResolution("set the connection's events to outbox, automation or polling, and apply it")

@@ -132,6 +132,15 @@ func TestOutbox(t *testing.T) {
 		require.Equal(t, webhook.Acted, got.Events[0].Action)
 	})
 
+	t.Run("the canary order is not told", func(t *testing.T) {
+		require.NoError(t, pull(t, c, "", 100).Ack(t.Context()))
+		_, err := door(t, server, map[string]any{"events": "outbox"}).SalesTerms(t.Context(), true)
+		require.NoError(t, err)
+		require.NotZero(t, server.Waiting())
+		require.Empty(t, pull(t, c, "", 100).Events)
+		require.Zero(t, server.Waiting())
+	})
+
 	t.Run("check tells what is missing", func(t *testing.T) {
 		report := c.Check(t.Context())
 		require.True(t, report.OK(), "%+v", report.Probes)

@@ -1,6 +1,7 @@
 package odoo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -67,14 +68,29 @@ func (c *Connector) pullOutbox(ctx context.Context, limit int) (b connectors.Eve
 			break // those before it are told first
 		}
 		ids = append(ids, row.ID)
-		b.Events = append(b.Events, event)
+		if !ofCanary(event) {
+			b.Events = append(b.Events, event)
+		}
 	}
 	b.More = len(rows) == limit || len(ids) < len(rows)
 	b.Ack = func(ctx context.Context) error {
 		_, err := c.acks.Do(ctx, ids)
 		return outboxFault(err)
 	}
+	if len(b.Events) == 0 && len(ids) > 0 { // nothing to store before
+		return b, b.Ack(ctx)
+	}
 	return b, nil
+}
+
+// ofCanary tells whether an event is about the order by which Towpath tries
+// whether Odoo takes stated taxes: nobody wants to hear of that.
+func ofCanary(e webhook.Event) bool {
+	if e.Model != "sale.order" || !bytes.Contains(e.Data, []byte(canaryName)) {
+		return false
+	}
+	var order struct{ Name any }
+	return json.Unmarshal(e.Data, &order) == nil && order.Name == canaryName
 }
 
 func (c *Connector) claim(ctx context.Context, limit int) ([]webhook.OutboxRow, error) {

@@ -235,6 +235,7 @@ func (s *Server) Down(ctx context.Context, d time.Duration) (<-chan error, error
 
 // ServeHTTP answers as Odoo's routes do.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.db.now().UTC().Format(http.TimeFormat))
 	switch path := r.URL.Path; {
 	case path == "/jsonrpc":
 		s.serveJSONRPC(w, r)
