@@ -47,8 +47,5 @@ func (d *Deliveries) disable(ctx context.Context, name, why string) error {
 		return err
 	}
 	d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
-	return d.Out.Announce(ctx, eventEndpointDisabled, name, why, d.Now())
+	return d.Out.Announce(ctx, webhook.EndpointDisabled, name, why, d.Now())
 }
-
-// eventEndpointDisabled is the type of the event that tells of it.
-const eventEndpointDisabled = "towpath.endpoint.disabled"

@@ -39,7 +39,7 @@ var names = []string{
 	"res.partner.created", "res.partner.updated", "res.partner.deleted",
 	"crm.lead.created", "crm.lead.updated", "crm.lead.converted", "crm.lead.won",
 	anyModel + ".created", anyModel + ".updated", anyModel + ".deleted",
-	ExportRequested, TestType,
+	ExportRequested, EndpointDisabled, TestType,
 }
 
 // about are the models of the named types.

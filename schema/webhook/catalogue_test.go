@@ -43,7 +43,7 @@ func TestTheCatalogueHasEveryType(t *testing.T) {
 		account.move.created account.move.validated account.move.updated account.move.cancelled
 		res.partner.created res.partner.updated res.partner.deleted
 		crm.lead.created crm.lead.updated crm.lead.converted crm.lead.won
-		<model>.created <model>.updated <model>.deleted export.requested towpath.test`)
+		<model>.created <model>.updated <model>.deleted export.requested towpath.endpoint.disabled towpath.test`)
 	var got []string
 	for _, et := range Catalogue() {
 		got = append(got, et.Name)

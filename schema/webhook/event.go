@@ -28,6 +28,8 @@ const (
 const (
 	ExportRequested = "export.requested"
 	TestType        = "towpath.test"
+	// EndpointDisabled tells that Towpath has switched an endpoint off.
+	EndpointDisabled = "towpath.endpoint.disabled"
 )
 
 // Event is something that happened, as every endpoint that wants it is told.
