@@ -231,7 +231,7 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *outbound.Endpoint, event
 	out := store.Outcome{
 		Delivery: in.Delivery, Generation: in.Generation, Attempt: a.Tried, Endpoint: in.Endpoint, Type: event.Type,
 		Took: sent.Took, Outcome: string(sent.Outcome), Status: sent.Status, Request: requestText(sent), Response: sent.Body,
-		Probe: a.Probe, Threshold: d.Circuit.Threshold, Recovery: d.Circuit.Recovery, RecoverMax: d.Circuit.RecoverMax,
+		Probe: a.Probe, Ordered: a.Ordered, Threshold: d.Circuit.Threshold, Recovery: d.Circuit.Recovery, RecoverMax: d.Circuit.RecoverMax,
 	}
 	if f := sent.Fault; f != nil {
 		out.Code, out.Message, out.Fix = f.Code, f.Message, f.Resolution

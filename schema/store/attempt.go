@@ -21,6 +21,7 @@ type Attempt struct {
 	Began   time.Time      `db:"began_at"` // of this generation
 	Now     time.Time      `db:"now"`
 	State   DeliveryState  `db:"state"`
+	Ordered bool           `db:"ordered"` // others of its stream may wait for it
 	Content sql.NullString `db:"content"` // schema/webhook.Event
 }
 
@@ -70,7 +71,7 @@ WITH limits AS (
 )
 SELECT NOT EXISTS (SELECT 1 FROM d) AS stale, now() AS now, coalesce((SELECT state FROM delivery WHERE id = $1), '') AS state,
     coalesce(v.go, false) AS go, coalesce(v.probe, false) AS probe, v.wait, coalesce(v.why, '') AS why,
-    coalesce(m.attempts, 0) AS number, coalesce(m.tried, 0) AS tried, coalesce(d.began_at, now()) AS began_at, o.content
+    coalesce(m.attempts, 0) AS number, coalesce(m.tried, 0) AS tried, coalesce(d.began_at, now()) AS began_at, coalesce(d.stream <> '', false) AS ordered, o.content
 FROM (SELECT 1) AS one LEFT JOIN d ON true LEFT JOIN verdict v ON true LEFT JOIN moved m ON true
 LEFT JOIN outbound_event o ON o.id = d.event AND v.go`,
 		id, generation, pace.Microseconds(), burst, busyFor.Milliseconds())
@@ -88,6 +89,7 @@ type Outcome struct {
 	Code, Message, Fix   string
 	Request, Response    string // cut and redacted
 	State                DeliveryState
+	Ordered              bool          // as Attempt has it
 	DueAt                time.Time     // of retrying: the next attempt; of accepted: the deadline
 	Success, Broken      bool          // for the circuit: the endpoint works; it does not
 	Failed               bool          // for the disabling after days of only failures
@@ -102,6 +104,11 @@ type Outcome struct {
 // delivery went on without this attempt, which is noted all the same.
 func (s *Store) FinishAttempt(ctx context.Context, o Outcome) (tripped, stale bool, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if o.Ordered && o.State != DeliveryRetrying {
+			if err := lockStreams(ctx, tx, o.Endpoint); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `
 INSERT INTO delivery_attempt (delivery, endpoint, type, generation, attempt, took_ms, outcome, status, code, message, request, response)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,

@@ -99,7 +99,14 @@ UPDATE delivery SET state = 'ready', due_at = now() + $2 * interval '1 milliseco
 func (s *Store) ParkDelivery(ctx context.Context, id int64, generation int, f *fault.Fault) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var d struct{ Endpoint, Stream string }
-		err := tx.GetContext(ctx, &d, `
+		err := tx.GetContext(ctx, &d, `SELECT endpoint, stream FROM delivery WHERE id = $1`, id)
+		if err == nil && d.Stream != "" {
+			err = lockStreams(ctx, tx, d.Endpoint)
+		}
+		if err != nil {
+			return err
+		}
+		err = tx.GetContext(ctx, &d, `
 UPDATE delivery SET state = 'parked', due_at = NULL, settled_at = now(), code = $3, message = $4, resolution = $5
 WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying', 'accepted') RETURNING endpoint, stream`, id, generation, f.Code, f.Message, f.Resolution)
 		if errors.Is(err, sql.ErrNoRows) {

@@ -55,6 +55,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 						o.DueAt = time.Now().Add(-time.Hour)
 						o.Broken = true
 					}
+					o.Ordered = a.Ordered
 					_, _, err = w.FinishAttempt(t.Context(), o)
 					assert.NoError(t, err)
 				}

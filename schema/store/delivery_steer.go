@@ -140,6 +140,13 @@ FROM chosen WHERE d.id = chosen.id AND $14::int IS NOT NULL RETURNING d.endpoint
 // steer changes the chosen deliveries and lets their streams go on.
 func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by string, priority int) (n int64, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var endpoints []string
+		if err := tx.SelectContext(ctx, &endpoints, `SELECT name FROM webhook_endpoint WHERE $1 IN ('', name)`, f.Endpoint); err != nil {
+			return err
+		}
+		if err := lockStreams(ctx, tx, endpoints...); err != nil {
+			return err
+		}
 		var changed []struct{ Endpoint, Stream string }
 		if err := tx.SelectContext(ctx, &changed, `
 WITH chosen AS (
@@ -207,6 +214,9 @@ ORDER BY seq LIMIT $6`, after, nullTime(since), nullTime(until), DeliveryFilter{
 func (s *Store) Applied(ctx context.Context, event, endpoint string, ok bool, message string) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var stream string
+		if err := lockStreams(ctx, tx, endpoint); err != nil {
+			return err
+		}
 		err := tx.GetContext(ctx, &stream, `
 UPDATE delivery SET state = CASE WHEN $3 THEN 'ok' ELSE 'parked' END, settled_at = now(), due_at = NULL,
     code = CASE WHEN $3 THEN '' ELSE 'webhook.refused_later' END, message = CASE WHEN $3 THEN '' ELSE $4 END,
@@ -231,13 +241,23 @@ WHERE endpoint = $2 AND event = $1 AND (state IN ('accepted', 'running', 'ok') O
 // not say in time that they were applied.
 func (s *Store) ParkUnapplied(ctx context.Context) (n int64, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		var endpoints []string
+		if err := tx.SelectContext(ctx, &endpoints, `SELECT DISTINCT endpoint FROM delivery WHERE state = 'accepted' AND due_at <= now()`); err != nil {
+			return err
+		}
+		if len(endpoints) == 0 {
+			return nil
+		}
+		if err := lockStreams(ctx, tx, endpoints...); err != nil {
+			return err
+		}
 		var late []struct{ Endpoint, Stream string }
 		if err := tx.SelectContext(ctx, &late, `
 UPDATE delivery SET state = 'parked', settled_at = now(), due_at = NULL, code = 'webhook.not_applied',
     message = 'the receiver took the event and did not say in time that it was applied',
     resolution = 'ask the receiver; then deliver it again, or discard it'
-WHERE id IN (SELECT id FROM delivery WHERE state = 'accepted' AND due_at <= now() ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING endpoint, stream`); err != nil {
+WHERE id IN (SELECT id FROM delivery WHERE state = 'accepted' AND due_at <= now() AND endpoint = ANY($1::text[]) ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING endpoint, stream`, pq.Array(endpoints)); err != nil {
 			return err
 		}
 		n = int64(len(late))

@@ -76,7 +76,7 @@ func (w *world) fails(t testing.TB, s store.Starting) (tripped bool) {
 	a := w.beginAttempt(t, s)
 	require.True(t, a.Go, a.Why)
 	o := outcome(s, store.DeliveryRetrying)
-	o.Broken, o.Probe = true, a.Probe
+	o.Broken, o.Probe, o.Ordered = true, a.Probe, a.Ordered
 	tripped, stale, err := w.FinishAttempt(t.Context(), o)
 	require.NoError(t, err)
 	require.False(t, stale)
@@ -88,7 +88,7 @@ func (w *world) succeeds(t testing.TB, s store.Starting) {
 	a := w.beginAttempt(t, s)
 	require.True(t, a.Go, a.Why)
 	o := outcome(s, store.DeliveryOK)
-	o.Probe = a.Probe
+	o.Probe, o.Ordered = a.Probe, a.Ordered
 	_, stale, err := w.FinishAttempt(t.Context(), o)
 	require.NoError(t, err)
 	require.False(t, stale)

@@ -172,9 +172,10 @@ func (s *Store) DisableEndpoint(ctx context.Context, name, why string) (first bo
 }
 
 // changeEndpoint runs a statement about one endpoint. wake makes the deliveries
-// due whose workflows wait for their next attempt.
+// due whose workflows wait for their next attempt: in a transaction of its own,
+// since who begins an attempt has its delivery and may want the endpoint's row.
 func (s *Store) changeEndpoint(ctx context.Context, name, query string, wake bool, args ...any) error {
-	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
 		r, err := tx.ExecContext(ctx, query, append([]any{name}, args...)...)
 		if err != nil {
 			return err
@@ -182,10 +183,17 @@ func (s *Store) changeEndpoint(ctx context.Context, name, query string, wake boo
 		if n, err := r.RowsAffected(); err != nil || n == 0 {
 			return cmp.Or(err, UnknownEndpoint(name))
 		}
-		if wake {
-			if _, err := tx.ExecContext(ctx, `UPDATE delivery SET due_at = now() WHERE endpoint = $1 AND state = 'retrying'`, name); err != nil {
-				return err
-			}
+		return notifyDeliveries(ctx, tx)
+	})
+	if err != nil || !wake {
+		return err
+	}
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockStreams(ctx, tx, name); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE delivery SET due_at = now() WHERE endpoint = $1 AND state = 'retrying'`, name); err != nil {
+			return err
 		}
 		return notifyDeliveries(ctx, tx)
 	})

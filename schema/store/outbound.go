@@ -132,6 +132,9 @@ func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent, 
 	if len(endpoint) == 0 {
 		return nil
 	}
+	if err := lockStreams(ctx, tx, slices.Collect(maps.Keys(ordered))...); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `
 INSERT INTO delivery (endpoint, event, type, stream, holds, state, priority, due_at)
 SELECT endpoint, event, type, stream, holds, CASE WHEN stream = '' THEN 'ready' ELSE 'waiting' END, priority, now()
@@ -168,7 +171,21 @@ FROM later l WHERE (d.endpoint, d.stream, d.type) = (l.endpoint, l.stream, l.typ
 	return err
 }
 
-// promoteAll promotes streams by endpoint, in one locking order for all.
+// lockStreams keeps the streams of endpoints to the transaction: two promoters
+// would see different heads. It is taken before any row of theirs: who promotes
+// must not wait for a row of somebody who waits to promote.
+func lockStreams(ctx context.Context, tx *sqlx.Tx, endpoints ...string) error {
+	if len(endpoints) == 0 {
+		return nil
+	}
+	names := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		names[i] = "streams/" + e
+	}
+	return lockAll(ctx, tx, names...)
+}
+
+// promoteAll promotes streams by endpoint.
 func promoteAll(ctx context.Context, tx *sqlx.Tx, streams map[string][]string) error {
 	for _, endpoint := range slices.Sorted(maps.Keys(streams)) {
 		if err := promote(ctx, tx, endpoint, streams[endpoint]); err != nil {
@@ -179,12 +196,8 @@ func promoteAll(ctx context.Context, tx *sqlx.Tx, streams map[string][]string) e
 }
 
 // promote makes the head of each of an endpoint's streams ready, where nothing
-// of the stream is under way or holds it. The lock, held to the end of the
-// transaction, keeps two promoters from seeing different heads.
+// of the stream is under way or holds it. The transaction has lockStreams.
 func promote(ctx context.Context, tx *sqlx.Tx, endpoint string, streams []string) error {
-	if err := lockAll(ctx, tx, "streams/"+endpoint); err != nil {
-		return err
-	}
 	_, err := tx.ExecContext(ctx, `
 UPDATE delivery SET state = 'ready', due_at = now() WHERE id IN (
     SELECT DISTINCT ON (w.stream) w.id FROM delivery w
