@@ -29,7 +29,7 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 				entry.State = store.ChangeIntent
 			}
 		} else if w.side == p.sides[jobs.TargetSide] {
-			entry.After = only(w.item.nextTarget, c.After)
+			entry.After = readBackOf(c.After, w.item.nextTarget)
 		}
 		page.Wrote = append(page.Wrote, entry)
 	}
@@ -46,6 +46,18 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 		}
 	}
 	return page
+}
+
+// readBackOf are the fields of what was written as they were read back. Those that
+// are not read, such as the one that archives, hold what was written.
+func readBackOf(written, now record.Values) record.Values {
+	back := record.Values{}
+	for name := range written {
+		if value, read := now[name]; read {
+			back[name] = value
+		}
+	}
+	return back
 }
 
 // remember stores that a record is in step, and how both sides look.

@@ -197,7 +197,7 @@ func (p *process) mayUndo(ctx context.Context, r store.Run) error {
 		return fault.New(fault.Conflict, "run.underway", "the run goes on").
 			WithResolution("wait until it has ended, or end it: towpath sync abort %s --reason WHY", r.Job)
 	}
-	done, err := p.store.ChangesIn(ctx, r.ID, []string{store.ChangeDone}, store.ChangeAt{}, 1)
+	done, err := p.store.ChangesIn(ctx, r.ID, []string{store.ChangeDone, store.ChangeIntent}, store.ChangeAt{}, 1)
 	if err == nil && len(done) == 0 {
 		return fault.New(fault.Conflict, "sync.nothing_written", "%s wrote nothing that could be put back", r.ID).
 			WithResolution("towpath sync runs %s tells what each run did; a file that was written is not taken back", r.Job)
@@ -213,13 +213,13 @@ func (p *process) mayUndo(ctx context.Context, r store.Run) error {
 	return err
 }
 
-// tellUnheard warns of writes of which nobody knows whether they landed: their
+// tellUnheard tells of writes of which nobody knows whether they landed: their
 // run ended, or was lost with its workflow, before an answer came.
 func (p *process) tellUnheard(ctx context.Context, out io.Writer, run string) error {
 	n, err := p.byState(ctx, run)
 	if err == nil && n[store.ChangeIntent] > 0 {
-		fmt.Fprintf(out, "warning: %s of that run had no answer and will not be put back; look at the records: towpath sync plan %s --all\n",
-			counted(int(n[store.ChangeIntent]), "write"), run)
+		fmt.Fprintf(out, "note: %s of that run had no answer; the undo looks at the records first, and lists what it cannot tell\n",
+			counted(int(n[store.ChangeIntent]), "write"))
 	}
 	return err
 }

@@ -76,27 +76,35 @@ func (s *Store) Intend(ctx context.Context, run string, changes []Change) error 
 		for i, c := range changes {
 			ids[i] = c.ExternalID
 		}
-		slices.Sort(ids)
-		var rows []struct {
-			ExternalID string `db:"external_id"`
-			Fence      int64  `db:"fence"`
-		}
-		if err := tx.SelectContext(ctx, &rows, `
-INSERT INTO object AS o (connection, kind, external_id, fence, outcome, settled_at)
-SELECT DISTINCT $1, $2, e, 1, 'synced', now() FROM unnest($3::text[]) e ORDER BY e
-ON CONFLICT (connection, kind, external_id) DO UPDATE SET fence = o.fence + 1
-RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.BoundAs(), pq.Array(ids)); err != nil {
+		fences, err := raiseFences(ctx, tx, j, ids)
+		if err != nil {
 			return err
-		}
-		fences := make(map[string]int64, len(rows))
-		for _, r := range rows {
-			fences[r.ExternalID] = r.Fence
 		}
 		for i := range changes {
 			changes[i].Fence = fences[changes[i].ExternalID]
 		}
 		return putChanges(ctx, tx, run, j, changes)
 	})
+}
+
+// raiseFences makes every earlier writer of the records a zombie.
+func raiseFences(ctx context.Context, tx *sqlx.Tx, j Job, ids []string) (map[string]int64, error) {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	var rows []struct {
+		ExternalID string `db:"external_id"`
+		Fence      int64  `db:"fence"`
+	}
+	err := tx.SelectContext(ctx, &rows, `
+INSERT INTO object AS o (connection, kind, external_id, fence, outcome, settled_at)
+SELECT DISTINCT $1, $2, e, 1, 'synced', now() FROM unnest($3::text[]) e ORDER BY e
+ON CONFLICT (connection, kind, external_id) DO UPDATE SET fence = o.fence + 1
+RETURNING o.external_id, o.fence`, FencedBetween(j.Source, j.Target), j.BoundAs(), pq.Array(ids))
+	fences := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		fences[r.ExternalID] = r.Fence
+	}
+	return fences, err
 }
 
 func jobOfRun(ctx context.Context, tx *sqlx.Tx, run string) (j Job, err error) {

@@ -112,7 +112,7 @@ WITH undone AS (
     WHERE r.base_run = $1 AND r.purpose = 'undo' AND c.state = 'done' AND c.note = '' -- a note says what was left
 )
 SELECT coalesce((SELECT id FROM undone ORDER BY started_at DESC LIMIT 1), '') AS by, NOT EXISTS (
-    SELECT FROM change d WHERE d.run = $1 AND d.state = 'done'
+    SELECT FROM change d WHERE d.run = $1 AND d.state IN ('done', 'intent')
       AND NOT EXISTS (SELECT FROM undone u WHERE (u.side, u.external_id) = (d.side, d.external_id))) AS all_of_it`, run)
 	return row.By, row.All && row.By != "", translate(err)
 }
