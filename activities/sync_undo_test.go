@@ -19,7 +19,9 @@ import (
 // undone undoes a run and gives the undoing run with what it notes, by record.
 func (w *world) undone(run string) (by string, result contract.SyncResult, notes map[string]string) {
 	w.Helper()
-	ref := w.begin(func(in *contract.SyncOpen) { in.Purpose, in.Base, in.Mode = contract.PurposeUndo, run, string(jobs.Full) })
+	ref := w.begin(func(in *contract.SyncOpen) {
+		in.Purpose, in.Base, in.Mode = contract.PurposeUndo, run, string(jobs.Full)
+	})
 	require.True(w, w.pages(ref).Finished)
 	result = w.prove(contract.SyncEnding{SyncRef: ref})
 	noted, err := w.store.Noted(w.Context(), ref.Run, 100)
