@@ -90,6 +90,7 @@ func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (con
 		return contract.DeliverResult{}, comeBack("webhook.busy", "other attempts at this endpoint are under way", spread(time.Second, 2*time.Second))
 	}
 	defer release()
+	defer beat(ctx)()
 	a, err := d.Store.BeginAttempt(ctx, in.Delivery, in.Generation, e.Spec.Rate.Every(), burst(e), timeout(e))
 	switch {
 	case err != nil:

@@ -120,6 +120,7 @@ func delivering(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              contract.QueueDeliveries,
 		StartToCloseTimeout:    75 * time.Second,
+		HeartbeatTimeout:       Heartbeat,
 		ScheduleToCloseTimeout: 60 * 24 * time.Hour,
 		Summary:                summary,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},

@@ -132,7 +132,9 @@ func (p *process) runWorker(ctx context.Context) error {
 		Temporal: temporal, Options: opt, Store: p.store, Log: p.log, CatchUp: p.config.CatchUp, Heartbeat: p.config.Heartbeat,
 		Activities: activities.Deps{Store: p.store, Pool: p.pool, Log: p.log, HookURL: p.config.PublicURL},
 		Dispatcher: p.dispatcher(temporal, opt),
-		Deliveries: activities.DeliveryDeps{Out: p.outbound(), Sender: endpoint.New(endpoint.Options{})},
+		Deliveries: activities.DeliveryDeps{Out: p.outbound(), Sender: endpoint.New(endpoint.Options{}), Circuit: activities.Circuit{
+			Threshold: p.config.Circuit.Failures, Recovery: p.config.Circuit.Recovery, RecoverMax: p.config.Circuit.RecoveryMax,
+		}},
 	})
 }
 

@@ -31,6 +31,14 @@ type Config struct {
 	CatchUp     time.Duration // TOWPATH_CATCH_UP, default 5m
 	Heartbeat   time.Duration // TOWPATH_HEARTBEAT, default 30s
 	MetricsAddr string        // TOWPATH_METRICS_LISTEN: where a worker serves /metrics; empty: nowhere
+	Circuit     Circuit
+}
+
+// Circuit says when an endpoint of webhooks that fails is left alone.
+type Circuit struct {
+	Failures    int           // TOWPATH_CIRCUIT_FAILURES: in a row, default 5
+	Recovery    time.Duration // TOWPATH_CIRCUIT_RECOVERY: until the first probe, default 60s
+	RecoveryMax time.Duration // TOWPATH_CIRCUIT_RECOVERY_MAX: between probes at most, default 15m
 }
 
 // Variable documents one environment variable; towpath config prints
@@ -49,6 +57,9 @@ var Variables = []Variable{
 	{"TOWPATH_LOG_PRETTY", "", "1 prints logs for people instead of JSON"},
 	{"TOWPATH_CATCH_UP", "5m", "how often shops are read for what their webhooks did not bring"},
 	{"TOWPATH_HEARTBEAT", "30s", "how soon the passes of a worker that died are taken over"},
+	{"TOWPATH_CIRCUIT_FAILURES", "5", "failures in a row after which an endpoint of webhooks is left alone for a while"},
+	{"TOWPATH_CIRCUIT_RECOVERY", "60s", "how long it is left alone before one delivery tries it; longer after each try that fails"},
+	{"TOWPATH_CIRCUIT_RECOVERY_MAX", "15m", "and at most"},
 	{"TOWPATH_METRICS_LISTEN", "", "address where a worker serves /metrics; empty serves nothing"},
 	{"TOWPATH_PPROF", "", "loopback address where a process serves Go profiles; empty serves nothing"},
 }
@@ -96,6 +107,15 @@ func read(getenv func(string) string) (Config, error) {
 	}
 	if c.Heartbeat, err = time.ParseDuration(get("TOWPATH_HEARTBEAT")); err != nil || c.Heartbeat < time.Second {
 		bad("TOWPATH_HEARTBEAT", "must be a duration such as 30s, at least 1s")
+	}
+	if c.Circuit.Failures, err = strconv.Atoi(get("TOWPATH_CIRCUIT_FAILURES")); err != nil || c.Circuit.Failures < 1 {
+		bad("TOWPATH_CIRCUIT_FAILURES", "must be a number, at least 1")
+	}
+	if c.Circuit.Recovery, err = time.ParseDuration(get("TOWPATH_CIRCUIT_RECOVERY")); err != nil || c.Circuit.Recovery < time.Second {
+		bad("TOWPATH_CIRCUIT_RECOVERY", "must be a duration such as 60s, at least 1s")
+	}
+	if c.Circuit.RecoveryMax, err = time.ParseDuration(get("TOWPATH_CIRCUIT_RECOVERY_MAX")); err != nil || c.Circuit.RecoveryMax < c.Circuit.Recovery {
+		bad("TOWPATH_CIRCUIT_RECOVERY_MAX", "must be a duration such as 15m, no shorter than TOWPATH_CIRCUIT_RECOVERY")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad("TOWPATH_LOG", "must be debug, info, warn or error")

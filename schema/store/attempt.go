@@ -133,6 +133,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 	return tripped, stale, err
 }
 
+// settleDelivery moves the delivery on. What was received counts also when
+// another attempt, of a worker that was thought dead, has failed meanwhile.
 func settleDelivery(ctx context.Context, tx *sqlx.Tx, o Outcome) (stream string, err error) {
 	var due sql.NullTime
 	switch o.State {
@@ -144,7 +146,7 @@ func settleDelivery(ctx context.Context, tx *sqlx.Tx, o Outcome) (stream string,
 	err = tx.GetContext(ctx, &stream, `
 UPDATE delivery SET state = $3, due_at = $4, status = nullif($5, 0), code = $6, message = $7, resolution = $8,
     settled_at = CASE WHEN $3 IN ('ok', 'parked') THEN now() END
-WHERE id = $1 AND generation = $2 AND state = 'running' RETURNING stream`,
+WHERE id = $1 AND generation = $2 AND (state = 'running' OR state = 'retrying' AND $3 IN ('ok', 'accepted')) RETURNING stream`,
 		o.Delivery, o.Generation, o.State, due, o.Status, o.Code, o.Message, o.Fix)
 	return stream, err
 }
