@@ -35,13 +35,18 @@ type Starting struct {
 	Event      string `db:"event"`
 	Type       string `db:"type"`
 	Generation int    `db:"generation"`
-	// Again: a run of its workflow may exist, and is to be told.
+	// Again: a run of its workflow may wait for a later attempt, and is to be told.
+	// One whose attempt is under way, or queued, is not: it would begin anew.
 	Again bool `db:"again"`
 }
 
 // silence is how long a delivery that was started may say nothing before it is
 // started again: its workflow may have been lost with Temporal's database.
 const silence = 5 * time.Minute
+
+// unbegun is the same before its first attempt: whoever claimed it may have died
+// before it could start the workflow. Starting twice starts nothing.
+const unbegun = 30 * time.Second
 
 // perEndpoint bounds what one claim takes for one endpoint, so that all get
 // their turn.
@@ -70,20 +75,20 @@ WITH turn AS MATERIALIZED (
         (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 AS crowded
     FROM mine
 ), fresh AS MATERIALIZED (
-    SELECT p.id, false AS lost FROM room CROSS JOIN LATERAL (
+    SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (
         SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'ready' AND d.due_at <= now()
         ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN 0 ELSE free END FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
 ), silent AS MATERIALIZED (
-    SELECT p.id, true AS lost FROM room CROSS JOIN LATERAL (
-        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
+    SELECT p.id, p.state = 'retrying' AS waits FROM room CROSS JOIN LATERAL (
+        SELECT d.id, d.state FROM delivery d WHERE d.endpoint = room.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
         ORDER BY d.due_at LIMIT least($3, width) FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
 ), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent)
 UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second'
 FROM chosen WHERE d.id = chosen.id
-RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.lost AS again`,
-		limit, retryingMost, perEndpoint, int(silence.Seconds()))
+RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.waits AS again`,
+		limit, retryingMost, perEndpoint, int(unbegun.Seconds()))
 	return all, translate(err)
 }
 
