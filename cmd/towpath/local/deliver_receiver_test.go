@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"towpath/schema/webhook"
 )
@@ -252,7 +250,6 @@ func (r *receiver) gotAll(told []webhook.Event) {
 // had been taken; repetitions may come later.
 func (r *receiver) inOrder() {
 	r.t.Helper()
-	type place struct{ record, n int }
 	first := map[int64][]int{}
 	for _, a := range r.came() {
 		if seen := first[a.about.ID]; !slices.Contains(seen, a.about.N) {
@@ -299,6 +296,3 @@ func percentile(all []time.Duration, p int) time.Duration {
 	slices.Sort(all)
 	return all[min(len(all)-1, len(all)*p/100)]
 }
-
-var _ = require.New
-var _ = strconv.Itoa

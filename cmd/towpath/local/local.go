@@ -29,6 +29,7 @@ type Options struct {
 	Binary   string // towpath itself; default: this program
 	Dir      string // keep data here; empty: a temporary folder
 	RealOdoo bool   // a real Odoo 19 instead of the simulator
+	Outbox   bool   // and that one with towpath_outbox
 	UI       bool   // Temporal's web UI
 	Fsync    bool   // PostgreSQL writes through, as in production
 	Out      io.Writer
@@ -123,7 +124,7 @@ func (in *Installation) upOdoo(ctx context.Context) error {
 		in.SimOdoo, in.Odoo = sim, Simulated{sim}
 		return nil
 	}
-	o, err := in.Stack.Odoo(ctx, stack.OdooOptions{Workers: 2})
+	o, err := in.Stack.Odoo(ctx, stack.OdooOptions{Workers: 2, Outbox: in.Outbox})
 	if err != nil {
 		return err
 	}

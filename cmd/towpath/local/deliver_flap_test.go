@@ -1,0 +1,207 @@
+package local_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"towpath/cmd/towpath/local"
+)
+
+// ills are all ways in which a receiver may fail for a while.
+var ills = map[string]answer{
+	"500":             status(http.StatusInternalServerError),
+	"503, later":      status(http.StatusServiceUnavailable, "Retry-After", "1"),
+	"429, later":      status(http.StatusTooManyRequests, "Retry-After", "1"),
+	"408":             status(http.StatusRequestTimeout),
+	"hangs":           hang,
+	"drips headers":   dripHeaders,
+	"resets":          reset,
+	"an odd status":   status(600),
+	"a gateway's 504": status(http.StatusGatewayTimeout),
+}
+
+// TestReceiversMisbehave: whatever a receiver does to the first attempt of each
+// event, it gets every one, in the order of each record where it asked for it.
+// Answers that drip and huge ones are answers all the same.
+func TestReceiversMisbehave(t *testing.T) {
+	lengthy(t)
+	var all []*receiver
+	for name, ill := range ills {
+		r := newReceiver(t, strings.Trim(strings.Map(slug, "ill "+name), "-"), map[string]any{"ordering": "per_record", "timeout": "1s"})
+		r.answer = func(w http.ResponseWriter, req *http.Request, a *arrival) {
+			if a.nth == 1 {
+				ill(w, req, a)
+				return
+			}
+			well(w, req, a)
+		}
+		all = append(all, r)
+	}
+	for name, odd := range map[string]answer{"drips": drip, "huge": huge} {
+		r := newReceiver(t, name, nil)
+		r.answer = odd
+		all = append(all, r)
+	}
+	w := telling(t, local.Options{}, all...)
+	w.happen(12, 6)
+	w.delivered(patience)
+	w.allTold()
+	for _, r := range all {
+		if r.spec["ordering"] == "per_record" {
+			r.eachWaited()
+			for id, n := range firsts(r) {
+				assert.GreaterOrEqual(t, n, 2, "%s: %s", r.name, id)
+			}
+			continue
+		}
+		assert.Len(t, r.came(), 12, "%s: what was answered with success is not sent again", r.name)
+	}
+}
+
+// firsts counts arrivals by event.
+func firsts(r *receiver) map[string]int {
+	n := map[string]int{}
+	for _, a := range r.came() {
+		n[a.id]++
+	}
+	return n
+}
+
+func slug(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return '-'
+}
+
+// TestAFlappingEndpointRecoversByItself: its circuit opens, lets one attempt
+// find out now and then, and closes when the receiver is well: nobody does
+// anything, and the receiver was spared.
+func TestAFlappingEndpointRecoversByItself(t *testing.T) {
+	lengthy(t)
+	r := newReceiver(t, "flapping", map[string]any{"ordering": "per_record"})
+	w := telling(t, local.Options{}, r)
+	for round := range 3 {
+		r.behave(status(http.StatusBadGateway))
+		before := len(r.came())
+		w.happen(40, 20)
+		w.eventually(patience, "its circuit opens", func() bool {
+			return w.count(`SELECT count(*) FROM endpoint_state WHERE endpoint = 'flapping' AND circuit <> 'closed'`) == 1
+		})
+		if round == 0 {
+			assert.Contains(t, w.towpath("endpoint", "list"), "circuit ")
+			w.eventually(patience, "it is among the endpoints that are down", func() bool { return w.monitors() == 1 })
+		}
+		opened := len(r.came())
+		time.Sleep(4 * time.Second)
+		assert.LessOrEqual(t, len(r.came())-opened, 10, "only probes go while it is open, of %d attempts", len(r.came())-before)
+		r.behave(well)
+		w.delivered(patience)
+	}
+	w.allTold()
+	r.eachWaited()
+	assert.Contains(t, w.towpath("endpoint", "list"), "well")
+	w.eventually(patience, "nobody is watched any more", func() bool { return w.monitors() == 0 })
+}
+
+// TestADeadEndpointDelaysNobody: ten receivers hang, refuse or are not there; a
+// healthy one gets its events as if it were alone.
+func TestADeadEndpointDelaysNobody(t *testing.T) {
+	lengthy(t)
+	healthy := newReceiver(t, "healthy", nil)
+	all := []*receiver{healthy}
+	for i := range 10 {
+		r := newReceiver(t, fmt.Sprintf("dead-%d", i), map[string]any{"timeout": "15s", "ordering": "per_record"})
+		r.behave([]answer{hang, reset, status(500), dripHeaders}[i%4])
+		all = append(all, r)
+	}
+	w := telling(t, local.Options{}, all...)
+	for range 20 {
+		w.happen(10, 40)
+		time.Sleep(250 * time.Millisecond) // a steady flow
+	}
+	w.awaitTaken(healthy, 200)
+	occurred := map[string]time.Time{}
+	for _, e := range w.told {
+		occurred[e.ID] = e.OccurredAt
+	}
+	var took []time.Duration
+	for _, a := range healthy.came() {
+		took = append(took, a.at.Sub(occurred[a.id]))
+	}
+	t.Logf("beside ten dead endpoints: p50 %s, p99 %s", percentile(took, 50), percentile(took, 99))
+	assert.Less(t, percentile(took, 99), 3*time.Second)
+	assert.Len(t, healthy.came(), 200)
+
+	for _, r := range all {
+		r.behave(well)
+	}
+	for _, r := range all[1:] {
+		w.towpath("endpoint", "reset", r.name)
+	}
+	w.delivered(patience)
+	w.allTold()
+}
+
+// TestAnEndpointThatWantsNoMore: 410 switches it off, redirects and refusals are
+// parked with what to do; then a person lets them go out again.
+func TestAnEndpointThatWantsNoMore(t *testing.T) {
+	t.Parallel()
+	gone, moved, refusing := newReceiver(t, "gone", nil), newReceiver(t, "moved", nil), newReceiver(t, "refusing", map[string]any{"ordering": "per_record"})
+	watching := newReceiver(t, "watching", map[string]any{"events": []string{"towpath.*"}})
+	gone.behave(status(http.StatusGone))
+	elsewhere := newReceiver(t, "elsewhere", nil)
+	moved.behave(status(http.StatusFound, "Location", elsewhere.server.URL+"/hook"))
+	refusing.behave(status(http.StatusUnprocessableEntity))
+	w := telling(t, local.Options{}, gone, moved, refusing, watching)
+	w.receivers = []*receiver{gone, moved, refusing}
+	w.happen(12, 6)
+
+	parked := func(r *receiver) int {
+		return w.count(`SELECT count(*) FROM delivery WHERE endpoint = $1 AND state = 'parked'`, r.name)
+	}
+	w.eventually(patience, "redirects and refusals are parked", func() bool {
+		return parked(moved) == 12 && parked(refusing) == 6 // the others of each record wait behind it
+	})
+	assert.Contains(t, w.towpath("delivery", "list", "--endpoint", "moved"), "webhook.redirected")
+	assert.Empty(t, elsewhere.came(), "nothing follows a redirect")
+	w.eventually(patience, "it is switched off, and that is told", func() bool {
+		return w.count(`SELECT count(*) FROM webhook_endpoint WHERE name = 'gone' AND disabled IS NOT NULL`) == 1 && len(watching.taken()) == 1
+	})
+	assert.Contains(t, w.towpath("endpoint", "list"), "410")
+	sent := len(gone.came())
+	w.happen(12, 6)
+	time.Sleep(2 * time.Second)
+	assert.Len(t, gone.came(), sent, "it is left alone")
+
+	for _, r := range w.receivers {
+		r.behave(well)
+	}
+	w.towpath("endpoint", "enable", "gone")
+	w.towpath("delivery", "redeliver", "--endpoint", "moved")
+	w.towpath("delivery", "redeliver", "--endpoint", "refusing", "--state", "parked")
+	w.eventually(patience, "all but what is parked anew", func() bool { return w.count(undelivered+` AND state <> 'parked'`) == 0 })
+	w.towpath("delivery", "redeliver", "--endpoint", "moved", "--state", "parked")
+	w.delivered(patience)
+	w.allTold()
+	refusing.inOrder()
+	require.NotContains(t, w.towpath("endpoint", "list"), "switched off")
+}
+
+// monitors counts the endpoints that are watched because they are down.
+func (w *outward) monitors() int {
+	r, err := w.temporal().CountWorkflow(w.ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: w.Temporal.Namespace, Query: `WorkflowType = "EndpointMonitor" AND ExecutionStatus = "Running"`,
+	})
+	if err != nil {
+		return -1
+	}
+	return int(r.Count)
+}
