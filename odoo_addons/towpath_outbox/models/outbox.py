@@ -71,17 +71,23 @@ class Outbox(models.Model):
     def claim(self, limit=100, lease=60, worker=""):
         """Take the oldest open rows, for ``lease`` seconds.
 
-        A row is open that is pending, or whose lease ran out. Never two workers
-        get the same row at once. Returns a list of dictionaries, oldest first.
+        A row is open that is pending, or whose lease ran out, or that was claimed
+        under the same name before: who comes after a worker that died gets its rows
+        again, before newer ones of the same records. Never two workers of different
+        names get the same row at once. Returns a list of dictionaries, oldest first.
         """
         self._check_bot()
         limit, lease = max(1, min(int(limit), 1000)), max(1, min(int(lease), 86400))
+        worker = str(worker or "")[:100] or None
         with self._now() as cr:
+            # A claim whose caller died may still be under way, and its rows would be skipped.
+            if worker:
+                cr.execute("SELECT pg_advisory_xact_lock(hashtext('towpath_outbox'), hashtext(%s))", [worker])
             cr.execute("""
                 WITH open AS (
                     SELECT id FROM towpath_outbox
                     WHERE state <> 'done'
-                      AND (state = 'pending' OR lease_until < clock_timestamp() AT TIME ZONE 'UTC')
+                      AND (state = 'pending' OR lease_until < clock_timestamp() AT TIME ZONE 'UTC' OR claimed_by = %s)
                     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
                 ), taken AS (
                     UPDATE towpath_outbox o
@@ -94,7 +100,7 @@ class Outbox(models.Model):
                        to_char(occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS occurred_at,
                        data, old_values, changed_fields, thin
                 FROM taken ORDER BY id
-            """, [limit, str(worker or "")[:100] or None, timedelta(seconds=lease)])
+            """, [worker, limit, worker, timedelta(seconds=lease)])
             rows = cr.dictfetchall()
         # XML-RPC knows no null.
         return [{k: False if v is None else v for k, v in row.items()} for row in rows]

@@ -82,6 +82,16 @@ class TestOutbox(OutboxCase):
         self.expire()
         self.assertEqual(self.call("claim"), [])
 
+    def test_who_comes_after_a_worker_that_died(self):
+        self.make(2)
+        dead = self.call("claim", lease=300, worker="towpath")
+        self.make(1)
+        self.assertEqual(len(self.call("claim", limit=1, worker="other")), 1, "only what nobody has")
+        heir = self.call("claim", limit=10, worker="towpath")
+        self.assertEqual(heir, dead, "the same rows again, at once, under the same ids")
+        self.assertEqual(self.call("ack", [r["id"] for r in heir]), 2)
+        self.assertEqual(self.call("claim", worker="towpath"), [])
+
     def test_release(self):
         self.make(2)
         ids = [r["id"] for r in self.call("claim", worker="w1")]
@@ -105,6 +115,7 @@ class TestOutbox(OutboxCase):
                     start.wait()
                     while rows := outbox.claim(limit=7, worker=name):
                         mine.extend(r["id"] for r in rows)
+                        outbox.ack([r["id"] for r in rows])
                 except Exception as error:
                     errors.append(error)
 
