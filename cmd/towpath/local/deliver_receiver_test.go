@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,14 @@ type arrival struct {
 type story struct {
 	ID   int64  `json:"id"`
 	N    int    `json:"n"`
-	Said string `json:"said,omitempty"`
+	City string `json:"city,omitempty"` // of Odoo's own contacts, instead of N
+}
+
+// read takes what a body or an event says.
+func (s *story) read(data []byte) {
+	if json.Unmarshal(data, s) == nil && s.N == 0 {
+		s.N, _ = strconv.Atoi(s.City)
+	}
 }
 
 // answer is how a receiver behaves; a is what has come, already noted.
@@ -158,9 +166,9 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	var envelope struct{ Data story }
+	var envelope struct{ Data json.RawMessage }
 	if json.Unmarshal(body, &envelope) == nil {
-		a.about = envelope.Data
+		a.about.read(envelope.Data)
 	}
 	for _, before := range r.arrivals {
 		if before.id == a.id {
@@ -233,9 +241,9 @@ func (r *receiver) gotAll(told []webhook.Event) {
 		if !assert.True(r.t, known, "%s got %s, which is not for it: %s", r.name, a.id, a.body) {
 			continue
 		}
-		if about := (story{}); json.Unmarshal(e.Data, &about) == nil {
-			assert.Equal(r.t, about, a.about, "%s: another content under the id %s", r.name, a.id)
-		}
+		var about story
+		about.read(e.Data)
+		assert.Equal(r.t, about, a.about, "%s: another content under the id %s", r.name, a.id)
 		if first, again := bodies[a.id]; again {
 			assert.Equal(r.t, first, a.body, "an event's body is the same in every attempt")
 		}
