@@ -1,9 +1,6 @@
 // The promises of design section 1, one test each, on a whole installation and
 // counted on both sides. The other tests of this package put each of them to
 // every fault by itself; here each is seen once in full.
-//
-// Promise 4 (outbound deliveries) comes with the room that makes them, and gets
-// TestPromise4 in this file then.
 package local_test
 
 import (
@@ -28,6 +25,7 @@ import (
 	"towpath/cmd/towpath/local"
 	odoosim "towpath/connectors/odoo/simulator"
 	shopsim "towpath/connectors/shopify/simulator"
+	"towpath/schema/webhook"
 )
 
 // TestPromise1: a 2xx means that the event is committed and will be processed;
@@ -139,6 +137,58 @@ func TestPromise3(t *testing.T) {
 	for _, s := range sold {
 		assert.NotEqual(t, strconv.FormatInt(o.ID, 10), s.OrderID(), "what does not add up is not in Odoo")
 	}
+}
+
+// TestPromise4: each event that is committed in Odoo is told at least once to
+// each matching endpoint, with one stable id, in the order of its record where
+// that is asked for; whichever process dies, Temporal is away, or the endpoint is
+// down. One endpoint never blocks another.
+func TestPromise4(t *testing.T) {
+	lengthy(t)
+	all := newReceiver(t, "all", map[string]any{"ordering": "per_record"})
+	flapping := newReceiver(t, "flapping", map[string]any{"ordering": "per_record"})
+	later := newReceiver(t, "later", map[string]any{"filter": `int(event.data.city) > 3`}).wanting(func(e webhook.Event) bool {
+		var about story
+		about.read(e.Data)
+		return about.N > 3
+	})
+	other := newReceiver(t, "other", map[string]any{"models": []string{"sale.order"}}).wanting(aboutOrders)
+	w := telling(t, withOutbox(local.Options{Workers: 2}), all, flapping, later, other)
+	w.SimOdoo.Watch("res.partner")
+	w.SimOdoo.NudgeTo(w.APIURL+"/webhooks/odoo/"+local.OdooName, outboxSecret)
+	office := w.office("towpath", odoosim.BotKey)
+	const contacts, moves = 20, 8
+	ids := office.engages(contacts)
+	trouble := []func(){
+		func() { require.NoError(t, w.Worker[0].Kill()) },
+		func() { flapping.behave(status(http.StatusInternalServerError)) },
+		func() { require.NoError(t, w.API.Kill()) }, // no nudges; it is looked for
+		func() { require.NoError(t, w.Temporal.Kill()) },
+		func() { require.NoError(t, w.PG.Kill()) },
+		func() { require.NoError(t, w.SimOdoo.Restart()) },
+		func() { all.behave(reset) },
+	}
+	for n := 2; n <= moves; n++ {
+		office.moves(ids, n)
+		office.fails()
+		time.Sleep(500 * time.Millisecond)
+		trouble[n-2]()
+	}
+	require.NoError(t, w.PG.Start(w.ctx))
+	require.NoError(t, w.Temporal.Start(w.ctx))
+	require.NoError(t, w.API.Start(w.ctx))
+	require.NoError(t, w.Worker[0].Start(w.ctx))
+	w.awaitTaken(later, 1)
+	all.behave(well)
+	flapping.behave(well)
+	w.eventually(patience, "the outbox is empty", func() bool { return w.SimOdoo.Waiting() == 0 })
+	w.told = w.fromOdoo()
+	require.Len(t, w.told, contacts*moves, "what was committed, and nothing else")
+	w.delivered(patience)
+	w.allTold()
+	all.inOrder()
+	flapping.eachWaited()
+	assert.Empty(t, other.came())
 }
 
 // TestPromise5: a sync run says success only when every record that the source
