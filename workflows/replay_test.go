@@ -21,8 +21,9 @@ import (
 // and a new recording beside the old one.
 var recording = flag.Bool("record", false, "write the histories of the budget tests to testdata")
 
-// goldens are the branches of Order and Sync that a recording must exist of.
-var goldens = []string{"happy", "fetch", "parked-update", "postponed", "hot", "sync-success", "sync-paused", "sync-limit", "sync-aborted"}
+// goldens are the branches of Order, Sync, Delivery and EndpointMonitor that a recording must exist of.
+var goldens = []string{"happy", "fetch", "parked-update", "postponed", "hot", "sync-success", "sync-paused", "sync-limit", "sync-aborted",
+	"delivery", "delivery-retried", "delivery-parked", "delivery-again", "endpoint-monitor"}
 
 // Running workflows outlive a deployment: what was decided must be decided
 // again by today's code.
@@ -40,6 +41,8 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			r := sdk.NewWorkflowReplayer()
 			r.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
 			r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})
+			r.RegisterWorkflowWithOptions(workflows.Delivery, workflow.RegisterOptions{Name: contract.DeliveryWorkflow})
+			r.RegisterWorkflowWithOptions(workflows.EndpointMonitor, workflow.RegisterOptions{Name: contract.EndpointMonitorWorkflow})
 			r.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
 			require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(quiet{}, file))
 		})
