@@ -196,6 +196,15 @@ func (n *noting) WriteHeader(code int) {
 	n.ResponseWriter.WriteHeader(code)
 }
 
+func (n *noting) Write(text []byte) (int, error) {
+	n.receiver.mu.Lock()
+	if n.arrival.status == 0 {
+		n.arrival.status = http.StatusOK
+	}
+	n.receiver.mu.Unlock()
+	return n.ResponseWriter.Write(text)
+}
+
 func (n *noting) Unwrap() http.ResponseWriter { return n.ResponseWriter }
 
 // came copies what has come so far.
