@@ -97,7 +97,7 @@ func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (con
 		return contract.DeliverResult{}, toTemporal(err)
 	case a.Stale:
 		return contract.DeliverResult{State: string(a.State)}, nil
-	case !a.Go && a.Now.Sub(a.Began) > patience(e):
+	case !a.Go && a.Why != "webhook.paced" && a.Now.Sub(a.Began) > patience(e):
 		return d.expire(ctx, in, a)
 	case !a.Go:
 		return contract.DeliverResult{}, comeBack(a.Why, waitWords[a.Why], spread(a.Wait.Time.Sub(a.Now), waitSpread[a.Why]))
@@ -171,6 +171,9 @@ func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *o
 		failpoint.Here("sent")
 	}
 	out := d.judge(in, e, event, a, sent)
+	if err != nil { // which says nothing of the endpoint
+		out.Failed, out.Probe = false, false
+	}
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	tripped, stale, err := d.Store.FinishAttempt(settle, out)
@@ -253,7 +256,7 @@ func (d *Deliveries) judge(in contract.DeliverInput, e *outbound.Endpoint, event
 		}
 	default:
 		if out.Code == "webhook.cancelled" { // this worker is being stopped: no word about the endpoint
-			out.State, out.DueAt = store.DeliveryRetrying, d.Now().Add(time.Second)
+			out.State, out.DueAt, out.Probe = store.DeliveryRetrying, d.Now().Add(time.Second), false
 			return out
 		}
 		out.Failed = true
@@ -276,6 +279,9 @@ func (d *Deliveries) retry(out *store.Outcome, e *outbound.Endpoint, a store.Att
 	switch {
 	case sent.RetryAfter > 0 && now.Sub(a.Began) < patience(e):
 		after = max(after, spread(sent.RetryAfter, 3*time.Second))
+		if !more { // it lives; but it is not asked for ever at its own pace
+			after = max(after, patience(e)/50)
+		}
 	case !more:
 		out.State = store.DeliveryParked
 		out.Fix = "its " + string(e.Spec.Retry.Profile) + " retries are used up; when the receiver works again: towpath delivery redeliver --endpoint " + out.Endpoint

@@ -25,7 +25,8 @@ func (d *Deliveries) LookAtEndpoint(ctx context.Context, name string) (contract.
 }
 
 // CheckEndpoints switches off those that have only failed for as long as their
-// disable_after says.
+// disable_after says: from the first failure to the last one. Time in which
+// nothing was sent says nothing.
 func (d *Deliveries) CheckEndpoints(ctx context.Context) (r contract.MaintenanceResult, err error) {
 	failing, err := d.Store.Failing(ctx)
 	if err != nil {
@@ -36,7 +37,7 @@ func (d *Deliveries) CheckEndpoints(ctx context.Context) (r contract.Maintenance
 		if e, err := d.Out.Book.Get(ctx, s.Endpoint); err == nil {
 			after = time.Duration(e.Spec.DisableAfter)
 		}
-		if since := d.Now().Sub(s.FailingSince.Time); since >= after {
+		if s.LastAttempt.Time.Sub(s.FailingSince.Time) >= after {
 			if err := d.disable(ctx, s.Endpoint, "every attempt has failed since "+s.FailingSince.Time.UTC().Format("2006-01-02 15:04")+" (UTC)"); err != nil {
 				return r, toTemporal(err)
 			}

@@ -49,7 +49,7 @@ func (o *Outbound) Replay(ctx context.Context, endpoint string, since, until tim
 				continue
 			}
 			to := receiver(e, event)
-			to.Priority = priority
+			to.Priority, to.Collapse = priority, false // it is older than what waits
 			stored.Receivers = []store.Receiver{to}
 			wanted = append(wanted, stored)
 		}

@@ -38,7 +38,8 @@ WITH limits AS (
 ), d AS MATERIALIZED (
     SELECT * FROM delivery WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying') FOR UPDATE
 ), e AS MATERIALIZED (
-    SELECT n.active AND n.disabled IS NULL AS switched_on, s.circuit, s.probe_at, s.cool_until, d.reserved_at
+    SELECT n.active AND n.disabled IS NULL AS switched_on, s.circuit, s.probe_at, s.cool_until,
+        CASE WHEN d.reserved_at > now() - interval '1 minute' THEN d.reserved_at END AS reserved_at -- an older slot is forfeited
     FROM d JOIN webhook_endpoint n ON n.name = d.endpoint JOIN endpoint_state s ON s.endpoint = d.endpoint
 ), taken AS ( -- the one probe of an open circuit, or a slot of the rate limit
     UPDATE endpoint_state s SET
@@ -65,7 +66,7 @@ WITH limits AS (
 ), moved AS (
     UPDATE delivery x SET attempts = x.attempts + v.go::int, tried = x.tried + v.go::int,
         state = CASE WHEN v.go THEN 'running' ELSE 'retrying' END,
-        reserved_at = CASE WHEN v.go THEN NULL ELSE coalesce(v.slot, x.reserved_at) END,
+        reserved_at = CASE WHEN v.why = 'webhook.paced' AND NOT v.go THEN coalesce(v.slot, x.reserved_at) END,
         due_at = CASE WHEN v.go THEN now() + busy + interval '1 minute' ELSE v.wait + interval '5 minutes' END
     FROM verdict v, limits WHERE x.id = $1 RETURNING x.attempts, x.tried
 )

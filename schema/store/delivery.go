@@ -85,7 +85,8 @@ WITH turn AS MATERIALIZED (
         ORDER BY d.due_at LIMIT least($3, width) FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
 ), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent)
-UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second'
+UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second',
+    began_at = CASE WHEN d.state = 'ready' THEN now() ELSE d.began_at END
 FROM chosen WHERE d.id = chosen.id
 RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.waits AS again`,
 		limit, retryingMost, perEndpoint, int(unbegun.Seconds()))

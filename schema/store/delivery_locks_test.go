@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"database/sql"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -80,4 +82,63 @@ func open(done chan struct{}) bool {
 	default:
 		return true
 	}
+}
+
+// A slot of the rate limit that was not used when it came is nobody's: or all
+// that waited for a circuit would go out at once when it closes.
+func TestSlotsThatWereMissedAreForfeited(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	for i := range 3 {
+		w.record(t, happened(fmt.Sprintf("e%d", i), "1", to("a")))
+	}
+	all := w.claimDeliveries(t)
+	require.Len(t, all, 3)
+	begin := func(s store.Starting) store.Attempt {
+		a, err := w.BeginAttempt(t.Context(), s.ID, s.Generation, 10*time.Second, 1, time.Second)
+		require.NoError(t, err)
+		return a
+	}
+	require.True(t, begin(all[0]).Go)
+	for _, s := range all[1:] {
+		require.Equal(t, "webhook.paced", begin(s).Why)
+	}
+	_, err := w.db.ExecContext(t.Context(), `UPDATE delivery SET reserved_at = reserved_at - interval '1 hour'`)
+	require.NoError(t, err)
+	_, err = w.db.ExecContext(t.Context(), `UPDATE endpoint_state SET paced_at = paced_at - interval '1 hour'`)
+	require.NoError(t, err)
+	assert.True(t, begin(all[1]).Go)
+	late := begin(all[2])
+	assert.False(t, late.Go)
+	assert.Equal(t, "webhook.paced", late.Why)
+}
+
+// What a slower rate has promised ahead does not bind a faster one.
+func TestAChangedEndpointIsPacedAnew(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	_, err := w.db.ExecContext(t.Context(), `UPDATE endpoint_state SET paced_at = now() + interval '1 day'`)
+	require.NoError(t, err)
+	w.record(t, happened("e1", "1", to("a")))
+	require.Empty(t, w.claimDeliveries(t))
+	_, err = w.PutEndpoint(t.Context(), w.ring, "a", json.RawMessage(`{"url":"https://a.example","rate":{"limit":100}}`), nil, true)
+	require.NoError(t, err)
+	require.Len(t, w.claimDeliveries(t), 1)
+}
+
+// Active again by a file, too: what waits for its next attempt is tried now, and
+// all secrets of the file sign.
+func TestAnEndpointThatIsAppliedAnew(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")))
+	s := w.claimDeliveries(t)[0]
+	require.NoError(t, w.SwitchEndpoint(t.Context(), "a", false))
+	require.Equal(t, "webhook.disabled", w.beginAttempt(t, s).Why)
+	require.NoError(t, w.PutEndpointSecret(t.Context(), w.ring, "a", "signing", json.RawMessage(`["one"]`), sql.NullTime{Time: time.Now().UTC(), Valid: true}))
+	_, err := w.PutEndpoint(t.Context(), w.ring, "a", json.RawMessage(`{"url":"https://a.example"}`), map[string]json.RawMessage{"signing": json.RawMessage(`["two","one"]`)}, true)
+	require.NoError(t, err)
+	again := w.claimDeliveries(t)
+	require.Len(t, again, 1)
+	assert.True(t, again[0].Again)
+	e, err := w.Endpoint(t.Context(), "a")
+	require.NoError(t, err)
+	assert.False(t, e.OldUntil.Valid)
 }

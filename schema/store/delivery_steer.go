@@ -221,7 +221,7 @@ func (s *Store) Applied(ctx context.Context, event, endpoint string, ok bool, me
 UPDATE delivery SET state = CASE WHEN $3 THEN 'ok' ELSE 'parked' END, settled_at = now(), due_at = NULL,
     code = CASE WHEN $3 THEN '' ELSE 'webhook.refused_later' END, message = CASE WHEN $3 THEN '' ELSE $4 END,
     resolution = CASE WHEN $3 THEN '' ELSE 'ask the receiver; then deliver it again or discard it' END
-WHERE endpoint = $2 AND event = $1 AND (state IN ('accepted', 'running', 'ok') OR state = 'parked' AND code IN ('webhook.not_applied', 'webhook.refused_later')) RETURNING stream`,
+WHERE endpoint = $2 AND event = $1 AND (state IN ('accepted', 'running', 'retrying', 'ok') OR state = 'parked' AND code IN ('webhook.not_applied', 'webhook.refused_later')) RETURNING stream`,
 			event, endpoint, ok, message)
 		if f := fault.Of(translate(err)); err != nil && f.Kind == fault.NotFound {
 			return fault.New(fault.NotFound, "webhook.no_acknowledgement", "no delivery of that event waits to be acknowledged").

@@ -74,6 +74,7 @@ func endpointSecret(endpoint, field string) string {
 // sealed here; one that is not given stays as it was. changed is false when
 // everything was so already.
 func (s *Store) PutEndpoint(ctx context.Context, ring *seal.Ring, name string, spec json.RawMessage, secrets map[string]json.RawMessage, active bool) (changed bool, err error) {
+	woken := false
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if err := lockAll(ctx, tx, "endpoint/"+name); err != nil {
 			return err
@@ -91,16 +92,20 @@ func (s *Store) PutEndpoint(ctx context.Context, ring *seal.Ring, name string, s
 		if !isNew && !fresh && old.Active == active && equalJSON(old.Spec, spec) {
 			return nil
 		}
-		changed = true
+		changed, woken = true, !isNew && active && !old.Active
+		_, signing := secrets["signing"] // all those given sign, whatever was rotated before
 		if _, err := tx.ExecContext(ctx, `
 INSERT INTO webhook_endpoint AS e (name, spec, secrets, active) VALUES ($1, $2::jsonb, $3::jsonb, $4)
 ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, secrets = excluded.secrets, active = excluded.active,
-    revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active); err != nil {
+    old_until = CASE WHEN $5 THEN NULL ELSE e.old_until END, revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active, fresh && signing); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state (endpoint) VALUES ($1) ON CONFLICT DO NOTHING`, name)
+		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state AS s (endpoint) VALUES ($1) ON CONFLICT (endpoint) DO UPDATE SET paced_at = least(s.paced_at, now())`, name)
 		return err
 	})
+	if err == nil && woken {
+		err = s.wakeDeliveries(ctx, name)
+	}
 	return changed, err
 }
 
@@ -151,10 +156,11 @@ func (s *Store) PutEndpointSecret(ctx context.Context, ring *seal.Ring, name, fi
 }
 
 // SwitchEndpoint makes an endpoint active, or inactive: then no deliveries are
-// made for it, and those that are due wait.
-// Active again, what waits for its next attempt is tried now.
+// made for it, and those that are due wait. Active again, what waits for its
+// next attempt is tried now, and the days of only failures begin anew.
 func (s *Store) SwitchEndpoint(ctx context.Context, name string, active bool) error {
-	return s.changeEndpoint(ctx, name, `UPDATE webhook_endpoint SET active = $2,
+	return s.changeEndpoint(ctx, name, `WITH anew AS (UPDATE endpoint_state SET failing_since = NULL WHERE endpoint = $1 AND $2)
+UPDATE webhook_endpoint SET active = $2,
     disabled = CASE WHEN $2 THEN NULL ELSE disabled END, disabled_at = CASE WHEN $2 THEN NULL ELSE disabled_at END,
     revision = revision + 1, updated_at = now() WHERE name = $1`, active, active)
 }
@@ -188,6 +194,11 @@ func (s *Store) changeEndpoint(ctx context.Context, name, query string, wake boo
 	if err != nil || !wake {
 		return err
 	}
+	return s.wakeDeliveries(ctx, name)
+}
+
+// wakeDeliveries makes what waits for its next attempt due now.
+func (s *Store) wakeDeliveries(ctx context.Context, name string) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if err := lockStreams(ctx, tx, name); err != nil {
 			return err
@@ -214,12 +225,14 @@ type EndpointState struct {
 	Disabled     sql.NullString `db:"disabled"`
 	Active       bool           `db:"active"`
 	Open         int64          `db:"open"`   // deliveries that are not settled
-	Parked       int64          `db:"parked"` // of them, waiting for a person
+	Parked       int64          `db:"parked"` // waiting for a person
+	LastAttempt  sql.NullTime   `db:"last_attempt"`
 }
 
 const endpointStateSQL = `
 SELECT s.endpoint, s.circuit, s.failures, s.failing_since, s.opened_at, s.probe_at, s.trips, s.held_by, s.width,
     nullif(s.cool_until, '-infinity') AS cool_until, e.disabled, e.active,
+    (SELECT max(at) FROM delivery_attempt a WHERE a.endpoint = e.name) AS last_attempt,
     (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('waiting', 'ready', 'running', 'retrying', 'accepted')) AS open,
     (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state = 'parked') AS parked
 FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint`
@@ -257,7 +270,7 @@ func (s *Store) Trip(ctx context.Context, endpoint, by string) error {
 // is tried now, gently.
 func (s *Store) Reset(ctx context.Context, endpoint string) error {
 	return s.changeEndpoint(ctx, endpoint, `UPDATE endpoint_state SET circuit = 'closed', failures = 0, trips = 0, opened_at = NULL, probe_at = NULL,
-    held_by = NULL, width = 1, cool_until = '-infinity' WHERE endpoint = $1`, true)
+    held_by = NULL, width = 1, failing_since = NULL, cool_until = '-infinity', paced_at = least(paced_at, now()) WHERE endpoint = $1`, true)
 }
 
 // Failing gives the active endpoints that have only failed for longer than
