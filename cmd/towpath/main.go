@@ -80,7 +80,7 @@ Start with:  towpath demo        the main job, on this machine, proved
 	add("start", newDemo(), newDev(), newBench())
 	add("run", newAPI(), newWorker(), newMigrate(), newHealth())
 	add("set", newApply(), newConnection(), newMapping(), newMap(), newBackfill(), newKey())
-	add("steer", newSync(), newEndpoint(), newDelivery(), newEvent(), newExplain(), newParked(), newDoctor(), newForget(),
+	add("steer", newSync(), newEndpoint(), newDelivery(), newEvent(), newOdoo(), newExplain(), newParked(), newDoctor(), newForget(),
 		newDecision(contract.VerbRetry, "retry KIND/CONNECTION/ID", "Try an order, or a synced record, again now", "Try an order again now. Of a synced record, every job that carries it runs for it alone:\ntowpath retry product/supplier/A-1."),
 		newDecision(contract.VerbSkip, "skip order/SHOP/ID --reason WHY", "Leave an order's present content alone", "Leave an order's present content alone. New content from the shop is looked at again."),
 		newDecision(contract.VerbEdit, "edit order/SHOP/ID --patch JSON", "Correct an order, then try it again", "Correct an order with a JSON merge patch over its canonical form, then try it again.\nThe correction stays in force for later content of the order."),

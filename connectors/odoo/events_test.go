@@ -374,3 +374,15 @@ func TestEventSettings(t *testing.T) {
 		})
 	}
 }
+
+func TestHooksBeforeOdoo17(t *testing.T) {
+	server, err := simulator.Start(simulator.Options{Version: 14})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	c := door(t, server, map[string]any{"events": "automation", "events_models": "res.partner", "events_key": testKey})
+	_, err = c.InstallHooks(t.Context(), "https://towpath.example.com")
+	wantCode(t, err, fault.Unsupported, "odoo.no_webhook_actions")
+	require.Contains(t, fault.Of(err).Resolution, "polling")
+	_, err = door(t, server, nil).InstallHooks(t.Context(), "https://towpath.example.com")
+	wantCode(t, err, fault.Invalid, "odoo.hooks_unwanted")
+}
