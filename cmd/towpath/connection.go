@@ -39,7 +39,8 @@ func listConnections(p *process, cmd *cobra.Command, _ []string) error {
 	for _, c := range all {
 		line := fmt.Sprintf("%-24s %-10s", c.Name, c.Kind)
 		if d, ok := kind(c.Kind); ok {
-			if _, hooks := d.Proto.(connectors.HookReceiver); hooks {
+			_, hooks := d.Proto.(connectors.HookReceiver)
+			if _, events := d.Proto.(connectors.EventReceiver); hooks || events {
 				line += " webhooks to " + base + "/webhooks/" + c.Kind + "/" + c.Name
 			}
 		}

@@ -79,4 +79,12 @@
 // Looking up an external id is done with ir.model.data's
 // check_object_reference: a bot without administrator's rights may call it on
 // 14 to 19, though it may not read ir.model.data on 19 (tried).
+//
+// # How events leave
+//
+// PullEvents takes them from the outbox of the module towpath_outbox (outbox.go),
+// or reads what was written (poll.go, poll_read.go, poll_tell.go) and finds what is
+// gone (poll_deleted.go). Nudges, and what older modules push, come in through
+// VerifyEvents and ParseEvents (receive.go); hooks.go sets up automation rules that
+// nudge. What each way promises is in docs/webhooks.md.
 package odoo

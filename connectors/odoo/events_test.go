@@ -3,6 +3,7 @@ package odoo
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -130,6 +131,25 @@ func TestOutbox(t *testing.T) {
 		id := strconv.FormatInt(made, 10)
 		require.Equal(t, []string{"sale.order.state.changed " + id, "sale.order.updated " + id}, types(got.Events))
 		require.Equal(t, webhook.Acted, got.Events[0].Action)
+	})
+
+	t.Run("a row that cannot be read stops what comes after it", func(t *testing.T) {
+		row := func(id int, event string) string {
+			return fmt.Sprintf(`{"id": %d, "event_id": "e%d", "event": %q, "action": "create", "model": "m", "res_id": 9007199254740993, "occurred_at": "2026-11-23T02:38:56.123456Z", "data": {"n": 12345678901234567890.10}, "old_values": false, "changed_fields": false, "thin": false}`, id, id, event)
+		}
+		answers := func(rows string) {
+			server.Faults.Add(simulator.Fault{Model: "towpath.outbox", Method: "claim", Times: 1, Status: 200, Body: `{"jsonrpc": "2.0", "id": 1, "result": [` + rows + `]}`})
+		}
+		answers(row(1, "m.created") + "," + row(2, "No Type") + "," + row(3, "m.created"))
+		got := pull(t, c, "", 10)
+		require.Equal(t, []string{"m.created 9007199254740993"}, types(got.Events), "and digits stay")
+		require.JSONEq(t, `{"n": 12345678901234567890.10}`, string(got.Events[0].Data))
+		require.Contains(t, string(got.Events[0].Data), "12345678901234567890.10")
+		require.True(t, got.More)
+		answers(row(2, "No Type") + "," + row(3, "m.created"))
+		_, err := c.PullEvents(t.Context(), "", 10)
+		wantCode(t, err, fault.Invalid, "webhook.event_invalid")
+		require.Contains(t, fault.Of(err).Resolution, "number 2")
 	})
 
 	t.Run("the canary order is not told", func(t *testing.T) {

@@ -91,7 +91,9 @@ func (c *Connector) addPolls() {
 
 // poll gives what happened to the watched models since the cursor.
 func (c *Connector) poll(ctx context.Context, cursor string, limit int) (b connectors.EventBatch, err error) {
-	if _, err := c.known.get(ctx, false); err != nil { // the company, which the scope needs
+	// The terms tell the company, which the scope needs. An Odoo that does not sell
+	// has none; then it is the bot's own.
+	if _, err := c.known.get(ctx, false); fault.Retryable(err) {
 		return b, err
 	}
 	places, err := readCursor(cursor)

@@ -24,6 +24,11 @@
 // does: `load` reports it as a message, other methods are tried again by the
 // server, up to five times.
 //
+// Watch installs the module towpath_outbox: what happens to records of the
+// watched models waits in an outbox (outbox.go) for claim and ack, and nudges are
+// sent (NudgeTo). It tells orders and partners by their names and all else as
+// changes of records, and knows no rules but "everything".
+//
 // # What it does not do
 //
 // No deliveries, invoices, accounts or mail: a test sets delivered and invoiced
