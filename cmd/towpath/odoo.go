@@ -54,7 +54,7 @@ where the connection's own user is none.`,
 			}),
 		},
 		&cobra.Command{
-			Use: "status CONNECTION", Short: "Compare the rules in Odoo with those that are wanted; exit code 2 if they differ", Args: cobra.ExactArgs(1),
+			Use: "status CONNECTION", Short: "Compare the rules in Odoo with those that are wanted; exit code 3 if they differ", Args: cobra.ExactArgs(1),
 			RunE: run(func(ctx context.Context, _ *process, cmd *cobra.Command, c *odoo.Connector, public string) error {
 				return printHooks(cmd)(c.HooksStatus(ctx, public))
 			}),
