@@ -93,11 +93,17 @@ RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR c
 	return all, translate(err)
 }
 
-// ReleaseDeliveries gives back what could not be started.
-func (s *Store) ReleaseDeliveries(ctx context.Context, ids []int64, after time.Duration) error {
+// ReleaseDeliveries gives back what could not be started. A run that is to be
+// told is told when it is claimed the next time.
+func (s *Store) ReleaseDeliveries(ctx context.Context, refused []Starting, after time.Duration) error {
+	ids, told := make([]int64, len(refused)), make([]bool, len(refused))
+	for i, r := range refused {
+		ids[i], told[i] = r.ID, r.Again
+	}
 	_, err := s.db.ExecContext(ctx, `
-UPDATE delivery SET state = 'ready', due_at = now() + $2 * interval '1 millisecond' WHERE id = ANY($1::bigint[]) AND state = 'running'`,
-		pq.Array(ids), after.Milliseconds())
+UPDATE delivery d SET state = CASE WHEN u.told THEN 'retrying' ELSE 'ready' END, due_at = now() + $3 * interval '1 millisecond'
+FROM unnest($1::bigint[], $2::bool[]) AS u(id, told) WHERE d.id = u.id AND d.state = 'running'`,
+		pq.Array(ids), pq.Array(told), after.Milliseconds())
 	return translate(err)
 }
 

@@ -165,8 +165,48 @@ func TestALostWorkflowIsStartedAgain(t *testing.T) {
 	w.exec(t, `UPDATE delivery SET due_at = now() - interval '1 second'`)
 	again := w.claimDeliveries(t)
 	require.Len(t, again, 1)
-	assert.True(t, again[0].Again)
+	assert.False(t, again[0].Again, "if it is there after all, its attempt goes on")
 	assert.Equal(t, 2, w.beginAttempt(t, again[0]).Number, "the attempt of the dead worker counts")
+}
+
+// Who was claimed by a process that died before it could start anything does not
+// wait for long; and a run that waits for hours is told, whoever has to.
+func TestAClaimThatCameToNothing(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")))
+	s := w.claimDeliveries(t)[0]
+	all, err := w.Deliveries(t.Context(), store.DeliveryFilter{})
+	require.NoError(t, err)
+	assert.Less(t, time.Until(all[0].DueAt.Time), time.Minute)
+	w.fails(t, s) // it waits for its next attempt
+	require.NoError(t, w.Reset(t.Context(), "a"))
+	told := w.claimDeliveries(t)
+	require.Len(t, told, 1)
+	require.True(t, told[0].Again, "it is tried now")
+	require.NoError(t, w.ReleaseDeliveries(t.Context(), told, 0)) // Temporal was away
+	told = w.claimDeliveries(t)
+	require.Len(t, told, 1)
+	assert.True(t, told[0].Again, "and still to be told")
+}
+
+// A worker that was thought dead and one that took over make the same attempt:
+// what either of them has delivered is delivered.
+func TestASuccessCountsBesideAFailure(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1", to("a")))
+	s := w.claimDeliveries(t)[0]
+	require.True(t, w.beginAttempt(t, s).Go)
+	require.True(t, w.beginAttempt(t, s).Go)
+	_, stale, err := w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
+	require.NoError(t, err)
+	require.False(t, stale)
+	_, stale, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryOK))
+	require.NoError(t, err)
+	assert.False(t, stale)
+	assert.Equal(t, map[string]store.DeliveryState{"e1": store.DeliveryOK}, w.states(t, "a"))
+	_, stale, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
+	require.NoError(t, err)
+	assert.True(t, stale, "and stays so")
 }
 
 func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {

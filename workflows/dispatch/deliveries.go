@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"towpath/schema/failpoint"
 	"towpath/schema/store"
 	"towpath/workflows/contract"
 )
@@ -19,7 +20,7 @@ import (
 // DeliveryTable is the part of the store that deliveries are started from.
 type DeliveryTable interface {
 	ClaimDeliveries(ctx context.Context, limit int) ([]store.Starting, error)
-	ReleaseDeliveries(ctx context.Context, ids []int64, after time.Duration) error
+	ReleaseDeliveries(ctx context.Context, refused []store.Starting, after time.Duration) error
 	ParkUnapplied(ctx context.Context) (int64, error)
 	UnwellEndpoints(ctx context.Context) ([]string, error)
 }
@@ -71,18 +72,19 @@ func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, more bo
 	if err != nil || len(due) == 0 {
 		return 0, false, err
 	}
+	failpoint.Here("deliveries claimed")
 	refused, err := d.loop.atOnce(len(due), func(i int) error { return d.start(ctx, due[i]) }, func(i int, about string) {
 		d.Log.Warn().Int64("delivery", due[i].ID).Str("cause", about).Msg("Temporal refuses this delivery; it is started again later")
 	})
 	if len(refused) > 0 {
 		bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		ids := make([]int64, len(refused))
+		back := make([]store.Starting, len(refused))
 		for n, i := range refused {
-			ids[n] = due[i].ID
+			back[n] = due[i]
 		}
-		if relErr := d.Table.ReleaseDeliveries(bg, ids, time.Second); relErr != nil {
-			d.Log.Warn().Err(relErr).Int("deliveries", len(ids)).Msg("not given back; they are started again in some minutes")
+		if relErr := d.Table.ReleaseDeliveries(bg, back, time.Second); relErr != nil {
+			d.Log.Warn().Err(relErr).Int("deliveries", len(back)).Msg("not given back; they are started again in some minutes")
 		}
 	}
 	return len(due), true, err

@@ -36,13 +36,13 @@ func (p *posts) ClaimDeliveries(_ context.Context, limit int) ([]store.Starting,
 	return taken, nil
 }
 
-func (p *posts) ReleaseDeliveries(_ context.Context, ids []int64, _ time.Duration) error {
+func (p *posts) ReleaseDeliveries(_ context.Context, refused []store.Starting, _ time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.released = append(p.released, ids...)
-	for _, id := range ids {
-		p.due = append(p.due, store.Starting{ID: id, Endpoint: "partner", Event: "e", Generation: 1})
+	for _, r := range refused {
+		p.released = append(p.released, r.ID)
 	}
+	p.due = append(p.due, refused...)
 	return nil
 }
 
