@@ -53,22 +53,24 @@ func TestDeliveriesWhilePostgresRestarts(t *testing.T) {
 	ordered.eachWaited()
 }
 
-// TestTwoWorkersDeliver: both tell, one is killed and comes back, and nothing is
-// out of order.
+// TestTwoWorkersDeliver: both tell, one is killed, the other is replaced as by a
+// deployment, and nothing is lost or out of order. Being stopped is no failure of
+// the receivers.
 func TestTwoWorkersDeliver(t *testing.T) {
 	lengthy(t)
 	ordered, orders := usual(t)
 	w := telling(t, local.Options{Workers: 2}, ordered, orders)
 	wait := w.happening(400, 20)
-	for life := range 2 {
+	for life, end := range []func() error{w.Worker[0].Kill, w.Worker[1].Stop} {
 		w.awaitTaken(ordered, 60*(life+1))
-		require.NoError(t, w.Worker[life].Kill())
+		require.NoError(t, end())
 		require.NoError(t, w.Worker[life].Start(w.ctx))
 	}
 	wait()
 	w.delivered(patience)
 	w.allTold()
 	ordered.eachWaited()
+	assert.Zero(t, w.count(`SELECT count(*) FROM endpoint_state WHERE circuit <> 'closed' OR failures > 0`))
 	for _, worker := range w.Worker {
 		assert.True(t, logged(worker.LogPath(), "delivery attempt"), "%s did nothing", worker.Name())
 	}
