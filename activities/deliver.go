@@ -97,7 +97,7 @@ func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (con
 		return contract.DeliverResult{}, toTemporal(err)
 	case a.Stale:
 		return contract.DeliverResult{State: string(a.State)}, nil
-	case !a.Go && a.Why != "webhook.paced" && a.Now.Sub(a.Began) > patience(e):
+	case !a.Go && a.Why != "webhook.paced" && a.Why != "webhook.draining" && a.Now.Sub(a.Began) > patience(e):
 		return d.expire(ctx, in, a)
 	case !a.Go:
 		return contract.DeliverResult{}, comeBack(a.Why, waitWords[a.Why], spread(a.Wait.Time.Sub(a.Now), waitSpread[a.Why]))
@@ -110,6 +110,7 @@ func (d *Deliveries) Deliver(ctx context.Context, in contract.DeliverInput) (con
 var waitWords = map[string]string{
 	"webhook.disabled":     "the endpoint is switched off; towpath endpoint enable",
 	"webhook.circuit_open": "the endpoint fails; the next attempt after the circuit's probe",
+	"webhook.draining":     "the endpoint has just come back; a few at a time",
 	"webhook.retry_after":  "the endpoint asked to be left alone for a while",
 	"webhook.paced":        "the endpoint's rate limit",
 }
@@ -117,7 +118,7 @@ var waitWords = map[string]string{
 // waitSpread keeps those who waited for one moment from coming back at once.
 // The slots of a rate limit are apart already.
 var waitSpread = map[string]time.Duration{
-	"webhook.disabled": 10 * time.Minute, "webhook.circuit_open": 3 * time.Second, "webhook.retry_after": 3 * time.Second,
+	"webhook.disabled": 10 * time.Minute, "webhook.circuit_open": 3 * time.Second, "webhook.draining": time.Second, "webhook.retry_after": 3 * time.Second,
 }
 
 func spread(d, by time.Duration) time.Duration {

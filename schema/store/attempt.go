@@ -15,7 +15,7 @@ type Attempt struct {
 	Stale   bool           `db:"stale"` // settled, or delivered again by another run: there is nothing to do
 	Probe   bool           `db:"probe"` // the circuit was open; this one finds out
 	Wait    sql.NullTime   `db:"wait"`  // not Go and not Stale: no attempt before
-	Why     string         `db:"why"`   // code: webhook.circuit_open, webhook.disabled, webhook.paced
+	Why     string         `db:"why"`   // code: webhook.circuit_open, webhook.draining, webhook.disabled, webhook.retry_after, webhook.paced
 	Number  int            `db:"number"`
 	Tried   int            `db:"tried"`
 	Began   time.Time      `db:"began_at"` // of this generation
@@ -39,7 +39,9 @@ WITH limits AS (
     SELECT * FROM delivery WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying') FOR UPDATE
 ), e AS MATERIALIZED (
     SELECT n.active AND n.disabled IS NULL AS switched_on, s.circuit, s.probe_at, s.cool_until,
-        CASE WHEN d.reserved_at > now() - interval '1 minute' THEN d.reserved_at END AS reserved_at -- an older slot is forfeited
+        CASE WHEN d.reserved_at > now() - interval '1 minute' THEN d.reserved_at END AS reserved_at, -- an older slot is forfeited
+        CASE WHEN d.state = 'retrying' AND s.circuit = 'closed' AND s.width < 20 -- those that waited for it come back gently, too
+            THEN (SELECT count(*) FROM delivery r WHERE r.endpoint = d.endpoint AND r.state = 'running') >= s.width ELSE false END AS crowded
     FROM d JOIN webhook_endpoint n ON n.name = d.endpoint JOIN endpoint_state s ON s.endpoint = d.endpoint
 ), taken AS ( -- the one probe of an open circuit, or a slot of the rate limit
     UPDATE endpoint_state s SET
@@ -47,11 +49,11 @@ WITH limits AS (
         probe_at = CASE WHEN s.circuit = 'closed' THEN s.probe_at ELSE now() + busy END,
         paced_at = CASE WHEN s.circuit = 'closed' THEN greatest(s.paced_at, now() - ahead) + pace ELSE s.paced_at END
     FROM d, e, limits
-    WHERE s.endpoint = d.endpoint AND e.switched_on AND e.cool_until <= now()
+    WHERE s.endpoint = d.endpoint AND e.switched_on AND e.cool_until <= now() AND NOT e.crowded
       AND (s.circuit <> 'closed' AND s.probe_at <= now() OR s.circuit = 'closed' AND paced AND e.reserved_at IS NULL)
     RETURNING s.circuit <> 'closed' AS probe, CASE WHEN s.circuit = 'closed' THEN s.paced_at - pace END AS slot
 ), verdict AS (
-    SELECT e.switched_on AND e.cool_until <= now() AND CASE
+    SELECT e.switched_on AND e.cool_until <= now() AND NOT e.crowded AND CASE
             WHEN e.circuit <> 'closed' THEN coalesce(t.probe, false)
             WHEN NOT paced OR e.reserved_at <= now() THEN true
             ELSE coalesce(t.slot <= now(), false) END AS go,
@@ -59,9 +61,10 @@ WITH limits AS (
         CASE WHEN NOT e.switched_on THEN now() + interval '1 hour'
             WHEN e.cool_until > now() THEN e.cool_until
             WHEN e.circuit <> 'closed' THEN greatest(coalesce(e.probe_at, now() + interval '1 hour'), now() + interval '1 second')
+            WHEN e.crowded THEN now() + interval '1 second'
             ELSE greatest(coalesce(t.slot, e.reserved_at), now() + interval '50 milliseconds') END AS wait,
         CASE WHEN NOT e.switched_on THEN 'webhook.disabled' WHEN e.cool_until > now() THEN 'webhook.retry_after'
-            WHEN e.circuit <> 'closed' THEN 'webhook.circuit_open' ELSE 'webhook.paced' END AS why
+            WHEN e.circuit <> 'closed' THEN 'webhook.circuit_open' WHEN e.crowded THEN 'webhook.draining' ELSE 'webhook.paced' END AS why
     FROM e CROSS JOIN limits LEFT JOIN taken t ON true
 ), moved AS (
     UPDATE delivery x SET attempts = x.attempts + v.go::int, tried = x.tried + v.go::int,

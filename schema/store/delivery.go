@@ -79,12 +79,17 @@ WITH turn AS MATERIALIZED (
         SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'ready' AND d.due_at <= now()
         ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN 0 ELSE free END FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
-), silent AS MATERIALIZED (
-    SELECT p.id, p.state = 'retrying' AS waits FROM room CROSS JOIN LATERAL (
-        SELECT d.id, d.state FROM delivery d WHERE d.endpoint = room.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()
+), silent AS MATERIALIZED ( -- they are under way already, and need no room
+    SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (
+        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'running' AND d.due_at <= now()
         ORDER BY d.due_at LIMIT least($3, width) FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
-), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent)
+), woken AS MATERIALIZED (
+    SELECT p.id, true AS waits FROM room CROSS JOIN LATERAL (
+        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'retrying' AND d.due_at <= now()
+        ORDER BY d.due_at LIMIT free FOR UPDATE SKIP LOCKED
+    ) p LIMIT $1
+), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent UNION ALL SELECT * FROM woken)
 UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second',
     began_at = CASE WHEN d.state = 'ready' THEN now() ELSE d.began_at END
 FROM chosen WHERE d.id = chosen.id

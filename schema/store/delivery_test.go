@@ -248,12 +248,50 @@ func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {
 	assert.Equal(t, 2, st.Width)
 }
 
+// When an endpoint comes back, those whose workflows wait for it go out a few at
+// a time, as those do that were never started.
+func TestWhatWaitedForAnEndpointComesBackGently(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	for i := range 10 {
+		w.record(t, happened(fmt.Sprint("e", i), fmt.Sprint(i), to("a")))
+	}
+	waiting := w.claimDeliveries(t)
+	require.Len(t, waiting, 10)
+	for _, s := range waiting[:5] {
+		w.fails(t, s)
+	}
+	for _, s := range waiting[5:] {
+		assert.Equal(t, "webhook.circuit_open", w.beginAttempt(t, s).Why)
+	}
+	w.exec(t, `UPDATE endpoint_state SET probe_at = now()`)
+	w.succeeds(t, waiting[0])
+	first := w.beginAttempt(t, waiting[1])
+	require.True(t, first.Go)
+	assert.Equal(t, "webhook.draining", w.beginAttempt(t, waiting[2]).Why, "one at a time")
+	_, _, err := w.FinishAttempt(t.Context(), outcome(waiting[1], store.DeliveryOK))
+	require.NoError(t, err)
+	assert.True(t, w.beginAttempt(t, waiting[2]).Go)
+	assert.True(t, w.beginAttempt(t, waiting[3]).Go, "then two")
+	assert.False(t, w.beginAttempt(t, waiting[4]).Go)
+
+	require.NoError(t, w.Reset(t.Context(), "a")) // all are due now
+	assert.Empty(t, w.claimDeliveries(t), "two are under way, and one may be")
+	_, _, err = w.FinishAttempt(t.Context(), outcome(waiting[2], store.DeliveryOK))
+	require.NoError(t, err)
+	_, _, err = w.FinishAttempt(t.Context(), outcome(waiting[3], store.DeliveryOK))
+	require.NoError(t, err)
+	told := w.claimDeliveries(t)
+	require.NotEmpty(t, told)
+	assert.LessOrEqual(t, len(told), 4)
+}
+
 func TestACircuitIsHeldByHandUntilReset(t *testing.T) {
 	w := newWorld(t).withEndpoints(t, "a")
 	w.record(t, happened("e1", "1", to("a")), happened("e2", "2", to("a")))
 	s := w.claimDeliveries(t)
 	require.NoError(t, w.Trip(t.Context(), "a", "anna"))
 	assert.False(t, w.beginAttempt(t, s[0]).Go)
+	assert.False(t, w.beginAttempt(t, s[1]).Go)
 	require.NoError(t, w.Reset(t.Context(), "a"))
 	again := w.claimDeliveries(t)
 	require.Len(t, again, 1, "what waited is tried now, gently")
