@@ -142,3 +142,38 @@ func TestAnEndpointThatIsAppliedAnew(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, e.OldUntil.Valid)
 }
+
+// Many are steered some at a time, none is left out or taken twice, and a limit
+// holds.
+func TestManyAreSteeredSomeAtATime(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	var events []store.OutboundEvent
+	for i := range 2345 {
+		events = append(events, happened(fmt.Sprintf("e%d", i), "1", inOrder("a", fmt.Sprint(i%7))))
+	}
+	w.record(t, events...)
+	f := store.DeliveryFilter{Endpoint: "a"}
+	n, err := w.Discard(t.Context(), store.DeliveryFilter{Endpoint: "a", Limit: 1001}, "me")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1001, n)
+	n, err = w.Discard(t.Context(), f, "me")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2345-1001, n)
+	n, err = w.Redeliver(t.Context(), f, "me", 5)
+	require.NoError(t, err)
+	assert.EqualValues(t, 2345, n)
+	all, err := w.Deliveries(t.Context(), f)
+	require.NoError(t, err)
+	ready := 0
+	for _, d := range all {
+		require.Equal(t, 3, d.Generation)
+		if d.State == store.DeliveryReady {
+			ready++
+		}
+	}
+	assert.Equal(t, 7, ready, "the head of each stream")
+	s, err := w.EndpointState(t.Context(), "a")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2345, s.Open)
+	assert.Zero(t, s.Parked)
+}

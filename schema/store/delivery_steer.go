@@ -124,7 +124,7 @@ func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, prio
 	return s.steer(ctx, f, `
 UPDATE delivery d SET generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), priority = $14, by = $13,
     state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END, code = '', message = '', resolution = ''
-FROM chosen WHERE d.id = chosen.id RETURNING d.endpoint, d.stream`,
+FROM chosen WHERE d.id = chosen.id`,
 		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
 }
 
@@ -133,12 +133,31 @@ FROM chosen WHERE d.id = chosen.id RETURNING d.endpoint, d.stream`,
 func (s *Store) Discard(ctx context.Context, f DeliveryFilter, by string) (n int64, err error) {
 	return s.steer(ctx, f, `
 UPDATE delivery d SET generation = d.generation + 1, state = 'discarded', settled_at = now(), due_at = NULL, by = $13
-FROM chosen WHERE d.id = chosen.id AND $14::int IS NOT NULL RETURNING d.endpoint, d.stream`,
+FROM chosen WHERE d.id = chosen.id AND $14::int IS NOT NULL`,
 		`d.state IN ('waiting', 'ready', 'retrying', 'accepted', 'parked')`, by, 0)
 }
 
-// steer changes the chosen deliveries and lets their streams go on.
+// steerSize is how many deliveries one transaction of steer changes: attempts of
+// ordered endpoints wait for it before they are noted.
+const steerSize = 1000
+
+// steer changes the chosen deliveries, some at a time, and lets their streams go
+// on. After a fault, n have been changed; the rest are as they were.
 func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by string, priority int) (n int64, err error) {
+	for after, limit := int64(0), f.Limit; ; {
+		size := steerSize
+		if limit > 0 {
+			size = min(size, limit-int(n))
+		}
+		changed, last, err := s.steerSome(ctx, f, update, states, by, priority, after, size)
+		if n += changed; err != nil || changed < int64(size) || n == int64(limit) {
+			return n, err
+		}
+		after = last
+	}
+}
+
+func (s *Store) steerSome(ctx context.Context, f DeliveryFilter, update, states, by string, priority int, after int64, size int) (n, last int64, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var endpoints []string
 		if err := tx.SelectContext(ctx, &endpoints, `SELECT name FROM webhook_endpoint WHERE $1 IN ('', name)`, f.Endpoint); err != nil {
@@ -147,17 +166,21 @@ func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by 
 		if err := lockStreams(ctx, tx, endpoints...); err != nil {
 			return err
 		}
-		var changed []struct{ Endpoint, Stream string }
+		var changed []struct {
+			ID               int64
+			Endpoint, Stream string
+		}
 		if err := tx.SelectContext(ctx, &changed, `
 WITH chosen AS (
-    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+`
-    ORDER BY d.id LIMIT nullif($12::bigint, 0) FOR UPDATE OF d
-) `+update, append(f.args(), f.Limit, by, priority)...); err != nil {
+    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+` AND d.id > $15
+    ORDER BY d.id LIMIT $12 FOR UPDATE OF d
+) `+update+` RETURNING d.id, d.endpoint, d.stream`, append(f.args(), size, by, priority, after)...); err != nil {
 			return err
 		}
 		n = int64(len(changed))
 		streams := map[string][]string{}
 		for _, c := range changed {
+			last = max(last, c.ID)
 			if c.Stream != "" {
 				streams[c.Endpoint] = append(streams[c.Endpoint], c.Stream)
 			}
@@ -167,7 +190,10 @@ WITH chosen AS (
 		}
 		return notifyDeliveries(ctx, tx)
 	})
-	return n, err
+	if err != nil {
+		return 0, 0, err
+	}
+	return n, last, nil
 }
 
 // AddReceivers makes deliveries of stored events for endpoints that had none:

@@ -233,9 +233,10 @@ const endpointStateSQL = `
 SELECT s.endpoint, s.circuit, s.failures, s.failing_since, s.opened_at, s.probe_at, s.trips, s.held_by, s.width,
     nullif(s.cool_until, '-infinity') AS cool_until, e.disabled, e.active,
     (SELECT max(at) FROM delivery_attempt a WHERE a.endpoint = e.name) AS last_attempt,
-    (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('waiting', 'ready', 'running', 'retrying', 'accepted')) AS open,
-    (SELECT count(*) FROM delivery d WHERE d.endpoint = e.name AND d.state = 'parked') AS parked
-FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint`
+    o.open, o.parked
+FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state <> 'parked') AS open, count(*) FILTER (WHERE state = 'parked') AS parked
+    FROM (` + openDeliveries + `) AS d WHERE d.endpoint = e.name) AS o`
 
 // EndpointStates tells how all endpoints do.
 func (s *Store) EndpointStates(ctx context.Context) (all []EndpointState, err error) {

@@ -196,15 +196,16 @@ func promoteAll(ctx context.Context, tx *sqlx.Tx, streams map[string][]string) e
 }
 
 // promote makes the head of each of an endpoint's streams ready, where nothing
-// of the stream is under way or holds it. The transaction has lockStreams.
+// of the stream is under way or holds it. The transaction has lockStreams. Each
+// stream is read once, however many wait in it.
 func promote(ctx context.Context, tx *sqlx.Tx, endpoint string, streams []string) error {
 	_, err := tx.ExecContext(ctx, `
 UPDATE delivery SET state = 'ready', due_at = now() WHERE id IN (
-    SELECT DISTINCT ON (w.stream) w.id FROM delivery w
-    WHERE w.endpoint = $1 AND w.stream <> '' AND w.stream = ANY($2::text[]) AND w.state = 'waiting' AND NOT EXISTS (
-        SELECT 1 FROM delivery o WHERE o.endpoint = w.endpoint AND o.stream = w.stream AND o.stream <> ''
-          AND (o.state IN ('ready', 'running', 'retrying', 'accepted') OR o.state = 'parked' AND o.holds AND o.id < w.id))
-    ORDER BY w.stream, w.id)`, endpoint, textArray(streams))
+    SELECT head.id FROM (SELECT DISTINCT unnest($2::text[]) AS stream) AS s CROSS JOIN LATERAL (
+        SELECT w.id FROM delivery w WHERE w.endpoint = $1 AND w.stream = s.stream AND w.stream <> '' AND w.state = 'waiting' ORDER BY w.id LIMIT 1
+    ) AS head
+    WHERE (SELECT true FROM delivery o WHERE o.endpoint = $1 AND o.stream = s.stream AND o.stream <> ''
+        AND (o.state IN ('ready', 'running', 'retrying', 'accepted') OR o.state = 'parked' AND o.holds AND o.id < head.id) LIMIT 1) IS NULL)`, endpoint, textArray(streams))
 	return err
 }
 

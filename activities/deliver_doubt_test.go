@@ -1,0 +1,135 @@
+package activities
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/connectors/endpoint"
+	"towpath/schema/fault"
+	"towpath/schema/store"
+	"towpath/schema/webhook"
+)
+
+// opened opens an endpoint's circuit, with its probe due.
+func (p *post) opened(name string) {
+	_, err := p.db.Exec(`UPDATE endpoint_state SET circuit = 'open', failures = 5, trips = 1, opened_at = now(), probe_at = now() WHERE endpoint = $1`, name)
+	require.NoError(p, err)
+}
+
+// Only what the endpoint has said closes its circuit.
+func TestAProbeThatWasNotMadeProvesNothing(t *testing.T) {
+	p := newPost(t)
+	p.endpoint(webhook.Endpoint{Name: "partner"})
+	p.endpoint(webhook.Endpoint{Name: "broken", Transform: `{"n": event.data.missing}`})
+	p.happens(order("e1", "7", `"zero":0`))
+	p.answer = func(int, endpoint.Request) endpoint.Attempt {
+		return endpoint.Attempt{Outcome: endpoint.Retry, Fault: fault.New(fault.Transient, "webhook.cancelled", "the attempt was cancelled")}
+	}
+	p.opened("partner")
+	p.opened("broken")
+	for _, in := range p.starts() {
+		p.tries(in)
+	}
+	for _, name := range []string{"partner", "broken"} {
+		s, err := p.Store.EndpointState(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, "half_open", s.Circuit, name)
+		assert.False(t, s.FailingSince.Valid, "%s: nothing was sent, so nothing has failed", name)
+	}
+}
+
+// A backlog that its rate limit, its order or a switch held up for long gets its
+// attempts all the same.
+func TestABacklogIsSentNotExpired(t *testing.T) {
+	p := newPost(t)
+	p.endpoint(webhook.Endpoint{Name: "partner", Retry: webhook.Retry{Profile: webhook.RetryQuick}, Rate: webhook.Rate{Limit: 1, Per: "minute"}})
+	p.happens(order("e1", "7", `"a":1`), order("e2", "8", `"a":1`))
+	_, err := p.db.Exec(`UPDATE delivery SET began_at = now() - interval '2 hours', created_at = now() - interval '2 hours'`)
+	require.NoError(t, err)
+	var states []string
+	for _, in := range p.starts() {
+		p.tries(in)
+		states = append(states, string(p.delivery(in).State))
+	}
+	assert.ElementsMatch(t, []string{"ok", "retrying"}, states, "one has the minute's slot, the other the next")
+}
+
+// A backlog that waited for its endpoint to be let go on has its profile's time
+// from when it could first be tried.
+func TestTheClockOfRetriesRunsFromTheFirstTry(t *testing.T) {
+	p := newPost(t)
+	p.endpoint(webhook.Endpoint{Name: "partner", Retry: webhook.Retry{Profile: webhook.RetryQuick}})
+	p.happens(order("e1", "7", `"a":1`))
+	_, err := p.db.Exec(`UPDATE delivery SET began_at = now() - interval '2 hours'`)
+	require.NoError(t, err)
+	in := p.starts()[0]
+	require.NoError(t, p.Store.Trip(t.Context(), "partner", "anna"))
+	p.tries(in)
+	assert.Equal(t, store.DeliveryRetrying, p.delivery(in).State)
+}
+
+// The latest state of a record is never given up for an older one that is told
+// again.
+func TestAReplayNeverSupersedesWhatIsNew(t *testing.T) {
+	p := newPost(t)
+	write := func(id, fields string) webhook.Event {
+		e := order(id, "7", fields)
+		e.Type, e.Action = "sale.order.updated", webhook.Write
+		return e
+	}
+	p.happens(write("old", `"a":1`))
+	p.endpoint(webhook.Endpoint{Name: "late", Ordering: webhook.PerRecord, Collapse: true})
+	p.happens(write("new", `"a":2`))
+	_, err := p.out.Replay(t.Context(), "late", time.Now().Add(-time.Hour), time.Time{}, nil, false, "anna")
+	require.NoError(t, err)
+	all, err := p.Store.Deliveries(t.Context(), store.DeliveryFilter{Endpoint: "late", Event: "new"})
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	assert.Equal(t, store.DeliveryReady, all[0].State)
+}
+
+// An endpoint that says "at once" for ever is not asked for ever.
+func TestAskingForPatienceIsBoundedToo(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return withRetryAfter(answered(429), time.Second) }
+	p.endpoint(webhook.Endpoint{Name: "partner", Retry: webhook.Retry{Profile: webhook.RetryQuick}})
+	p.happens(order("e1", "7", `"a":1`))
+	in := p.starts()[0]
+	var wait time.Duration
+	for range 6 { // quick has 4 attempts
+		_, err := p.db.Exec(`UPDATE endpoint_state SET cool_until = '-infinity'`)
+		require.NoError(t, err)
+		_, wait = p.tries(in)
+	}
+	assert.Greater(t, wait, time.Minute)
+}
+
+// Whoever switches an endpoint on again gives it all the time that it had; and
+// one that nothing was sent to has not failed all the time.
+func TestTimeWithoutAttemptsIsNoFailure(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(500) }
+	p.endpoint(webhook.Endpoint{Name: "partner", DisableAfter: webhook.Duration(48 * time.Hour)})
+	p.happens(order("e1", "7", `"a":1`))
+	in := p.starts()[0]
+	p.tries(in)
+	for _, table := range []string{`endpoint_state SET failing_since = failing_since - interval '49 hours'`, `delivery_attempt SET at = at - interval '49 hours'`} {
+		_, err := p.db.Exec(`UPDATE ` + table)
+		require.NoError(t, err)
+	}
+	r, err := p.CheckEndpoints(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, r.Repaired, "one failure two days ago")
+	p.tries(in)
+	r, err = p.CheckEndpoints(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, r.Repaired, "and one now, with none that succeeded between")
+	require.NoError(t, p.Store.SwitchEndpoint(t.Context(), "partner", true))
+	p.tries(in)
+	r, err = p.CheckEndpoints(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, r.Repaired, "it was switched on just now")
+}
