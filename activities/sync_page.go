@@ -51,7 +51,7 @@ func (p *syncPage) prepare(ctx context.Context) error {
 	case contract.PurposeUndo:
 		steps = []func(context.Context) error{p.takeBack}
 	}
-	for _, step := range steps {
+	for _, step := range append(steps, p.refuse) {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -197,6 +197,9 @@ func (r *syncRun) addFlow(ctx context.Context, m *mapping.Compiled, from, to *sy
 		return err
 	}
 	f.mapping = fitted
+	if err := f.mayWrite(); err != nil {
+		return err
+	}
 	if r.run.Purpose == contract.PurposePlan {
 		return nil
 	}

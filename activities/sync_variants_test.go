@@ -22,6 +22,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
+	"towpath/workflows/contract"
 )
 
 // documented puts jobs of docs/sync.md with their mappings into the book, as
@@ -436,4 +437,60 @@ func (w *world) active(prefix string) map[string]string {
 		}
 	}
 	return all
+}
+
+// TestVariantsShareTheirPrice: what is written as a variant's price is its
+// template's. A mapping that says which variant a record is may not write it; of
+// one that does not, records whose template has several variants are parked.
+func TestVariantsShareTheirPrice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "main-odoo", simulator.Options{})
+	write := catalogue(w)
+	for _, price := range []string{"list_price", "lst_price"} {
+		w.put(jobs.Job{Name: "things", Source: "supplier", Target: "main-odoo", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full},
+			mapping.Mapping{Name: "things", Source: "goods.csv", Target: "product.product", Leave: []string{"name"}, Fields: []mapping.Field{
+				{Source: "sku", Target: "default_code", Key: true, Required: true}, {Source: "price", Target: price},
+				{Source: "combination", Target: "combination"},
+			}})
+		write("goods.csv", "sku;price;combination", "S-R;20;Color=Red")
+		_, err := w.syncs.OpenSync(t.Context(), contract.SyncOpen{SyncInput: contract.SyncInput{Job: "things"}, Run: "sync/refused-" + price})
+		require.ErrorContains(t, err, "odoo.shared_price")
+	}
+	shirt := w.place("main-odoo", "product.template", record.Values{"name": "Shared", "list_price": decimal.NewFromInt(20), "attributes": "Color=Red,Blue"})
+	for sku, color := range map[string]string{"S-R": "Red", "S-B": "Blue"} {
+		w.place("main-odoo", "product.product", record.Values{"product_tmpl_id": shirt, "combination": "Color=" + color, "default_code": sku})
+	}
+	w.place("main-odoo", "product.product", record.Values{"name": "Alone", "default_code": "S-1", "list_price": decimal.NewFromInt(5)})
+	w.put(jobs.Job{Name: "things", Source: "supplier", Target: "main-odoo", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full},
+		mapping.Mapping{Name: "things", Source: "goods.csv", Target: "product.product", Leave: []string{"name"}, Fields: []mapping.Field{
+			{Source: "sku", Target: "default_code", Key: true, Required: true}, {Source: "price", Target: "list_price"}, {Source: "barcode", Target: "barcode"},
+		}})
+	prices := func() map[string]string {
+		t.Helper()
+		all := map[string]string{}
+		for sku, line := range w.odooVariants("S-") {
+			all[sku] = line[strings.LastIndexByte(line, ' ')+1:]
+		}
+		return all
+	}
+	write("goods.csv", "sku;price;barcode", "S-R;20;7000001", "S-B;25;7000002", "S-1;6;7000003")
+	plan := w.begin(func(in *contract.SyncOpen) { in.Purpose = contract.PurposePlan })
+	require.True(t, w.pages(plan).Finished)
+	w.prove(contract.SyncEnding{SyncRef: plan})
+	would, err := w.store.PlanParked(t.Context(), plan.Run, "", 10)
+	require.NoError(t, err)
+	require.Len(t, would, 1, "the plan says so, too")
+	require.Equal(t, "S-B", would[0].ExternalID)
+	require.Contains(t, would[0].Resolution, "kind price")
+
+	result := w.run()
+	require.Equal(t, counts(3, "updated", 2, "parked", 1), result.Counts)
+	require.Equal(t, map[string]string{"S-B": "odoo.shared_price"}, w.parked())
+	require.Equal(t, map[string]string{"S-R": "20", "S-B": "20", "S-1": "6"}, prices(), "nobody's price was overwritten")
+	write("goods.csv", "sku;price;barcode", "S-R;21;7000001", "S-B;20;7000002", "S-1;6;7000003")
+	w.due()
+	w.run()
+	require.Equal(t, map[string]string{"S-R": "odoo.shared_price"}, w.parked(), "the price of all is fine")
+	require.Equal(t, map[string]string{"S-R": "20", "S-B": "20", "S-1": "6"}, prices())
 }

@@ -119,3 +119,16 @@ type RecordSuccession interface {
 	// thing.
 	Successors(ctx context.Context, model string, wanted []record.Values) ([][]string, error)
 }
+
+// RecordRefuser is a RecordTarget that tells before anything is written what must
+// not be, since it would change other records silently: Odoo's variants share the
+// price of their template.
+type RecordRefuser interface {
+	// RefuseFields says why records of a model must not be written with these
+	// fields together; nil: they may. It asks nobody, and may be called on a nil
+	// connector.
+	RefuseFields(model string, fields []string) error
+	// RefuseRows says of rows that are about to be written which must not be, in
+	// one call for all: a fault for each of those, nil for the others.
+	RefuseRows(ctx context.Context, rows []record.Row) ([]error, error)
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"towpath/connectors"
+	"towpath/schema/fault"
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/store"
@@ -134,8 +135,12 @@ func (f file) checkJob(where string, j fileJob, k *known) (wrong []string) {
 	}
 	inFile := slices.ContainsFunc(f.Mappings, func(o mapping.Mapping) bool { return o.Name == j.Mapping })
 	for _, w := range waysOf(j.Job) {
-		if _, err := mapping.Compile(m, w.direction); err != nil && !inFile { // else it is told of the mapping itself
+		c, err := mapping.Compile(m, w.direction)
+		if err != nil && !inFile { // else it is told of the mapping itself
 			wrong = append(wrong, problems(where+": mapping "+j.Mapping, err)...)
+		}
+		if err == nil {
+			wrong = append(wrong, f.refused(where+": mapping "+j.Mapping, c, w, k)...)
 		}
 	}
 	for field := range j.Owner {
@@ -144,6 +149,20 @@ func (f file) checkJob(where string, j fileJob, k *known) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// refused is what the system that is written to says against the mapping's fields.
+func (f file) refused(where string, m *mapping.Compiled, w way, k *known) []string {
+	d, _, _ := f.kindOf(w.To, k)
+	refuser, ok := d.Proto.(connectors.RecordRefuser)
+	if !ok {
+		return nil
+	}
+	_, model := m.Models()
+	if err := refuser.RefuseFields(model, m.TargetFields()); err != nil {
+		return []string{fmt.Sprintf("%s: %s; %s", where, fault.Of(err).Message, fault.Of(err).Resolution)}
+	}
+	return nil
 }
 
 // hasFlow says whether orders flow where a job of orders wants them to.

@@ -100,6 +100,11 @@ func (d *doors) fit(ctx context.Context, m mapping.Mapping, w way) (fitting, err
 	if err != nil {
 		return fit, err
 	}
+	if refuser, ok := target.(connectors.RecordRefuser); ok {
+		if err := refuser.RefuseFields(to, c.TargetFields()); err != nil {
+			return fit, err
+		}
+	}
 	if fit.Compiled = c; typed {
 		fit.Compiled, fit.target = fitted, target.(connectors.RecordTarget)
 		err = fitted.CheckLookups(func(model string) ([]record.FieldInfo, error) { return fit.target.RecordFields(ctx, model) })

@@ -202,6 +202,40 @@ jobs:
 	assert.Zero(t, exit, "the mapping may be stored: %s", out)
 }
 
+// Variants share the price of their template: a mapping that would have them
+// overwrite each other's is refused, also without asking Odoo.
+func TestApplyRefusesPricesThatVariantsShare(t *testing.T) {
+	d := newDesk(t)
+	file := `
+connections:
+  - {name: supplier, kind: csv, config: {folder: "${FOLDER}", id_column: SKU}}
+  - {name: erp, kind: odoo, config: {url: "http://127.0.0.1:1", database: x, login: y, api_key: z}}
+mappings:
+  - name: variants
+    source: products.csv
+    target: product.product
+    leave: [name]
+    fields:
+      - {source: SKU, target: default_code, key: true, required: true}
+      - {source: Options, target: combination}
+      - {source: Price, target: list_price}
+jobs:
+  - {name: variants, source: supplier, target: erp, kind: product, mapping: variants}
+`
+	for _, price := range []string{"list_price", "lst_price"} {
+		for _, which := range []string{"target: combination", "target: product_tmpl_id, refers: template"} {
+			out, exit := d.apply(strings.NewReplacer("list_price", price, "target: combination", which).Replace(file), "--offline")
+			assert.Equal(t, exitInput, exit)
+			assert.Contains(t, out, "jobs[0] (variants): mapping variants: "+price+" of a variant is its template's")
+			assert.Contains(t, out, "a job of kind price into product.pricelist.item")
+		}
+	}
+	out, exit := d.apply(strings.Replace(file, "{source: Options, target: combination}", "{source: Options, target: barcode}", 1), "--offline")
+	assert.Zero(t, exit, out)
+	out, exit = d.apply(strings.Replace(file, "target: list_price", "target: list_price, direction: export", 1), "--offline")
+	assert.Zero(t, exit, "it is read, not written: %s", out)
+}
+
 func TestApplyKnowsWhatAJobOfOrdersNeeds(t *testing.T) {
 	d := newDesk(t)
 	text := `

@@ -64,6 +64,7 @@ type Connector struct {
 	attributeLines *batch.Op[int64, []attributeLine]
 	lineRemovals   *batch.Op[[]int64, struct{}]
 	variants       *batch.Op[variantAsk, int64]
+	sharing        *batch.Op[recordAsk, map[string]priced]
 	successions    *batch.Op[[]variantAsk, [][]string]
 
 	claims *batch.Op[int, []webhook.OutboxRow]
@@ -89,6 +90,7 @@ var (
 	_ connectors.RecordArchiver = (*Connector)(nil)
 
 	_ connectors.RecordSuccession = (*Connector)(nil)
+	_ connectors.RecordRefuser    = (*Connector)(nil)
 
 	_ connectors.RecordSplitter = (*Connector)(nil)
 	_ connectors.RecordIDs      = (*Connector)(nil)

@@ -107,6 +107,7 @@ func (c *Connector) addRecords() {
 	c.idPages = newRead(c, "read ids", c.readIDs)
 	c.splits = newRead(c, "split records", c.splitRecords)
 	c.counts = newRead(c, "count records", c.countRecords)
+	c.sharing = newRead(c, "read shared prices", c.readSharing)
 }
 
 // inBulk marks operations that only runs over many records use: orders and

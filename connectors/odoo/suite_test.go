@@ -88,6 +88,7 @@ func Suite(t *testing.T, b *bench) {
 		"records: required fields":      testRequiredFields,
 		"records: stock levels":         testStockLevels,
 		"records: variants":             testVariants,
+		"records: variants made anew":   testVariantsAnew,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b, c) })
 	}
