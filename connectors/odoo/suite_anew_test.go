@@ -43,7 +43,7 @@ func testVariantsAnew(t *testing.T, b *bench, c *Connector) {
 		}
 		return &found[0]
 	}
-	red, blue := heirs(color + "=Red"), heirs(color+"=Blue")
+	red, blue := heirs(color+"=Red"), heirs(color+"=Blue")
 	require.Len(t, red, 1)
 	require.Len(t, blue, 1)
 	require.Empty(t, heirs(color+"=Green"))
