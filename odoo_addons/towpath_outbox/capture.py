@@ -10,7 +10,7 @@ import logging
 
 import psycopg2
 
-from . import events, payload
+from . import document, events, payload
 from .savepoint import savepoint
 
 _logger = logging.getLogger(__name__)
@@ -21,11 +21,10 @@ KEY = "towpath_outbox"
 class Change:
     """What happened to one record since the last savepoint."""
 
-    __slots__ = ("user", "company", "created", "deleted", "tombstone", "old", "touched")
+    __slots__ = ("env", "created", "deleted", "tombstone", "old", "touched")
 
-    def __init__(self, user, company):
-        self.user = user
-        self.company = company
+    def __init__(self, env):
+        self.env = env  # of whoever changed it
         self.created = False
         self.deleted = False
         self.tombstone = None  # payload.Shaped, of the moment before the deletion
@@ -33,12 +32,14 @@ class Change:
         self.touched = set()  # one2many fields whose records changed
 
 
-def _change(env):
-    try:
-        company = env.company.id
-    except Exception:  # companies of the context that the user may not use
-        company = False
-    return Change(env.uid, company)
+    def company(self):
+        """Where the user worked: read only for records that have no company of their own."""
+        try:
+            return self.env.company.id
+        except psycopg2.Error:
+            raise
+        except Exception:  # companies of the context that the user may not use
+            return False
 
 
 def watch_of(records):
@@ -87,7 +88,7 @@ def _careful(capture):
 def after_create(watch, records):
     own = changes(records.env, records._name)
     for id_ in records._ids:
-        change = own[id_] = _change(records.env)
+        change = own[id_] = Change(records.env)
         change.created = True
 
 
@@ -99,7 +100,7 @@ def before_update(watch, records, names):
     own = changes(records.env, records._name)
     for id_ in records._ids:
         if id_ and id_ not in own:
-            own[id_] = _change(records.env)
+            own[id_] = Change(records.env)
     # Of a record that is new, only what moves it to another state is of interest.
     steps = names & watch.steps
     full = [i for i in records._ids if i and not own[i].created and not names <= own[i].old.keys()]
@@ -117,7 +118,7 @@ def before_relations(watch, records, names):
     ids = [i for i in records._ids if i]
     for id_ in ids:
         if id_ not in own:
-            own[id_] = _change(records.env)
+            own[id_] = Change(records.env)
     ids = [i for i in ids if not own[i].created]
     for name in names:
         for id_, value in related(records, ids, name).items():
@@ -144,7 +145,7 @@ def before_unlink(watch, records):
     ids = [i for i in ids if i not in own or not own[i].deleted]
     for id_ in ids:
         if id_ not in own:
-            own[id_] = _change(env)
+            own[id_] = Change(env)
         own[id_].deleted = True
     if ids and watch.parents_columns:
         for id_, row in columns(records, ids, watch.parents_columns).items():
@@ -152,9 +153,12 @@ def before_unlink(watch, records):
                 own[id_].old.setdefault(name, value)
     if ids and watch.rules_on("unlink"):
         try:
+            if watch.document:
+                document.flush(watch.document, records.browse(ids))
             with savepoint(env.cr):
                 last = env(user=1, su=True, context={})[records._name].browse(ids)
-                shaped = payload.shape(watch, "unlink", last)
+                rows = watch.document and document.read(watch.document, last, ids)
+                shaped = payload.shape(watch, "unlink", last, rows)
         except Exception:
             _logger.exception("towpath: only the ids of deleted %s can be told", records._name)
             shaped = payload.all_thin(watch, "unlink", ids)
@@ -162,10 +166,10 @@ def before_unlink(watch, records):
             own[id_].tombstone = shaped.get(id_)
 
 
-def columns(records, ids, names):
+def columns(records, ids, names, execute=None):
     """{id: {field: value}} as the database has it."""
     cr, names = records.env.cr, sorted(names)
-    cr.execute(
+    (execute or cr.execute)(
         'SELECT id, %s FROM "%s" WHERE id IN %%s'
         % (", ".join('"%s"' % n for n in names), records._table),
         [tuple(ids)],

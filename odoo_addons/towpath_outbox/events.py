@@ -5,8 +5,8 @@ from collections import namedtuple
 
 from psycopg2.extras import Json
 
-from . import capture, named, nudge, payload, values
-from .savepoint import savepoint
+from . import capture, document, named, nudge, payload, values
+from .savepoint import travelling
 
 _logger = logging.getLogger(__name__)
 
@@ -44,14 +44,14 @@ def write(env):
     watches = env["towpath.rule"]._watches()
     for thin in (False, True):
         try:
-            with savepoint(env.cr):
-                _lines_to_parents(env, watches, pending)
+            with travelling(env.cr) as point:
+                _lines_to_parents(env, watches, pending, point)
                 rows, gone = [], []
                 for model, changes in pending.items():
                     watch = watches.get(model)
                     if watch and watch.tells:
-                        _tell(env, watch, model, changes, thin, rows, gone)
-                store(env, rows, gone)
+                        _tell(env, watch, model, changes, thin, rows, gone, point)
+                store(env, rows, gone, point)
             return
         except Exception:
             _logger.exception("towpath: events are told %s", "by the log only" if thin else "by their ids")
@@ -61,14 +61,14 @@ def write(env):
 
 # ---- what happened --------------------------------------------------------------------------------
 
-def _lines_to_parents(env, watches, pending):
+def _lines_to_parents(env, watches, pending, point):
     for model in list(pending):
         watch = watches.get(model)
         if not watch or not watch.parents:
             continue
         changes = pending[model]
         shown = watch.parents_columns.union(*(link.columns for link in watch.parents))
-        now = capture.columns(env[model], list(changes), shown)
+        now = capture.columns(env[model], list(changes), shown, point.first)
         for id_, change in list(changes.items()):  # which may hold the parents, too
             here = now.get(id_)
             for link in watch.parents:
@@ -84,14 +84,17 @@ def _lines_to_parents(env, watches, pending):
 def _touch(pending, link, parent, change):
     parents = pending.setdefault(link.parent, {})
     if parent not in parents:
-        parents[parent] = capture.Change(change.user, change.company)
+        parents[parent] = capture.Change(change.env)
     parents[parent].touched.add(link.name)
 
 
-def _tell(env, watch, model, changes, thin, rows, gone):
+def _tell(env, watch, model, changes, thin, rows, gone, point):
     records = env[model]
     wanted = {name for change in changes.values() for name in change.old} & watch.columns
-    now = capture.columns(records, list(changes), wanted | {"id"})
+    if thin or not watch.document:
+        now = capture.columns(records, list(changes), wanted | watch.steps | {"id"}, point.first)
+    else:
+        now = document.read(watch.document, records, list(changes), wanted | watch.steps, point.first)
     for name in {n for change in changes.values() for n in change.old} & watch.relations:
         for id_, value in capture.related(records, list(now), name).items():
             now[id_][name] = value
@@ -115,24 +118,24 @@ def _tell(env, watch, model, changes, thin, rows, gone):
             written.append(id_)
             before[id_] = old
     for action, ids in (("create", created), ("write", written)):
-        shaped = _shape(watch, action, records.browse(ids), thin) if ids else {}
+        shaped = _shape(watch, action, records.browse(ids), now, thin) if ids else {}
         for id_ in ids:
             change = changes[id_]
             if id_ in shaped:
-                rows.extend(_rows(records.browse(id_), action, change, before[id_], shaped[id_], thin))
+                rows.extend(_rows(records.browse(id_), action, change, before[id_], now[id_], shaped[id_], thin))
             elif action == "create" and not thin:
                 gone.append((model, id_))
             if action == "create":
-                rows.extend(_step_rows(watch, records.browse(id_), change, before[id_], thin))
+                rows.extend(_step_rows(watch, records.browse(id_), change, before[id_], now[id_], thin))
 
 
-def _shape(watch, action, records, thin):
+def _shape(watch, action, records, now, thin):
     if thin:
         return payload.all_thin(watch, action, records.ids)
-    return payload.shape(watch, action, records)
+    return payload.shape(watch, action, records, now if watch.document else None)
 
 
-def _rows(record, action, change, old, shaped, thin):
+def _rows(record, action, change, old, now, shaped, thin):
     model, id_ = record._name, record.id
     if action == "create":
         yield _row(model, id_, "created", action, change, shaped, thin)
@@ -141,9 +144,10 @@ def _rows(record, action, change, old, shaped, thin):
     special = named.of(record) if shaped.asked.named else None
     extra = {}
     if not thin:
-        was = {n: values.from_column(record, n, v) for n, v in old.items()}
         # Columns may differ where values do not: rounding, other languages.
-        was = {n: v for n, v in was.items() if v != values.read(record, n)}
+        places = now.get(document.PLACES)
+        was = {n: values.from_column(record, n, v, places) for n, v in old.items()}
+        was = {n: v for n, v in was.items() if v != values.from_column(record, n, now[n], places)}
         changed = sorted(was.keys() | change.touched)
         if not changed:
             return
@@ -154,19 +158,19 @@ def _rows(record, action, change, old, shaped, thin):
             "changed_fields": changed if shaped.asked.changed else None,
         }
     yield _row(model, id_, "updated", action, change, shaped, thin, **extra)
-    for step in special.happened(record, old, False) if special else ():
+    for step in special.happened(record, old, now, False) if special else ():
         yield _row(model, id_, step, "action", change, shaped, thin, **extra)
 
 
-def _step_rows(watch, record, change, old, thin):
+def _step_rows(watch, record, change, old, now, thin):
     """A record that is new may have gone through its first steps already."""
     special = named.of(record)
     if not special or not special.steps or not any(r.named for r in watch.rules_on("write")):
         return
-    steps = special.happened(record, old, True)
+    steps = special.happened(record, old, now, True)
     if not steps:
         return
-    shaped = _shape(watch, "write", record, thin).get(record.id)
+    shaped = _shape(watch, "write", record, {record.id: now}, thin).get(record.id)
     if shaped and shaped.asked.named:
         for step in steps:
             yield _row(record._name, record.id, step, "action", change, shaped, thin)
@@ -176,7 +180,7 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
     data = {"id": id_} if thin else shaped.data
     return Row(
         str(uuid.uuid4()), "%s.%s" % (model, what), action, model, id_,
-        shaped.company or change.company or None, change.user, Json(data),
+        shaped.company or change.company() or None, change.env.uid, Json(data),
         None if old_values is None else Json(old_values),
         None if changed_fields is None else Json(changed_fields),
         thin or shaped.thin,
@@ -185,8 +189,11 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
 
 # ---- to the table ---------------------------------------------------------------------------------
 
-def store(env, rows, gone=(), merge=True):
-    """Write rows; first take back what this transaction told of deleted records."""
+def store(env, rows, gone=(), point=None, merge=True):
+    """Write rows; first take back what this transaction told of deleted records.
+
+    With ``point``, a travelling savepoint, it ends with the last statement.
+    """
     cr = env.cr
     if env.cr.cache.get(capture.KEY + ".wrote"):
         for model in {model for model, _id in gone}:
@@ -196,15 +203,16 @@ def store(env, rows, gone=(), merge=True):
                 [model, tuple(id_ for of, id_ in gone if of == model)])
     if not rows:
         return
+    _afterwards(env)
     template = _VALUES.format(tx=_TRANSACTION if merge else "NULL")
     for start in range(0, len(rows), 500):
         # psycopg2's own, since it is the same in all versions of Odoo.
         part = rows[start:start + 500]
-        cr.execute(
+        execute = point.last if point and start + 500 >= len(rows) else cr.execute
+        execute(
             _INSERT % ", ".join([template] * len(part)),
             [value for row in part for value in row],
         )
-    _afterwards(env)
 
 
 def _afterwards(env):

@@ -5,7 +5,7 @@ from collections import defaultdict, namedtuple
 
 import psycopg2
 
-from . import compat, named, values
+from . import compat, document, named, values
 
 _logger = logging.getLogger(__name__)
 
@@ -26,9 +26,10 @@ def ask(rules):
     )
 
 
-def shape(watch, action, records):
+def shape(watch, action, records, rows=None):
     """{id: Shaped} of the records that rules for the action match.
 
+    ``rows`` are those of document.read, when the watch has a document.
     Whatever goes wrong with a rule or a record costs its details: the record
     is then told by its id. Errors of PostgreSQL go on.
     """
@@ -52,10 +53,12 @@ def shape(watch, action, records):
     for rules, ids in groups.items():
         asked = ask(rules)
         here = records.browse(ids).with_context(lang=asked.lang)
-        if asked.named and not asked.fields and named.of(records):
-            compat.fetch(here, *named.of(records).reads)
+        special = named.of(records)
+        if asked.named and special and special.document and not asked.full and not asked.fields:
+            compat.fetch(here, "company_id", "currency_id", *special.minimal)
         for record in here:
-            shaped[record.id] = _careful(record, asked, record.id in unsure)
+            row = rows.get(record.id) if rows else None
+            shaped[record.id] = _careful(record, asked, row, record.id in unsure)
     return shaped
 
 
@@ -81,14 +84,17 @@ def domain(text, env):
         return safe_eval(text, {"datetime": safe_datetime, "time": safe_time, "uid": env.uid})
 
 
-def _careful(record, asked, unsure):
+def _careful(record, asked, row, unsure):
     if unsure:
         return Shaped({"id": record.id}, True, asked, False)
     try:
+        if row and document.PLACES in row and asked.named and asked.full and not asked.fields:
+            # Nothing of it depends on the company.
+            return Shaped(named.of(record).payload(record, row), False, asked, row["company_id"])
         company = _company(record)
         if company:
             record = record.with_company(company)
-        data, thin = _data(record, asked)
+        data, thin = _data(record, asked, row)
         return Shaped(data, thin, asked, company.id)
     except psycopg2.Error:
         raise
@@ -104,12 +110,12 @@ def _company(record):
     return record.env["res.company"]
 
 
-def _data(record, asked):
+def _data(record, asked, row):
     special = named.of(record) if asked.named else None
     data = {"id": record.id}
     thin = False
     if asked.full and special:
-        data = special.payload(record)
+        data = special.payload(record, row)
     elif asked.full:
         for name in values.full_names(record):
             data[name] = values.read(record, name)

@@ -4,17 +4,53 @@
 ours is one; ``cr.savepoint(flush=False)`` would do, were it not that errors in
 between are to be handled here and never reach the business operation.
 """
-import contextlib
+
+_NAME = '"towpath_outbox"'
 
 
-@contextlib.contextmanager
-def savepoint(cr):
+class savepoint:
     """Undo in the database whatever fails inside; the error goes on."""
-    cr.execute('SAVEPOINT "towpath_outbox"')
-    try:
-        yield
-    except Exception:
-        cr.execute('ROLLBACK TO SAVEPOINT "towpath_outbox"')
-        cr.execute('RELEASE SAVEPOINT "towpath_outbox"')
-        raise
-    cr.execute('RELEASE SAVEPOINT "towpath_outbox"')
+
+    def __init__(self, cr):
+        self.cr = cr
+        self.open = False
+
+    def __enter__(self):
+        self.begin()
+        return self
+
+    def begin(self):
+        self.cr.execute("SAVEPOINT " + _NAME)
+        self.open = True
+
+    def __exit__(self, error, _value, _traceback):
+        # What is no Exception, as the end of the process, ends the transaction, too.
+        if self.open and error and issubclass(error, Exception):
+            self.cr.execute("ROLLBACK TO SAVEPOINT %s; RELEASE SAVEPOINT %s" % (_NAME, _NAME))
+        elif self.open and not error:
+            self.cr.execute("RELEASE SAVEPOINT " + _NAME)
+        self.open = False
+
+
+class travelling(savepoint):
+    """The same, sent along with the first and the last statement inside.
+
+    A small change costs little more than its round trips to PostgreSQL. The first
+    statement must go through :meth:`first`, and the last may go through :meth:`last`.
+    """
+
+    def begin(self):
+        pass
+
+    def first(self, query, params):
+        """Execute; also when it is not the first."""
+        if not self.open:
+            # Before it is sent: it is there, unless the query is no SQL at all.
+            self.open = True
+            query = "SAVEPOINT %s; %s" % (_NAME, query)
+        self.cr.execute(query, params)
+
+    def last(self, query, params):
+        """Execute, and keep all that was done."""
+        self.cr.execute("%s; RELEASE SAVEPOINT %s" % (query, _NAME) if self.open else query, params)
+        self.open = False

@@ -54,8 +54,11 @@ def read(record, name):
     return _scalar(record, field, value)
 
 
-def from_column(record, name, value):
-    """The same for a value as it stands, or stood, in the column."""
+def from_column(record, name, value, places=None):
+    """The same for a value as it stands, or stood, in the column.
+
+    ``places`` are the decimal places of its currency, where the caller knows them.
+    """
     field = record._fields[name]
     if field.type == "many2many":
         return value
@@ -66,6 +69,8 @@ def from_column(record, name, value):
             value = value.get(record.env.lang or "en_US") or value.get("en_US")
     if field.type in ("many2one", "reference"):
         return value or False
+    if places is not None and field.type == "monetary":
+        return _number(value or 0.0, places)
     return _scalar(record, field, value)
 
 

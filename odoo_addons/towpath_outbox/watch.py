@@ -28,6 +28,7 @@ class Watch:
     parents: list = field(default_factory=list)
     parents_columns: frozenset = frozenset()
     cascades: list = field(default_factory=list)  # (model, many2one) that a deletion takes along
+    document: object = None  # document.Document, when rules ask for the model's own content
 
     @property
     def tells(self):
@@ -56,6 +57,9 @@ def build(env, rules):
 
 
 def _own(watch, model):
+    special = named.of(model)
+    if any(rule.named for rule in watch.rules) and any(rule.full and not rule.fields for rule in watch.rules):
+        watch.document = special and special.document
     if not watch.rules_on("write"):
         return
     watch.columns = frozenset(
@@ -69,7 +73,6 @@ def _own(watch, model):
         name for name in wanted
         if model._fields[name].type == "many2many" and model._fields[name].store
     )
-    special = named.of(model)
     if special and any(rule.named for rule in watch.rules_on("write")):
         watch.steps = frozenset(special.steps).intersection(watch.columns)
 

@@ -236,10 +236,10 @@ class TestCapture(OutboxCase):
         id_, other = self.partner(), self.partner()
         read = payload._data
 
-        def fails_once(record, asked):
+        def fails_once(record, *args):
             if record.id == id_:
                 raise ZeroDivisionError
-            return read(record, asked)
+            return read(record, *args)
 
         with mute_logger(*_LOGS), patch.object(payload, "_data", fails_once), self.tx() as env:
             env["res.partner"].browse([id_, other]).write({"city": "Paris"})
@@ -251,7 +251,7 @@ class TestCapture(OutboxCase):
         self.rule("res.partner")
         id_ = self.partner()
 
-        def breaks(record, asked):
+        def breaks(record, *_):
             record.env.cr.execute("SELECT * FROM no_such_table")
 
         with mute_logger("odoo.sql_db", *_LOGS), patch.object(payload, "_data", breaks), self.tx() as env:
@@ -280,7 +280,7 @@ class TestCapture(OutboxCase):
         self.rule("res.partner")
         id_ = self.partner()
 
-        def breaks(partner):
+        def breaks(partner, _row):
             partner.env.cr.execute("SELECT * FROM no_such_table")
 
         broken = {**named._NAMED, "res.partner": named._NAMED["res.partner"]._replace(payload=breaks)}
