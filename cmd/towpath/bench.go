@@ -20,7 +20,7 @@ func newBench() *cobra.Command {
 		Short: "The performance targets on this machine, measured",
 		Long: `Measure what Towpath promises about performance, each as a ratio to something that
 anybody can run here: PostgreSQL's pgbench, a hand-written Odoo client, a batch
-inside Odoo's own process. Orders, latency and sync need a real Odoo 19 (root on Debian
+inside Odoo's own process. Orders, latency, sync and outbox need a real Odoo 19 (root on Debian
 or Ubuntu); growth does not. On two quiet cores sync takes about ten minutes with what
 it measures by default, growth one, and a quarter of an hour up to a million records. A quiet machine is needed: what differs too much from round to round
 is reported as noisy. It exits 0 if no target was missed.`,
@@ -32,7 +32,7 @@ is reported as noisy. It exits 0 if no target was missed.`,
 			return runBench(cmd.Context(), cmd.OutOrStdout(), o, file)
 		},
 	}
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync, growth")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync, growth, outbox")
 	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders and sync take at most 2")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
 	cmd.Flags().IntVar(&o.Records, "records", 10_000, "records of each kind in a sync round; growth has runs of a tenth, as many and ten times as many")

@@ -14,11 +14,11 @@ _COLUMNS = ("event_id", "event", "action", "model", "res_id", "company_id", "use
             "data", "old_values", "changed_fields", "thin")
 Row = namedtuple("Row", _COLUMNS)
 
+_TRANSACTION = "txid_current() || '.' || extract(epoch from now())"
+_INSERT = "INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx) VALUES %%s" % ", ".join(_COLUMNS)
 # What an earlier part of this transaction wrote is brought up to date, so that a
 # transaction tells one event of a kind per record, whatever savepoints it took.
-_TRANSACTION = "txid_current() || '.' || extract(epoch from now())"
-_INSERT = """
-    INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx) VALUES %%s
+_MERGE = """
     ON CONFLICT (tx, model, res_id, event) WHERE state = 'pending' DO UPDATE SET
         data = excluded.data, thin = excluded.thin, occurred_at = excluded.occurred_at,
         old_values = CASE WHEN excluded.old_values IS NULL THEN towpath_outbox.old_values
@@ -26,7 +26,7 @@ _INSERT = """
         changed_fields = CASE WHEN excluded.changed_fields IS NULL THEN towpath_outbox.changed_fields
             ELSE (SELECT jsonb_agg(DISTINCT name ORDER BY name) FROM jsonb_array_elements_text(
                 excluded.changed_fields || coalesce(towpath_outbox.changed_fields, '[]')) AS name) END
-""" % ", ".join(_COLUMNS)
+"""
 _VALUES = "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, {tx})" % ", ".join(["%s"] * len(_COLUMNS))
 
 
@@ -203,6 +203,8 @@ def store(env, rows, gone=(), point=None, merge=True):
                 [model, tuple(id_ for of, id_ in gone if of == model)])
     if not rows:
         return
+    # Nothing to merge with, mostly; and planning it takes longer than the rest.
+    query = _INSERT + _MERGE if cr.cache.get(capture.KEY + ".wrote") else _INSERT
     _afterwards(env)
     template = _VALUES.format(tx=_TRANSACTION if merge else "NULL")
     for start in range(0, len(rows), 500):
@@ -210,7 +212,7 @@ def store(env, rows, gone=(), point=None, merge=True):
         part = rows[start:start + 500]
         execute = point.last if point and start + 500 >= len(rows) else cr.execute
         execute(
-            _INSERT % ", ".join([template] * len(part)),
+            query % ", ".join([template] * len(part)),
             [value for row in part for value in row],
         )
 

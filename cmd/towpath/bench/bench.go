@@ -16,7 +16,7 @@ import (
 )
 
 // All are the benchmarks, in the order in which they run.
-var All = []string{"acceptance", "latency", "memory", "orders", "sync", "growth"}
+var All = []string{"acceptance", "latency", "memory", "orders", "sync", "growth", "outbox"}
 
 // Options say what to measure, and how.
 type Options struct {
@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	b := &bench{Options: o, report: newReport(o.Seed)}
 	parts := map[string]func(context.Context) error{
-		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync, "growth": b.growth,
+		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync, "growth": b.growth, "outbox": b.outbox,
 	}
 	for _, name := range o.Only {
 		if parts[name] == nil {
