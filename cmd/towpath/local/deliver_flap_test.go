@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"towpath/cmd/towpath/local"
+	"towpath/cmd/towpath/stack"
 )
 
 // ills are all ways in which a receiver may fail for a while.
@@ -216,4 +217,40 @@ func (w *outward) monitors() int {
 		return -1
 	}
 	return int(r.Count)
+}
+
+// TestAppliedIsSaidLater: who answers 202 says afterwards, at the address that
+// came with the event, that it has applied it; who does not say so in time is
+// given to a person. The next event of a record waits for the word.
+func TestAppliedIsSaidLater(t *testing.T) {
+	t.Parallel()
+	port, err := stack.FreePort()
+	require.NoError(t, err)
+	diligent := newReceiver(t, "diligent", map[string]any{"ordering": "per_record", "acknowledge": map[string]any{"within": "1h"}})
+	forgetful := newReceiver(t, "forgetful", map[string]any{"acknowledge": map[string]any{"within": "2s"}})
+	diligent.behave(func(w http.ResponseWriter, r *http.Request, _ *arrival) {
+		address := r.Header.Get("webhook-ack-url")
+		w.WriteHeader(http.StatusAccepted)
+		go func() {
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				answer, err := http.Post(address, "application/json", strings.NewReader(`{"status": "applied"}`))
+				if err == nil && answer.Body.Close() == nil && answer.StatusCode/100 == 2 {
+					return
+				}
+			}
+		}()
+	})
+	forgetful.behave(status(http.StatusAccepted))
+	w := telling(t, local.Options{APIPort: port, Env: []string{fmt.Sprintf("TOWPATH_PUBLIC_URL=http://127.0.0.1:%d", port)}}, diligent, forgetful)
+	w.happen(12, 4)
+	w.eventually(patience, "one has applied all, the other said nothing", func() bool {
+		return w.count(`SELECT count(*) FROM delivery WHERE endpoint = 'diligent' AND state = 'ok'`) == 12 &&
+			w.count(`SELECT count(*) FROM delivery WHERE endpoint = 'forgetful' AND state = 'parked' AND code = 'webhook.not_applied'`) == 12
+	})
+	diligent.gotAll(w.told)
+	diligent.eachWaited()
+	forgetful.gotAll(w.told)
+	for id, n := range diligent.taken() {
+		assert.Equal(t, 1, n, "%s was taken", id)
+	}
 }
