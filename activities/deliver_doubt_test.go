@@ -133,3 +133,18 @@ func TestTimeWithoutAttemptsIsNoFailure(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, r.Repaired, "it was switched on just now")
 }
+
+// Whatever a receiver says of an event can be stored.
+func TestAnythingMayBeSaidOfAnEvent(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(202) }
+	p.endpoint(webhook.Endpoint{Name: "partner", Acknowledge: webhook.Acknowledge{Within: webhook.Duration(time.Hour)}})
+	p.happens(order("e1", "7", `"a":1`))
+	in := p.starts()[0]
+	r, _ := p.tries(in)
+	require.Equal(t, "accepted", r.State)
+	require.NoError(t, p.out.Applied(t.Context(), "e1", "partner", false, "no\x00stock\xff"))
+	d := p.delivery(in)
+	assert.Equal(t, store.DeliveryParked, d.State)
+	assert.Equal(t, "no\uFFFDstock\uFFFD", d.Message)
+}

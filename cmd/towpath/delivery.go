@@ -60,6 +60,9 @@ func (c *choice) filter(args []string, now time.Time) (f store.DeliveryFilter, e
 		}
 		f.IDs = append(f.IDs, id)
 	}
+	if c.limit < 0 {
+		return f, badFlag("--limit", "a limit cannot be negative", "leave it out, or give 0 for all")
+	}
 	for _, s := range c.states {
 		if !slices.Contains(deliveryStates, s) {
 			return f, badFlag("--state", fmt.Sprintf("there is no state %q", s), "one of "+strings.Join(deliveryStates, ", "))
@@ -84,7 +87,7 @@ func moment(field, text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36500 {
 			return now.Add(-time.Duration(n) * 24 * time.Hour), nil
 		}
 	}
@@ -223,11 +226,16 @@ Without --state these are parked and retrying ones.`,
 			if len(f.States) == 0 && len(f.IDs) == 0 {
 				f.States = []store.DeliveryState{store.DeliveryParked, store.DeliveryRetrying}
 			}
-			n, err := p.store.Redeliver(cmd.Context(), f, by, 1)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries go out again\n", n)
+			priority := 1
+			if len(f.IDs) == 0 && f.Event == "" {
+				priority = 4 // many: behind what is new
 			}
-			return err
+			n, err := p.store.Redeliver(cmd.Context(), f, by, priority)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries go out again\n", n)
+			return p.leftAlone(cmd, f, n)
 		}),
 	}
 	c.flags(cmd, 0)
@@ -257,16 +265,41 @@ func newDiscard() *cobra.Command {
 				f.States = []store.DeliveryState{store.DeliveryParked}
 			}
 			n, err := p.store.Discard(cmd.Context(), f, by+": "+reason)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries are given up\n", n)
+			if err != nil {
+				return err
 			}
-			return err
+			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries are given up\n", n)
+			return p.leftAlone(cmd, f, n)
 		}),
 	}
 	c.flags(cmd, 0)
 	cmd.Flags().StringVar(&by, "by", currentUser(), "who decides")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept with the delivery")
 	return cmd
+}
+
+// leftAlone tells of the deliveries that were chosen by their numbers, n of which
+// were changed, how they stand: some were not in a state for it, or are unknown.
+func (p *process) leftAlone(cmd *cobra.Command, f store.DeliveryFilter, n int64) error {
+	if n >= int64(len(f.IDs)) {
+		return nil
+	}
+	found, err := p.store.Deliveries(cmd.Context(), store.DeliveryFilter{IDs: f.IDs})
+	if err != nil {
+		return err
+	}
+	state := map[int64]store.DeliveryState{}
+	for _, d := range found {
+		state[d.ID] = d.State
+	}
+	for _, id := range f.IDs {
+		if s, known := state[id]; known {
+			fmt.Fprintf(cmd.OutOrStdout(), "delivery %d is %s now\n", id, s)
+		} else {
+			fmt.Fprintf(cmd.OutOrStdout(), "there is no delivery %d\n", id)
+		}
+	}
+	return errProof
 }
 
 func yamlOf(v any) (string, error) {

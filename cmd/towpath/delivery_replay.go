@@ -117,7 +117,11 @@ func (p *process) awaitDelivery(cmd *cobra.Command, endpoint, event string) erro
 		}
 		select {
 		case <-ctx.Done():
-			fmt.Fprintf(cmd.OutOrStdout(), "nothing has come of it yet: does a worker run? Look again: towpath delivery list --event %s\n", event)
+			why := "does a worker run?"
+			if s, err := p.store.EndpointState(cmd.Context(), endpoint); err == nil && stateOf(s) != "well" {
+				why = "the endpoint: " + stateOf(s) + "."
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "nothing has come of it yet; %s Look again: towpath delivery list --event %s\n", why, event)
 			return errProof
 		case <-time.After(100 * time.Millisecond):
 		}

@@ -181,6 +181,9 @@ carries a signature of each (profiles odoo-s0 and odoo-s1 have room for one: the
 attempts take turns, and 401 or 403 is tried again), so that none is lost,
 whenever the receiver changes over.`,
 		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
+			if overlap < 0 {
+				return badFlag("--overlap", "an overlap cannot be negative", "give how long both secrets sign: 24h; 0 retires the old one now")
+			}
 			fresh, until, err := p.outbound().Rotate(cmd.Context(), args[0], secret, overlap, time.Now())
 			if err != nil {
 				return err

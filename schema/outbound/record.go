@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -34,6 +35,7 @@ func (o *Outbound) Nudge(ctx context.Context, connection string) error {
 
 // Applied notes what a receiver says of an event that it took before.
 func (o *Outbound) Applied(ctx context.Context, event, endpoint string, ok bool, message string) error {
+	message = strings.ReplaceAll(strings.ToValidUTF8(message, "\uFFFD"), "\x00", "\uFFFD") // PostgreSQL has no NUL in texts
 	return o.Store.Applied(ctx, event, endpoint, ok, message)
 }
 
