@@ -53,7 +53,8 @@ const unbegun = 30 * time.Second
 const perEndpoint = 20
 
 // retryingMost bounds the workflows of one endpoint that wait for their next
-// attempt: beyond it an endpoint is so far gone that starting more is no use.
+// attempt: beyond it new ones are started one at a time, since the endpoint may
+// well take those.
 const retryingMost = 1000
 
 // ClaimDeliveries takes deliveries to be started: those that are ready, within
@@ -77,7 +78,7 @@ WITH turn AS MATERIALIZED (
 ), fresh AS MATERIALIZED (
     SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (
         SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'ready' AND d.due_at <= now()
-        ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN 0 ELSE free END FOR UPDATE SKIP LOCKED
+        ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN (free = width)::int ELSE free END FOR UPDATE SKIP LOCKED
     ) p LIMIT $1
 ), silent AS MATERIALIZED ( -- they are under way already, and need no room
     SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (

@@ -177,3 +177,25 @@ func TestManyAreSteeredSomeAtATime(t *testing.T) {
 	assert.EqualValues(t, 2345, s.Open)
 	assert.Zero(t, s.Parked)
 }
+
+// An endpoint that fails for some events and works for others goes on getting
+// new ones, however many wait for their next attempt.
+func TestManyThatFailDoNotStarveTheOthers(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	var events []store.OutboundEvent
+	for i := range 1001 {
+		events = append(events, happened(fmt.Sprintf("e%d", i), "1", to("a")))
+	}
+	w.record(t, events...)
+	_, err := w.db.ExecContext(t.Context(), `UPDATE delivery SET state = 'retrying', due_at = now() + interval '1 day'`)
+	require.NoError(t, err)
+	for _, id := range []string{"new1", "new2"} {
+		w.record(t, happened(id, "1", to("a")))
+	}
+	for range 2 {
+		all := w.claimDeliveries(t)
+		require.Len(t, all, 1, "one at a time")
+		require.Empty(t, w.claimDeliveries(t))
+		w.succeeds(t, all[0])
+	}
+}
