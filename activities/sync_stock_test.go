@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"sync"
 	"testing"
 	"time"
@@ -41,14 +42,17 @@ type stockWorld struct {
 	goods       []shop.Variant
 	items       []int64
 	paris, lyon int64
+	ago         atomic.Int64 // nanoseconds that Odoo's clock is behind
 }
 
 func newStockWorld(t *testing.T) *stockWorld { return newStockWorldOf(t, 0) }
 
-// newStockWorldOf is one in which stock changes some time ago.
+// newStockWorldOf is one in which stock changes some time ago, until the time has
+// passed.
 func newStockWorldOf(t *testing.T, ago time.Duration) *stockWorld {
 	w := &stockWorld{world: newWorld(t)}
-	w.odoo = odooOf(w.world, "odoo", simulator.Options{Now: func() time.Time { return time.Now().Add(-ago) }})
+	w.ago.Store(int64(ago))
+	w.odoo = odooOf(w.world, "odoo", simulator.Options{Now: func() time.Time { return time.Now().Add(-time.Duration(w.ago.Load())) }})
 	_, err := w.odoo.AddLocation("Lyon", 4)
 	require.NoError(t, err)
 	w.shop = shopOf(w.world, "shop", shop.Options{})
@@ -127,6 +131,7 @@ func TestSyncStockOfLaterProducts(t *testing.T) {
 	for _, sku := range []string{"SKU-0101", "SKU-0102", "SKU-0103"} {
 		w.put(sku, "WH/Stock", 8, 0)
 	}
+	w.ago.Store(0)
 	require.EqualValues(t, 2, w.run().Counts["skipped.not_in_target"])
 	require.Empty(t, w.run(mode(jobs.Incremental)).Counts, "it is not looked for each time")
 
