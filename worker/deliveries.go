@@ -12,16 +12,8 @@ import (
 	"towpath/workflows/dispatch"
 )
 
-// deliverySlots bounds attempts under way in a process. They mostly wait for
-// somebody's web server; a slow endpoint holds a few of them.
-const deliverySlots = 1000
-
 func (p *process) deliveryWorker(queue string) sdk.Worker {
-	opt := p.options()
-	opt.DisableWorkflowWorker = true
-	opt.MaxConcurrentActivityExecutionSize = deliverySlots
-	opt.MaxConcurrentActivityTaskPollers = 6
-	w := sdk.New(p.Temporal, queue, opt)
+	w := sdk.New(p.Temporal, queue, p.options(queue))
 	register(w, contract.ActivityDeliver, p.deliveries.Deliver)
 	return w
 }

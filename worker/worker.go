@@ -133,18 +133,15 @@ type process struct {
 	jobs       syncSchedules
 }
 
-func (p *process) options() sdk.Options {
-	return sdk.Options{
-		Identity:                    identity(),
-		DisableRegistrationAliasing: true,
-		WorkerStopTimeout:           75 * time.Second, // one HTTP timeout of a target and the settling
-		OnFatalError: func(err error) {
-			select {
-			case p.fatal <- err:
-			default:
-			}
-		},
+func (p *process) options(queue string) sdk.Options {
+	opt := Tuning(queue)
+	opt.OnFatalError = func(err error) {
+		select {
+		case p.fatal <- err:
+		default:
+		}
 	}
+	return opt
 }
 
 func (p *process) schedule(ctx context.Context) error {
@@ -163,11 +160,7 @@ func (p *process) scheduleJobs(ctx context.Context) {
 }
 
 func (p *process) startMain(context.Context) error {
-	opt := p.options()
-	opt.MaxConcurrentWorkflowTaskPollers = 6
-	opt.MaxConcurrentActivityTaskPollers = 2
-	opt.MaxConcurrentWorkflowTaskExecutionSize = 100
-	w := sdk.New(p.Temporal, contract.QueueMain, opt)
+	w := sdk.New(p.Temporal, contract.QueueMain, p.options(contract.QueueMain))
 	w.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: contract.OrderWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Maintenance, workflow.RegisterOptions{Name: contract.MaintenanceWorkflow})
 	w.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})
@@ -233,7 +226,7 @@ func (p *process) start(queue string, w sdk.Worker) error {
 }
 
 func (p *process) targetWorker(queue string) sdk.Worker {
-	opt := p.options()
+	opt := p.options(queue)
 	opt.DisableWorkflowWorker = true
 	opt.MaxConcurrentActivityExecutionSize = applySlots
 	opt.MaxConcurrentActivityTaskPollers = 4
@@ -245,7 +238,7 @@ func (p *process) targetWorker(queue string) sdk.Worker {
 }
 
 func (p *process) sourceWorker(queue string) sdk.Worker {
-	opt := p.options()
+	opt := p.options(queue)
 	opt.DisableWorkflowWorker = true
 	opt.MaxConcurrentActivityExecutionSize = 10
 	opt.MaxConcurrentActivityTaskPollers = 2

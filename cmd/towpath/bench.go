@@ -10,6 +10,7 @@ import (
 	"towpath/cmd/towpath/bench"
 	"towpath/schema/fault"
 	"towpath/schema/store"
+	"towpath/worker"
 )
 
 func newBench() *cobra.Command {
@@ -32,16 +33,17 @@ is reported as noisy. It exits 0 if no target was missed.`,
 			return runBench(cmd.Context(), cmd.OutOrStdout(), o, file)
 		},
 	}
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync, growth, outbox")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "just these: acceptance, latency, memory, orders, sync, growth, outbox, deliveries")
 	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "interleaved rounds; orders and sync take at most 2")
 	cmd.Flags().IntVar(&o.Orders, "orders", 400, "orders of a throughput round")
 	cmd.Flags().IntVar(&o.Records, "records", 10_000, "records of each kind in a sync round; growth has runs of a tenth, as many and ten times as many")
+	cmd.Flags().IntVar(&o.Deliveries, "deliveries", 2000, "webhooks of a throughput run")
 	cmd.Flags().StringVar(&o.Stock, "stock", "", "orders of goods with or without stock on hand: with, without; both if empty")
 	cmd.Flags().IntVar(&o.Calls, "calls", 0, "calls in flight to Odoo; 0 is the connector's default")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 19, "equal seeds are equal work")
 	cmd.Flags().StringVar(&o.Profile, "profile", "", "folder for CPU profiles of api and worker")
 	cmd.Flags().StringVar(&file, "json", "", "file for everything measured, raw samples included")
-	cmd.AddCommand(newBenchServe())
+	cmd.AddCommand(newBenchServe(), newBenchNoop())
 	return cmd
 }
 
@@ -88,6 +90,24 @@ func newBenchServe() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&inbox, "inbox", "store", "store, or null")
+	return cmd
+}
+
+// newBenchNoop is a worker like ours that does nothing, as a process of its own.
+func newBenchNoop() *cobra.Command {
+	var count int
+	cmd := &cobra.Command{
+		Use: "noop", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := worker.Dial(newLog(cmd.ErrOrStderr(), "error", false))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return bench.Noop(cmd.Context(), c, count, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().IntVar(&count, "count", 1000, "workflows")
 	return cmd
 }
 

@@ -92,11 +92,15 @@ const bookLasts = time.Second
 
 // All gives the endpoints by name. PostgreSQL is asked once a second at most.
 // Nobody may change the map.
-func (b *Book) All(ctx context.Context) (map[string]Entry, error) {
+func (b *Book) All(ctx context.Context) (map[string]Entry, error) { return b.asOf(ctx, bookLasts) }
+
+// asOf gives the endpoints as they were that long ago, or later.
+func (b *Book) asOf(ctx context.Context, ago time.Duration) (map[string]Entry, error) {
+	asked := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if now.Sub(b.read) < bookLasts {
+	if asked.Sub(b.read) < ago {
 		return b.entries, nil
 	}
 	stored, err := b.store.Endpoints(ctx)
@@ -129,8 +133,13 @@ func (b *Book) Get(ctx context.Context, name string) (*Endpoint, error) {
 		return nil, err
 	}
 	e, ok := all[name]
-	if !ok {
-		return nil, store.UnknownEndpoint(name)
+	if !ok { // made just now, by another process
+		if all, err = b.asOf(ctx, 0); err != nil {
+			return nil, err
+		}
+		if e, ok = all[name]; !ok {
+			return nil, store.UnknownEndpoint(name)
+		}
 	}
 	return e.Endpoint, e.Err
 }

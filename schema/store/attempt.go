@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -107,6 +108,11 @@ type Outcome struct {
 // tripped says that the endpoint's circuit has opened by it; stale that the
 // delivery went on without this attempt, which is noted all the same.
 func (s *Store) FinishAttempt(ctx context.Context, o Outcome) (tripped, stale bool, err error) {
+	if o.Success && !o.Ordered {
+		if done, err := s.finishWell(ctx, o); done || err != nil {
+			return false, false, err
+		}
+	}
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if o.Ordered && o.State != DeliveryRetrying {
 			if err := lockStreams(ctx, tx, o.Endpoint); err != nil {
@@ -137,40 +143,64 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 	return tripped, stale, err
 }
 
-// settleDelivery moves the delivery on. What was received counts also when
-// another attempt, of a worker that was thought dead, has failed meanwhile.
-func settleDelivery(ctx context.Context, tx *sqlx.Tx, o Outcome) (stream string, err error) {
-	var due sql.NullTime
+// finishWell is FinishAttempt for what nearly all attempts are, in one round
+// trip: received, and nothing waits for it. done is false when it is not so, and
+// then nothing was written.
+func (s *Store) finishWell(ctx context.Context, o Outcome) (done bool, err error) {
+	err = s.db.GetContext(ctx, &done, `
+WITH settled AS (
+    UPDATE delivery SET state = $13, due_at = $14, status = nullif($8, 0), code = $9, message = $10, resolution = '', settled_at = CASE WHEN $13 = 'ok' THEN now() END
+    WHERE id = $1 AND generation = $4 AND state IN ('running', 'retrying') AND stream = '' RETURNING id
+), noted AS (
+    INSERT INTO delivery_attempt (delivery, endpoint, type, generation, attempt, took_ms, outcome, status, code, message, request, response)
+    SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM settled
+), works AS (`+endpointWorks+` AND EXISTS (SELECT 1 FROM settled))
+SELECT EXISTS (SELECT 1 FROM settled)`,
+		o.Delivery, o.Endpoint, o.Type, o.Generation, o.Attempt, o.Took.Milliseconds(), o.Outcome, o.Status, o.Code, o.Message, o.Request, o.Response, o.State, o.due())
+	return done, translate(err)
+}
+
+// due is when somebody looks at the delivery again.
+func (o Outcome) due() (due sql.NullTime) {
 	switch o.State {
 	case DeliveryRetrying: // visible again when its workflow has missed the attempt
 		due = sql.NullTime{Time: o.DueAt.Add(silence), Valid: true}
 	case DeliveryAccepted:
 		due = sql.NullTime{Time: o.DueAt, Valid: true}
 	}
+	return due
+}
+
+// settleDelivery moves the delivery on. What was received counts also when
+// another attempt, of a worker that was thought dead, has failed meanwhile.
+func settleDelivery(ctx context.Context, tx *sqlx.Tx, o Outcome) (stream string, err error) {
 	err = tx.GetContext(ctx, &stream, `
 UPDATE delivery SET state = $3, due_at = $4, status = nullif($5, 0), code = $6, message = $7, resolution = $8,
     settled_at = CASE WHEN $3 IN ('ok', 'parked') THEN now() END
 WHERE id = $1 AND generation = $2 AND (state = 'running' OR state = 'retrying' AND $3 IN ('ok', 'accepted')) RETURNING stream`,
-		o.Delivery, o.Generation, o.State, due, o.Status, o.Code, o.Message, o.Fix)
+		o.Delivery, o.Generation, o.State, o.due(), o.Status, o.Code, o.Message, o.Fix)
 	return stream, err
 }
+
+// endpointWorks notes that endpoint $2 works, where that is news.
+const endpointWorks = `
+UPDATE endpoint_state SET circuit = 'closed', failures = 0, trips = 0, failing_since = NULL, opened_at = NULL, probe_at = NULL,
+    width = CASE WHEN circuit = 'closed' THEN least(20, width * 2) ELSE 1 END
+WHERE endpoint = $2 AND held_by IS NULL AND (circuit <> 'closed' OR failures > 0 OR failing_since IS NOT NULL OR width < 20)`
 
 // moveCircuit writes only where there is something to write: an endpoint that
 // works costs nothing here, and nobody waits for its row.
 func moveCircuit(ctx context.Context, tx *sqlx.Tx, o Outcome) (tripped bool, err error) {
 	switch {
 	case o.Success:
-		_, err = tx.ExecContext(ctx, `
-UPDATE endpoint_state SET circuit = 'closed', failures = 0, trips = 0, failing_since = NULL, opened_at = NULL, probe_at = NULL,
-    width = CASE WHEN circuit = 'closed' THEN least(20, width * 2) ELSE 1 END
-WHERE endpoint = $1 AND held_by IS NULL AND (circuit <> 'closed' OR failures > 0 OR failing_since IS NOT NULL OR width < 20)`, o.Endpoint)
+		_, err = tx.ExecContext(ctx, strings.ReplaceAll(endpointWorks, "$2", "$1"), o.Endpoint)
 		return false, err
 	case o.Broken:
 		err = tx.GetContext(ctx, &tripped, `
 WITH s AS (SELECT * FROM endpoint_state WHERE endpoint = $1 FOR UPDATE), trip AS (
     SELECT (s.circuit = 'closed' AND s.failures + 1 >= $2) OR (s.circuit <> 'closed' AND $3) AS now, s.circuit = 'closed' AS first FROM s
 )
-UPDATE endpoint_state u SET failures = u.failures + 1, failing_since = coalesce(u.failing_since, now()),
+UPDATE endpoint_state u SET failures = u.failures + 1, width = greatest(1, u.width / 2), failing_since = coalesce(u.failing_since, now()),
     circuit = CASE WHEN trip.now THEN 'open' ELSE u.circuit END,
     opened_at = CASE WHEN trip.now THEN coalesce(u.opened_at, now()) ELSE u.opened_at END,
     trips = CASE WHEN trip.now THEN u.trips + 1 ELSE u.trips END,

@@ -35,6 +35,7 @@ type Starting struct {
 	Event      string `db:"event"`
 	Type       string `db:"type"`
 	Generation int    `db:"generation"`
+	Priority   int    `db:"priority"` // 1 a person waits … 5 replay
 	// Again: a run of its workflow may wait for a later attempt, and is to be told.
 	// One whose attempt is under way, or queued, is not: it would begin anew.
 	Again bool `db:"again"`
@@ -48,10 +49,6 @@ const silence = 5 * time.Minute
 // before it could start the workflow. Starting twice starts nothing.
 const unbegun = 30 * time.Second
 
-// perEndpoint bounds what one claim takes for one endpoint, so that all get
-// their turn.
-const perEndpoint = 20
-
 // retryingMost bounds the workflows of one endpoint that wait for their next
 // attempt: beyond it new ones are started one at a time, since the endpoint may
 // well take those.
@@ -59,48 +56,59 @@ const retryingMost = 1000
 
 // ClaimDeliveries takes deliveries to be started: those that are ready, within
 // each endpoint's width and while its circuit lets it, and those whose workflow
-// has been silent for too long. Endpoints take turns; who claims for one at the
-// same moment is passed over.
+// has been silent for too long. Endpoints take turns: each gets its first before
+// any gets its second. Who claims for one at the same moment is passed over. Of
+// an endpoint whose circuit is not closed at most one is taken, to probe.
 func (s *Store) ClaimDeliveries(ctx context.Context, limit int) (all []Starting, err error) {
 	err = s.db.SelectContext(ctx, &all, `
 WITH turn AS MATERIALIZED (
-    SELECT e.name, s.width FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
+    SELECT e.name, s.width, s.circuit <> 'closed' AS probing FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
     WHERE e.active AND e.disabled IS NULL AND s.cool_until <= now() AND s.paced_at <= now() + interval '1 second'
       AND (s.circuit = 'closed' OR s.probe_at <= now())
       AND (EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state = 'ready' AND d.due_at <= now())
         OR EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state IN ('running', 'retrying') AND d.due_at <= now()))
 ), mine AS MATERIALIZED (
-    SELECT name, width FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' starter ' || name, 0))
+    SELECT * FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' starter ' || name, 0))
 ), room AS MATERIALIZED (
-    SELECT name, width, greatest(0, least($3::bigint, width - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running'))) AS free,
+    SELECT name, width, probing, greatest(0, CASE WHEN probing THEN 1 ELSE width END - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running')) AS free,
         (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 AS crowded
     FROM mine
-), fresh AS MATERIALIZED (
-    SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (
-        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'ready' AND d.due_at <= now()
-        ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN (free = width)::int ELSE free END FOR UPDATE SKIP LOCKED
-    ) p LIMIT $1
 ), silent AS MATERIALIZED ( -- they are under way already, and need no room
-    SELECT p.id, false AS waits FROM room CROSS JOIN LATERAL (
+    SELECT p.id FROM room CROSS JOIN LATERAL (
         SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'running' AND d.due_at <= now()
-        ORDER BY d.due_at LIMIT least($3, width) FOR UPDATE SKIP LOCKED
-    ) p LIMIT $1
+        ORDER BY d.due_at LIMIT width FOR UPDATE SKIP LOCKED
+    ) AS p LIMIT greatest(1, $1::bigint / 2)
+), open AS MATERIALIZED (
+    SELECT name, crowded, free = CASE WHEN probing THEN 1 ELSE width END AS idle, least(free, ceil($1::numeric / count(*) OVER ())) AS share FROM room WHERE free > 0
+), fresh AS MATERIALIZED (
+    SELECT p.* FROM open CROSS JOIN LATERAL (
+        SELECT d.id, d.endpoint, d.priority, d.due_at FROM delivery d WHERE d.endpoint = open.name AND d.state = 'ready' AND d.due_at <= now()
+        ORDER BY d.priority, d.due_at, d.id LIMIT CASE WHEN crowded THEN idle::int ELSE share END FOR UPDATE SKIP LOCKED
+    ) AS p
 ), woken AS MATERIALIZED (
-    SELECT p.id, true AS waits FROM room CROSS JOIN LATERAL (
-        SELECT d.id FROM delivery d WHERE d.endpoint = room.name AND d.state = 'retrying' AND d.due_at <= now()
-        ORDER BY d.due_at LIMIT free FOR UPDATE SKIP LOCKED
-    ) p LIMIT $1
-), chosen AS (SELECT * FROM fresh UNION ALL SELECT * FROM silent UNION ALL SELECT * FROM woken)
-UPDATE delivery d SET state = 'running', due_at = now() + $4 * interval '1 second',
+    SELECT p.* FROM open CROSS JOIN LATERAL (
+        SELECT d.id, d.endpoint, d.priority, d.due_at FROM delivery d WHERE d.endpoint = open.name AND d.state = 'retrying' AND d.due_at <= now()
+        ORDER BY d.due_at LIMIT share FOR UPDATE SKIP LOCKED
+    ) AS p
+), turns AS MATERIALIZED (
+    SELECT id, waits, priority, due_at, endpoint, row_number() OVER (PARTITION BY endpoint ORDER BY waits DESC, priority, due_at, id) AS round
+    FROM (SELECT *, false AS waits FROM fresh UNION ALL SELECT *, true FROM woken) AS found
+), chosen AS (
+    SELECT id, false AS waits FROM silent UNION ALL
+    (SELECT id, waits FROM turns JOIN open ON open.name = endpoint WHERE round <= share
+     ORDER BY round, priority, due_at LIMIT $1 - (SELECT count(*) FROM silent))
+)
+UPDATE delivery d SET state = 'running', due_at = now() + $3 * interval '1 second',
     began_at = CASE WHEN d.state = 'ready' THEN now() ELSE d.began_at END
 FROM chosen WHERE d.id = chosen.id
-RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.generation > 1 OR chosen.waits AS again`,
-		limit, retryingMost, perEndpoint, int(unbegun.Seconds()))
+RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.priority, d.generation > 1 OR chosen.waits AS again`,
+		limit, retryingMost, int(unbegun.Seconds()))
 	return all, translate(err)
 }
 
 // ReleaseDeliveries gives back what could not be started. A run that is to be
-// told is told when it is claimed the next time.
+// told is told when it is claimed the next time; where a first attempt has begun
+// all the same, the answer to the start was lost, not the start.
 func (s *Store) ReleaseDeliveries(ctx context.Context, refused []Starting, after time.Duration) error {
 	ids, told := make([]int64, len(refused)), make([]bool, len(refused))
 	for i, r := range refused {
@@ -108,7 +116,7 @@ func (s *Store) ReleaseDeliveries(ctx context.Context, refused []Starting, after
 	}
 	_, err := s.db.ExecContext(ctx, `
 UPDATE delivery d SET state = CASE WHEN u.told THEN 'retrying' ELSE 'ready' END, due_at = now() + $3 * interval '1 millisecond'
-FROM unnest($1::bigint[], $2::bool[]) AS u(id, told) WHERE d.id = u.id AND d.state = 'running'`,
+FROM unnest($1::bigint[], $2::bool[]) AS u(id, told) WHERE d.id = u.id AND d.state = 'running' AND (u.told OR d.attempts = 0)`,
 		pq.Array(ids), pq.Array(told), after.Milliseconds())
 	return translate(err)
 }

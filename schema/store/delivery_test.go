@@ -13,11 +13,13 @@ import (
 	"towpath/schema/store"
 )
 
-// withEndpoints adds endpoints to a world.
+// withEndpoints adds endpoints to a world that have worked for a while.
 func (w *world) withEndpoints(t testing.TB, names ...string) *world {
 	t.Helper()
 	for _, name := range names {
 		_, err := w.PutEndpoint(t.Context(), w.ring, name, json.RawMessage(`{"url":"https://`+name+`.example"}`), nil, true)
+		require.NoError(t, err)
+		_, err = w.db.ExecContext(t.Context(), `UPDATE endpoint_state SET width = 20 WHERE endpoint = $1`, name)
 		require.NoError(t, err)
 	}
 	return w
@@ -393,7 +395,7 @@ func TestRedeliveryBeginsAnewWithTheSameEvent(t *testing.T) {
 	assert.EqualValues(t, 1, n, "what is under way is left alone")
 	again := w.claimDeliveries(t)
 	require.Len(t, again, 1)
-	assert.Equal(t, store.Starting{ID: all[0].ID, Endpoint: "a", Event: "e1", Type: "sale.order.updated", Generation: 2, Again: true}, again[0])
+	assert.Equal(t, store.Starting{ID: all[0].ID, Endpoint: "a", Event: "e1", Type: "sale.order.updated", Generation: 2, Priority: 1, Again: true}, again[0])
 	a := w.beginAttempt(t, again[0])
 	assert.Equal(t, 1, a.Number)
 	assert.Equal(t, 2, a.Tried)

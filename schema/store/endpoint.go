@@ -70,6 +70,10 @@ func endpointSecret(endpoint, field string) string {
 	return "webhook_endpoint/" + endpoint + "/" + field
 }
 
+// firstWidth is how many deliveries of a new endpoint may be under way: it shows
+// first that it takes them, and each that it takes doubles it.
+const firstWidth = 2
+
 // PutEndpoint creates or changes an endpoint. Each secret is given as JSON and
 // sealed here; one that is not given stays as it was. changed is false when
 // everything was so already.
@@ -100,7 +104,7 @@ ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, secrets = excluded.secret
     old_until = CASE WHEN $5 THEN NULL ELSE e.old_until END, revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active, fresh && signing); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state AS s (endpoint) VALUES ($1) ON CONFLICT (endpoint) DO UPDATE SET paced_at = least(s.paced_at, now())`, name)
+		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state AS s (endpoint, width) VALUES ($1, $2) ON CONFLICT (endpoint) DO UPDATE SET paced_at = least(s.paced_at, now())`, name, firstWidth)
 		return err
 	})
 	if err == nil && woken {

@@ -93,7 +93,10 @@ func (w *world) exec(t testing.TB, query string, args ...any) {
 }
 
 // one reads a single value.
-func one[T any](t testing.TB, w *world, query string, args ...any) (v T) {
+func one[T any](t interface {
+	require.TestingT
+	Helper()
+}, w *world, query string, args ...any) (v T) {
 	t.Helper()
 	require.NoError(t, w.db.QueryRow(query, args...).Scan(&v))
 	return v

@@ -32,6 +32,9 @@ type DeliveryStarter interface {
 		options client.StartWorkflowOptions, workflow any, workflowArgs ...any) (client.WorkflowRun, error)
 }
 
+// Parallel is how many starts of deliveries are under way at once.
+const Parallel = 16
+
 // Deliveries starts the workflows of deliveries that are due (protocol P5.2),
 // and a watch over each endpoint that does not take any.
 type Deliveries struct {
@@ -39,21 +42,25 @@ type Deliveries struct {
 	Starter DeliveryStarter
 	Log     zerolog.Logger
 	Poll    time.Duration // without a nudge, default 1 s
-	// Parallel bounds starts under way, default 16.
-	Parallel int
 	// Prepare is called before the first start and after refusals.
 	Prepare func(ctx context.Context) error
 
 	loop     *loop
 	initOnce sync.Once
+	slots    chan struct{}        // a start under way holds one
 	watched  map[string]time.Time // endpoints, and when their watch was last made sure of
 	swept    time.Time
+
+	mu      sync.Mutex
+	refused []store.Starting // what could not be started, and why
+	cause   error
 }
 
 func (d *Deliveries) init() *loop {
 	d.initOnce.Do(func() {
 		d.watched = map[string]time.Time{}
-		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, d.Parallel, d.Prepare)
+		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, Parallel, d.Prepare)
+		d.slots = make(chan struct{}, Parallel)
 	})
 	return d.loop
 }
@@ -63,31 +70,101 @@ func (d *Deliveries) init() *loop {
 func (d *Deliveries) Nudge() { d.init().nudge() }
 
 // Run starts deliveries until ctx ends.
-func (d *Deliveries) Run(ctx context.Context) { d.init().run(ctx, d.sweep, d.round) }
+func (d *Deliveries) Run(ctx context.Context) {
+	d.init().run(ctx, d.sweep, d.round)
+	_ = d.settle(ctx)
+}
 
-// round claims and starts once. There may be more as long as there is any:
-// endpoints get a few at a time.
+// round claims as many as may be started at once and starts them, without
+// waiting for the end of it: no more is claimed than can be started now, so that
+// an endpoint whose turn it is does not wait for another's backlog. A probe is
+// one delivery, waited for.
 func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, more bool, err error) {
+	probe := limit == 1
+	if !probe {
+		limit = d.free(ctx)
+	}
+	if d.failed() {
+		return 0, false, d.settle(ctx)
+	}
 	due, err := d.Table.ClaimDeliveries(ctx, limit)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return 0, false, err
 	}
-	failpoint.Here("deliveries claimed")
-	refused, err := d.loop.atOnce(len(due), func(i int) error { return d.start(ctx, due[i]) }, func(i int, about string) {
-		d.Log.Warn().Int64("delivery", due[i].ID).Str("cause", about).Msg("Temporal refuses this delivery; it is started again later")
-	})
+	if len(due) > 0 {
+		failpoint.Here("deliveries claimed")
+	}
+	for _, s := range due {
+		d.slots <- struct{}{}
+		go func() {
+			defer func() { <-d.slots }()
+			d.tryStart(ctx, s)
+		}()
+	}
+	if probe {
+		err = d.settle(ctx)
+	}
+	return len(due), len(due) > 0, err
+}
+
+// free waits until a good part of the slots is free, since a claim costs the
+// same for one and for many, and says how many are.
+func (d *Deliveries) free(ctx context.Context) int {
+	const few = Parallel / 4
+	for range few {
+		select {
+		case d.slots <- struct{}{}:
+		case <-ctx.Done(): // starts end soon, too
+			d.slots <- struct{}{}
+		}
+	}
+	for range few {
+		<-d.slots
+	}
+	return Parallel - len(d.slots)
+}
+
+// settle waits for the starts under way, gives back what was refused, and says
+// why it was.
+func (d *Deliveries) settle(ctx context.Context) error {
+	for range Parallel {
+		d.slots <- struct{}{}
+	}
+	for range Parallel {
+		<-d.slots
+	}
+	d.mu.Lock()
+	refused, cause := d.refused, d.cause
+	d.refused, d.cause = nil, nil
+	d.mu.Unlock()
 	if len(refused) > 0 {
 		bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		back := make([]store.Starting, len(refused))
-		for n, i := range refused {
-			back[n] = due[i]
-		}
-		if relErr := d.Table.ReleaseDeliveries(bg, back, time.Second); relErr != nil {
-			d.Log.Warn().Err(relErr).Int("deliveries", len(back)).Msg("not given back; they are started again in some minutes")
+		if err := d.Table.ReleaseDeliveries(bg, refused, time.Second); err != nil {
+			d.Log.Warn().Err(err).Int("deliveries", len(refused)).Msg("not given back; they are started again in some minutes")
 		}
 	}
-	return len(due), true, err
+	return cause
+}
+
+func (d *Deliveries) failed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cause != nil
+}
+
+func (d *Deliveries) tryStart(ctx context.Context, s store.Starting) {
+	err := d.start(ctx, s)
+	if err == nil {
+		return
+	}
+	if about := onlyThis(err); about != "" {
+		d.Log.Warn().Int64("delivery", s.ID).Str("cause", about).Msg("Temporal refuses this delivery; it is started again later")
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refused, d.cause = append(d.refused, s), err
 }
 
 // start opens the delivery's workflow. One that may be open already is told, so
@@ -102,6 +179,11 @@ func (d *Deliveries) start(ctx context.Context, s store.Starting) error {
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:            s.Type + " → " + s.Endpoint,
+		// Its first task comes with the answer: who starts it has its worker.
+		EnableEagerStart: true,
+		// Temporal's queues let endpoints take turns, too; servers that do not
+		// know how ignore it.
+		Priority: temporal.Priority{PriorityKey: s.Priority, FairnessKey: fairnessKey(s.Endpoint)},
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			contract.AttrEndpoint.ValueSet(s.Endpoint), contract.AttrKind.ValueSet(s.Type)),
 	}
@@ -113,6 +195,9 @@ func (d *Deliveries) start(ctx context.Context, s store.Starting) error {
 	}
 	return err
 }
+
+// fairnessKey is at most 64 bytes: names of endpoints are at most 40.
+func fairnessKey(endpoint string) string { return "endpoint/" + endpoint }
 
 // watchEvery is how often a watch is made sure of: Temporal's database may have
 // been lost.

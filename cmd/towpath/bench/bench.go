@@ -16,7 +16,7 @@ import (
 )
 
 // All are the benchmarks, in the order in which they run.
-var All = []string{"acceptance", "latency", "memory", "orders", "sync", "growth", "outbox"}
+var All = []string{"acceptance", "latency", "memory", "orders", "sync", "growth", "outbox", "deliveries"}
 
 // Options say what to measure, and how.
 type Options struct {
@@ -24,12 +24,14 @@ type Options struct {
 	Rounds  int      // default 5; orders and sync take at most 2, each being minutes
 	Orders  int      // of a throughput round, default 400
 	Records int      // of each kind in a sync round, default 10,000; growth's largest run has ten times as many
-	Stock   string   // of the orders: "with" or "without"; empty: both
-	Calls   int      // calls in flight to Odoo; 0 is the connector's default
-	Seed    uint64   // of the orders; equal seeds are equal work
-	Profile string   // folder for CPU profiles; empty: none
-	Binary  string   // towpath itself; default: this program
-	Out     io.Writer
+	// Deliveries of a throughput run, default 2,000.
+	Deliveries int
+	Stock      string // of the orders: "with" or "without"; empty: both
+	Calls      int    // calls in flight to Odoo; 0 is the connector's default
+	Seed       uint64 // of the orders; equal seeds are equal work
+	Profile    string // folder for CPU profiles; empty: none
+	Binary     string // towpath itself; default: this program
+	Out        io.Writer
 	// Bar shows progress of long work.
 	Bar func(max int, what string) Bar
 }
@@ -61,6 +63,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Records <= 0 {
 		o.Records = 10_000
 	}
+	if o.Deliveries <= 0 {
+		o.Deliveries = 2000
+	}
 	if len(o.Only) == 0 {
 		o.Only = All
 	}
@@ -74,6 +79,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &bench{Options: o, report: newReport(o.Seed)}
 	parts := map[string]func(context.Context) error{
 		"acceptance": b.acceptance, "latency": b.latency, "memory": b.memory, "orders": b.orders, "sync": b.sync, "growth": b.growth, "outbox": b.outbox,
+		"deliveries": b.deliveries,
 	}
 	for _, name := range o.Only {
 		if parts[name] == nil {
