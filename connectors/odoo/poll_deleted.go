@@ -146,7 +146,7 @@ func past(then string, now time.Time, d time.Duration) bool {
 }
 
 func (l *look) goes(id int64) {
-	number, _ := json.Marshal(id)
+	number := jsonOf(id)
 	l.gone = append(l.gone, id)
 	l.events = append(l.events, pollEvent{webhook.OutboxRow{
 		EventID: l.c.eventID(l.model, string(number), "deleted"), Event: l.model + ".deleted", Action: webhook.Unlink, Model: l.model,

@@ -202,14 +202,14 @@ func (c *Connector) tellLines(ctx context.Context, model string, known map[strin
 			}
 			name := json.RawMessage("false")
 			if product.Name != "" {
-				name, _ = json.Marshal(product.Name) // a text
+				name = jsonOf(product.Name)
 			}
 			told = append(told, map[string]json.RawMessage{
 				"product_id": plain(line["product_id"], "many2one"), "product_name": name,
 				"quantity": line[quantity], "price_unit": line["price_unit"], "price_subtotal": line["price_subtotal"],
 			})
 		}
-		r.content[show], _ = json.Marshal(told) // of JSON
+		r.content[show] = jsonOf(told)
 		if model == "sale.order" {
 			r.content["old_values"] = json.RawMessage("{}")
 		}

@@ -90,7 +90,7 @@ func (l *look) tellRecord(r polledRecord, mark string, noted, final bool) error 
 		if len(old) > 0 {
 			if _, shows := r.content["old_values"]; shows {
 				r.content["old_values"] = old
-				data, _ = json.Marshal(r.content) // as above
+				data = jsonOf(r.content)
 				r.content["old_values"] = json.RawMessage("{}")
 			}
 		}
@@ -147,7 +147,7 @@ func stepsOf(model, before, after string, isNew bool) (steps []step) {
 	switch model {
 	case "sale.order":
 		if before != "" {
-			old, _ := json.Marshal(map[string]string{"state": before}) // a text
+			old := jsonOf(map[string]string{"state": before})
 			steps = append(steps, step{"state.changed", old})
 		}
 	case "account.move":
@@ -163,4 +163,14 @@ func stepsOf(model, before, after string, isNew bool) (steps []step) {
 		}
 	}
 	return steps
+}
+
+// jsonOf is the JSON of texts, numbers and JSON that was read before, which
+// always have one.
+func jsonOf(v any) json.RawMessage {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return raw
 }

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -73,13 +74,14 @@ func (b *bell) post(database string) {
 	if err != nil {
 		return
 	}
-	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return
 	}
 	req.Header = header
-	client := http.Client{Timeout: 2 * time.Second}
-	if answer, err := client.Do(req); err == nil {
+	if answer, err := http.DefaultClient.Do(req); err == nil {
 		_ = answer.Body.Close()
 	}
 }
