@@ -311,7 +311,7 @@ func TestComposeHealthChecksAskWhatIsThere(t *testing.T) {
 
 func TestComposeLetsWorkFinish(t *testing.T) {
 	p := composed(t)
-	stop := regexp.MustCompile(`WorkerStopTimeout:\s+(\d+ \* time\.Second)`).FindStringSubmatch(repositoryFile(t, "worker/worker.go"))
+	stop := regexp.MustCompile(`WorkerStopTimeout:\s+(\d+ \* time\.Second)`).FindStringSubmatch(repositoryFile(t, "worker/tuning.go"))
 	require.NotNil(t, stop)
 	timeout, err := time.ParseDuration(strings.ReplaceAll(stop[1], " * time.Second", "s"))
 	require.NoError(t, err)
