@@ -95,6 +95,8 @@ func (w *telling) endpoint(ctx context.Context, name, path string, timeout time.
 	_, _, err := w.out.Put(ctx, webhook.Endpoint{
 		Name: name, URL: url, Models: []string{group(name)}, Network: webhook.Private, Timeout: webhook.Duration(timeout),
 	}, webhook.Secrets{})
+	// Who records events may know of a new endpoint a second later; not we, who count.
+	w.out.Book = outbound.NewBook(w.out.Store, w.out.Keys)
 	return err
 }
 
