@@ -52,7 +52,7 @@ func Noop(ctx context.Context, c client.Client, n int, out io.Writer) error {
 		if err := w.Start(); err != nil {
 			return err
 		}
-		defer w.Stop()
+		defer w.Stop() //nolint:revive,gocritic // both work until the end
 	}
 	if err := sleep(ctx, time.Second); err != nil { // until it polls
 		return err

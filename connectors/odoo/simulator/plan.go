@@ -212,7 +212,7 @@ func (m *model) race(routes []route, order string, wanted int, matches predicate
 	runners := make([]runner, len(routes))
 	for i, p := range routes {
 		next, stop := iter.Pull(m.along(p))
-		defer stop() //nolint:revive // all run until the race ends
+		defer stop() //nolint:revive,gocritic // all run until the race ends
 		runners[i] = runner{next: next, inOrder: len(p) == 1 && p[0].index == m.orderedBy(order)}
 	}
 	for {
