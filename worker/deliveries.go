@@ -94,14 +94,14 @@ func (p *pullers) nudge(connection string) {
 // follow pulls from one connection for as long as it is there: when it is
 // nudged, and now and then. A system that fails is asked less and less often.
 func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan struct{}) {
-	pause, failed := time.Duration(0), false
+	pause, wait, failed := time.Duration(0), time.Duration(0), false
 	jobs := wakes{process: p.process, connection: connection}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-nudges:
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 		pulled, err := p.events.Pull(ctx, connection)
 		switch {
@@ -126,7 +126,10 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 			p.deliveryEnded()
 			jobs.note(pulled.Models)
 		}
-		pause = min(pause, jobs.wake(ctx))
+		wait = pause
+		if again := jobs.wake(ctx); again > 0 {
+			wait = min(wait, again)
+		}
 	}
 }
 

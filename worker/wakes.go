@@ -35,11 +35,12 @@ func (w *wakes) note(models []string) {
 }
 
 // wake triggers the schedules of the jobs that are concerned, unless it did so a
-// moment ago; it gives the time until it may do so again. A run that is going on
+// moment ago; it gives the time until it is to be called again, 0 where nothing
+// is left to be woken. A run that is going on
 // is followed by one more: it may have read before the change.
 func (w *wakes) wake(ctx context.Context) time.Duration {
 	if len(w.models) == 0 {
-		return pullEvery
+		return 0
 	}
 	if wait := time.Until(w.last.Add(wakeEvery)); wait > 0 {
 		return wait
@@ -58,7 +59,7 @@ func (w *wakes) wake(ctx context.Context) time.Duration {
 		return wakeEvery
 	}
 	w.models = nil
-	return pullEvery
+	return 0
 }
 
 // concerned names the active jobs with on_event whose records the noted models

@@ -43,8 +43,9 @@ func TestEventsStartTheJobsThatCarryThem(t *testing.T) {
 	runs := func(job string) int {
 		return describe(t, c.ScheduleClient().GetHandle(t.Context(), "sync/"+job)).Info.NumActions
 	}
+	assert.Zero(t, w.wake(t.Context()), "nothing was told: who pulls waits as long as it likes")
 	w.note([]string{"res.partner"})
-	w.wake(t.Context())
+	assert.Zero(t, w.wake(t.Context()))
 	assert.Zero(t, runs("told"), "no job carries partners")
 
 	w.last = time.Time{}

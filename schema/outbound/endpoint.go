@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -178,6 +177,3 @@ func (o *Outbound) Announce(ctx context.Context, eventType, endpoint, why string
 	}}, "")
 	return err
 }
-
-// Names gives the endpoints by name.
-func Names(all map[string]Entry) []string { return slices.Sorted(maps.Keys(all)) }
