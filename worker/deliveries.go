@@ -22,10 +22,7 @@ func (p *process) deliveryWorker(queue string) sdk.Worker {
 // ends: the starter of deliveries, and a puller per system.
 func (p *process) tell(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
-	if p.DeliveryPoll == 0 {
-		p.DeliveryPoll = time.Second
-	}
-	starter := &dispatch.Deliveries{Table: p.Store, Starter: p.Temporal, Log: p.Log, Poll: p.DeliveryPoll,
+	starter := &dispatch.Deliveries{Table: p.Store, Starter: p.Temporal, Log: p.Log,
 		Prepare: func(ctx context.Context) error { return Ensure(ctx, p.Temporal, p.Options) }}
 	p.starter.Store(starter)
 	wg.Go(func() { starter.Run(ctx) })

@@ -34,11 +34,8 @@ type Deps struct {
 	Dispatcher *dispatch.Dispatcher
 	CatchUp    time.Duration // how often sources are read for what webhooks did not bring
 	Deliveries activities.DeliveryDeps
-	// DeliveryPoll is how often due deliveries are looked for without a nudge,
-	// default 1 s.
-	DeliveryPoll time.Duration
-	Heartbeat    time.Duration // how soon a dead worker's passes are taken over
-	Log          zerolog.Logger
+	Heartbeat  time.Duration // how soon a dead worker's passes are taken over
+	Log        zerolog.Logger
 }
 
 // applySlots bounds passes under way per target and process. They mostly wait

@@ -35,29 +35,29 @@ type Delivery struct {
 
 // DeliveryFilter chooses deliveries; what is empty does not restrict.
 type DeliveryFilter struct {
-	IDs         []int64
-	Endpoint    string
-	Event       string
-	Types       []string // patterns of LIKE are not among them: exact, or "prefix.*"
-	States      []DeliveryState
-	Code        string
-	Model       string
-	RecordID    string
-	Since       time.Time // of the event, by its source's clock
-	Until       time.Time
-	Limit       int   // 0: no limit
-	BeforeID    int64 // for paging: older than this delivery
-	OldestFirst bool
+	IDs      []int64
+	Endpoint string
+	Event    string
+	Types    []string // exact, "*", or "prefix.*"
+	States   []DeliveryState
+	Code     string
+	Model    string
+	RecordID string
+	Since    time.Time // of the event, by its source's clock
+	Until    time.Time
+	Limit    int // 0: no limit
 }
+
+// wantedTypeSQL compares a column "type" with the patterns in $4; null wants all.
+const wantedTypeSQL = `($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(o.type, left(p, -1)) ELSE p IN ('*', o.type) END))`
 
 // filterSQL restricts rows of d (delivery) and o (its event).
 const filterSQL = `
     ($1::bigint[] IS NULL OR d.id = ANY($1)) AND ($2 = '' OR d.endpoint = $2) AND ($3 = '' OR d.event = $3)
-AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(d.type, left(p, -1)) ELSE p IN ('*', d.type) END))
+AND ` + wantedTypeSQL + `
 AND ($5::text[] IS NULL OR d.state = ANY($5)) AND ($6 = '' OR d.code = $6)
 AND ($7 = '' OR o.model = $7) AND ($8 = '' OR o.record_id = $8)
-AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10)
-AND ($11::bigint = 0 OR d.id < $11)`
+AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10)`
 
 func (f DeliveryFilter) args() []any {
 	var ids, types, states any
@@ -74,22 +74,18 @@ func (f DeliveryFilter) args() []any {
 		}
 		states = pq.Array(texts)
 	}
-	return []any{ids, f.Endpoint, f.Event, types, states, f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until), f.BeforeID}
+	return []any{ids, f.Endpoint, f.Event, types, states, f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until)}
 }
 
 func nullTime(t time.Time) sql.NullTime { return sql.NullTime{Time: t.UTC(), Valid: !t.IsZero()} }
 
 // Deliveries lists deliveries, the newest first.
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (all []Delivery, err error) {
-	order := "DESC"
-	if f.OldestFirst {
-		order = "ASC"
-	}
 	err = s.db.SelectContext(ctx, &all, `
 SELECT d.id, d.endpoint, d.event, d.type, o.model, o.record_id, d.state, d.generation, d.tried, d.status, d.code, d.message, d.resolution, d.by,
     CASE WHEN d.state = 'retrying' THEN d.due_at - interval '5 minutes' ELSE d.due_at END AS due_at, o.occurred_at, d.created_at, d.settled_at
 FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+`
-ORDER BY d.id `+order+` LIMIT nullif($12::bigint, 0)`, append(f.args(), f.Limit)...)
+ORDER BY d.id DESC LIMIT nullif($11::bigint, 0)`, append(f.args(), f.Limit)...)
 	return all, translate(err)
 }
 
@@ -122,7 +118,7 @@ FROM delivery_attempt WHERE delivery = $1 ORDER BY id`, delivery)
 // whose attempt is under way, or that wait for their turn, are left alone.
 func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, priority int) (n int64, err error) {
 	return s.steer(ctx, f, `
-UPDATE delivery d SET generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), priority = $14, by = $13,
+UPDATE delivery d SET generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), priority = $13, by = $12,
     state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END, code = '', message = '', resolution = ''
 FROM chosen WHERE d.id = chosen.id`,
 		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
@@ -132,8 +128,8 @@ FROM chosen WHERE d.id = chosen.id`,
 // as it is.
 func (s *Store) Discard(ctx context.Context, f DeliveryFilter, by string) (n int64, err error) {
 	return s.steer(ctx, f, `
-UPDATE delivery d SET generation = d.generation + 1, state = 'discarded', settled_at = now(), due_at = NULL, by = $13
-FROM chosen WHERE d.id = chosen.id AND $14::int IS NOT NULL`,
+UPDATE delivery d SET generation = d.generation + 1, state = 'discarded', settled_at = now(), due_at = NULL, by = $12
+FROM chosen WHERE d.id = chosen.id AND $13::int IS NOT NULL`,
 		`d.state IN ('waiting', 'ready', 'retrying', 'accepted', 'parked')`, by, 0)
 }
 
@@ -172,8 +168,8 @@ func (s *Store) steerSome(ctx context.Context, f DeliveryFilter, update, states,
 		}
 		if err := tx.SelectContext(ctx, &changed, `
 WITH chosen AS (
-    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+` AND d.id > $15
-    ORDER BY d.id LIMIT $12 FOR UPDATE OF d
+    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+` AND d.id > $14
+    ORDER BY d.id LIMIT $11 FOR UPDATE OF d
 ) `+update+` RETURNING d.id, d.endpoint, d.stream`, append(f.args(), size, by, priority, after)...); err != nil {
 			return err
 		}
@@ -218,7 +214,7 @@ func (s *Store) EventsWithout(ctx context.Context, endpoint string, since, until
 	err = s.db.SelectContext(ctx, &rows, `
 SELECT seq, id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event o
 WHERE seq > $1 AND ($2::timestamptz IS NULL OR occurred_at >= $2) AND ($3::timestamptz IS NULL OR occurred_at < $3) AND NOT test
-  AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(o.type, left(p, -1)) ELSE p IN ('*', o.type) END))
+  AND `+wantedTypeSQL+`
   AND NOT EXISTS (SELECT 1 FROM delivery d WHERE (d.endpoint, d.event) = ($5, o.id))
 ORDER BY seq LIMIT $6`, after, nullTime(since), nullTime(until), DeliveryFilter{Types: types}.args()[3], endpoint, limit)
 	if err != nil {
