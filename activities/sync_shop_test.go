@@ -131,7 +131,11 @@ func (w *world) passes() {
 	env.RegisterActivity(o.ApplyOrder)
 	for _, id := range due {
 		ref := contract.Ref{Connection: "shop", Kind: record.KindOrder, ExternalID: id}
-		_, _ = env.ExecuteActivity(o.ApplyOrder, contract.ApplyInput{Ref: ref, Target: "odoo"}) // else it stays due
+		for again := true; again; {
+			var pass contract.ApplyResult
+			result, err := env.ExecuteActivity(o.ApplyOrder, contract.ApplyInput{Ref: ref, Target: "odoo"})
+			again = err == nil && result.Get(&pass) == nil && pass.Again // else it stays due
+		}
 	}
 }
 

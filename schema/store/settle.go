@@ -72,6 +72,9 @@ func (s *Store) Settle(ctx context.Context, p *Pass, st Settlement) (again bool,
 	return again, parkedID, err
 }
 
+// settleObject ends the pass on the object. One that was made due meanwhile has
+// not settled: its next pass follows at once. Where that was for looking into the
+// target (LookAgain), what this pass wrote does not keep the next from looking.
 func settleObject(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) (again bool, err error) {
 	slow := 0
 	if st.Slow {
@@ -85,14 +88,15 @@ func settleObject(ctx context.Context, tx *sqlx.Tx, p *Pass, st Settlement) (aga
 UPDATE object SET
     due_at = CASE WHEN epoch = $5 THEN $6::timestamptz ELSE now() + `+`interval '60 seconds'`+` END,
     calls = 0, outcome = $7, code = nullif($8, ''), stage = coalesce(nullif($9, ''), stage),
-    applied_version = greatest(applied_version, $10), applied_digest = coalesce(nullif($11, ''), applied_digest),
-    slow_tries = $12, settled_at = now(),
+    applied_version = greatest(applied_version, $10), slow_tries = $12,
+    applied_digest = CASE WHEN applied_digest = '' AND $16 <> '' THEN '' ELSE coalesce(nullif($11, ''), applied_digest) END,
+    settled_at = CASE WHEN epoch = $5 THEN now() END,
     override = coalesce($13::jsonb, override),
     skip_version = CASE WHEN $14 THEN $15 ELSE skip_version END
 WHERE connection = $1 AND kind = $2 AND external_id = $3 AND fence = $4
 RETURNING epoch <> $5`,
 		p.Connection, p.Kind, p.ExternalID, p.Fence, p.Epoch, st.WakeAt, st.Outcome, st.Code, st.Stage,
-		st.Version, st.Digest, slow, override, st.SkipAll, p.Version.String)
+		st.Version, st.Digest, slow, override, st.SkipAll, p.Version.String, p.AppliedDigest)
 	if err != nil {
 		if f := fault.Of(translate(err)); f.Kind == fault.NotFound {
 			return false, Superseded()
