@@ -73,6 +73,28 @@ func TestSettleGoesAgainWhenSomethingCameIn(t *testing.T) {
 	require.False(t, w.dueAt(t, "1").Valid)
 }
 
+// TestAnOrderThatIsToBeLookedAtWhileItsPassRunsHasNotSettled: what a pass wrote
+// that had begun before keeps neither its next pass from looking into the target
+// nor a run from waiting for that.
+func TestAnOrderThatIsToBeLookedAtWhileItsPassRunsHasNotSettled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.accept(t, event("1", "a", 1))
+	w.settle(t, w.begin(t, "1"), store.Settlement{Outcome: "applied", Digest: "written"})
+	w.accept(t, event("1", "b", 2))
+	p := w.begin(t, "1")
+	require.Equal(t, "written", p.AppliedDigest)
+	require.NoError(t, w.LookAgain(t.Context(), p.Connection, p.Kind, []string{"1"}))
+	again, _ := w.settle(t, p, store.Settlement{Outcome: "applied", Digest: "written"})
+	require.True(t, again)
+	require.False(t, one[bool](t, w, `SELECT settled_at IS NOT NULL FROM object`))
+	p = w.begin(t, "1")
+	require.Empty(t, p.AppliedDigest, "so the target is asked")
+	again, _ = w.settle(t, p, store.Settlement{Outcome: "unchanged", Digest: "written"})
+	require.False(t, again)
+	require.True(t, one[bool](t, w, `SELECT settled_at IS NOT NULL FROM object`))
+}
+
 func TestSettleWakeAt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
