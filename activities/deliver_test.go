@@ -420,6 +420,20 @@ func TestAReplayTellsWhatWasMissed(t *testing.T) {
 		ids = append(ids, sent.Header.Get(webhook.HeaderID))
 	}
 	assert.ElementsMatch(t, []string{"e3", "e2", "e3"}, ids)
+
+	// Nothing of what it does not want any more, and no test event.
+	_, err = p.out.Try(t.Context(), "late", "", time.Now())
+	require.NoError(t, err)
+	for _, in := range p.starts() {
+		p.tries(in)
+	}
+	p.endpoint(webhook.Endpoint{Name: "late", Filter: `event.data.a == 2`})
+	r, err = p.out.Replay(t.Context(), "late", since, time.Time{}, nil, false, "anna")
+	require.NoError(t, err)
+	assert.Equal(t, outbound.Replayed{Again: 1, LeftOut: 2}, r, "e3; not e2, and not the test event")
+	again := p.starts()
+	require.Len(t, again, 1)
+	assert.Equal(t, "e3", again[0].Event)
 	lines, err := p.out.Tell(t.Context(), "e1")
 	require.NoError(t, err)
 	assert.Equal(t, []string{fmt.Sprintf("%-24s not told: %s", "late", webhook.NotFiltered)}, lines)

@@ -21,8 +21,10 @@ func newReplay() *cobra.Command {
 		Use: "replay --endpoint NAME --since WHEN", Short: "Tell an endpoint again what happened in a window of time", Args: cobra.NoArgs,
 		Long: `Tell an endpoint again what happened in a window of time: every event that it
 wants now, received or not, also those of a time in which it was not there yet.
-Events keep their ids, so that a receiver can tell what it has. Replays go behind
-everything new. --failed leaves out what was received.`,
+Events keep their ids, so that a receiver can tell what it has, and with ordering:
+per_record each record's keep their order. Replays go behind everything new.
+--failed leaves out what was received. Test events are not told again, nor what
+the endpoint's events, models and filter do not let through as they are now.`,
 		Example: "  towpath delivery replay --endpoint partner --since 2026-11-20T08:00:00Z --until 2026-11-20T12:00:00Z",
 		RunE: withProcess(func(p *process, cmd *cobra.Command, _ []string) error {
 			now := time.Now()
@@ -39,6 +41,9 @@ everything new. --failed leaves out what was received.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries go out again, %d events for the first time; watch them: towpath delivery list --endpoint %s --state ready\n", r.Again, r.New, endpoint)
+			if r.LeftOut > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries are left out: of test events, or of what %s does not want any more; send one all the same by its number: towpath delivery redeliver ID\n", r.LeftOut, endpoint)
+			}
 			return nil
 		}),
 	}

@@ -13,54 +13,69 @@ import (
 
 // Replayed says what a replay did.
 type Replayed struct {
-	Again int64 // deliveries that are made again
-	New   int64 // events that the endpoint had no delivery of
+	Again   int64 // deliveries that are made again
+	New     int64 // events that the endpoint had no delivery of
+	LeftOut int64 // deliveries that it had: of test events, and of what it does not want any more
 }
 
 // Replay tells an endpoint again what happened in a window of time: every event
 // that it wants now, with the id that it always had, whether it was delivered
-// before or not. failedOnly leaves out what was received. Replays go behind
-// everything new.
+// before or not, each record's in their order. failedOnly leaves out what was
+// received. Replays go behind everything new.
 func (o *Outbound) Replay(ctx context.Context, endpoint string, since, until time.Time, types []string, failedOnly bool, by string) (r Replayed, err error) {
 	e, err := o.Book.Get(ctx, endpoint)
 	if err != nil {
 		return r, err
 	}
-	const priority, page = 5, 500
+	const page = 500
 	states := []store.DeliveryState{store.DeliveryParked, store.DeliveryDiscarded, store.DeliverySuperseded, store.DeliveryAccepted, store.DeliveryOK}
 	if failedOnly {
 		states = states[:2]
 	}
-	if r.Again, err = o.Store.Redeliver(ctx, store.DeliveryFilter{Endpoint: endpoint, Since: since, Until: until, Types: types, States: states}, by, priority); err != nil {
-		return r, err
-	}
 	for after := int64(0); ; {
-		events, next, err := o.Store.EventsWithout(ctx, endpoint, since, until, types, after, page)
+		events, next, err := o.Store.EventsToRetell(ctx, endpoint, since, until, types, states, after, page)
 		if err != nil {
 			return r, err
 		}
-		var wanted []store.OutboundEvent
-		for _, stored := range events {
-			event, err := Event(stored.Content)
+		wanted, err := r.wanted(e, events)
+		if err != nil {
+			return r, err
+		}
+		if len(wanted) > 0 {
+			again, first, err := o.Store.Retell(ctx, endpoint, wanted, states, by)
 			if err != nil {
 				return r, err
 			}
-			if matches, _, err := e.Matches(event); !matches && err == nil {
-				continue
-			}
-			to := receiver(e, event)
-			to.Priority, to.Collapse = priority, false // it is older than what waits
-			stored.Receivers = []store.Receiver{to}
-			wanted = append(wanted, stored)
+			r.Again, r.New = r.Again+again, r.New+first
 		}
-		if err := o.Store.AddReceivers(ctx, wanted); err != nil {
-			return r, err
-		}
-		r.New += int64(len(wanted))
 		if after = next; next == 0 {
 			return r, nil
 		}
 	}
+}
+
+// replayPriority is behind everything new.
+const replayPriority = 5
+
+// wanted are those of the events that the endpoint wants as it is now.
+func (r *Replayed) wanted(e *Endpoint, events []store.Retold) (wanted []store.OutboundEvent, err error) {
+	for _, stored := range events {
+		event, err := Event(stored.Content)
+		if err != nil {
+			return nil, err
+		}
+		if matches, _, err := e.Matches(event); !matches && err == nil {
+			if stored.State != "" {
+				r.LeftOut++
+			}
+			continue
+		}
+		to := receiver(e, event)
+		to.Priority, to.Collapse = replayPriority, false // it is older than what waits
+		stored.Receivers = []store.Receiver{to}
+		wanted = append(wanted, stored.OutboundEvent)
+	}
+	return wanted, nil
 }
 
 // Tell says of an event where it was told, and why not.

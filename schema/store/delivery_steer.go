@@ -113,13 +113,15 @@ FROM delivery_attempt WHERE delivery = $1 ORDER BY id`, delivery)
 	return all, translate(err)
 }
 
+// anew lets a delivery d begin again, but for its state.
+const anew = `generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), code = '', message = '', resolution = ''`
+
 // Redeliver makes deliveries due anew, whatever became of them: each gets a new
 // generation, its retry profile begins again, and its event keeps its id. Those
 // whose attempt is under way, or that wait for their turn, are left alone.
 func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, priority int) (n int64, err error) {
 	return s.steer(ctx, f, `
-UPDATE delivery d SET generation = d.generation + 1, attempts = 0, began_at = now(), settled_at = NULL, reserved_at = NULL, due_at = now(), priority = $13, by = $12,
-    state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END, code = '', message = '', resolution = ''
+UPDATE delivery d SET priority = $13, by = $12, `+anew+`, state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END
 FROM chosen WHERE d.id = chosen.id`,
 		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
 }
@@ -177,9 +179,7 @@ WITH chosen AS (
 		streams := map[string][]string{}
 		for _, c := range changed {
 			last = max(last, c.ID)
-			if c.Stream != "" {
-				streams[c.Endpoint] = append(streams[c.Endpoint], c.Stream)
-			}
+			streams[c.Endpoint] = append(streams[c.Endpoint], c.Stream)
 		}
 		if err := promoteAll(ctx, tx, streams); err != nil {
 			return err
@@ -190,43 +190,6 @@ WITH chosen AS (
 		return 0, 0, err
 	}
 	return n, last, nil
-}
-
-// AddReceivers makes deliveries of stored events for endpoints that had none:
-// of an endpoint that is new, or was inactive.
-func (s *Store) AddReceivers(ctx context.Context, events []OutboundEvent) error {
-	return s.inTx(ctx, func(tx *sqlx.Tx) error {
-		all := make(map[string]bool, len(events))
-		for _, e := range events {
-			all[e.ID] = true
-		}
-		return insertDeliveries(ctx, tx, events, all)
-	})
-}
-
-// EventsWithout pages through the stored events of a window that an endpoint has
-// no delivery of, in the order they came. next is where to go on; 0 at the end.
-func (s *Store) EventsWithout(ctx context.Context, endpoint string, since, until time.Time, types []string, after int64, limit int) (events []OutboundEvent, next int64, err error) {
-	var rows []struct {
-		OutboundEvent
-		Seq int64 `db:"seq"`
-	}
-	err = s.db.SelectContext(ctx, &rows, `
-SELECT seq, id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event o
-WHERE seq > $1 AND ($2::timestamptz IS NULL OR occurred_at >= $2) AND ($3::timestamptz IS NULL OR occurred_at < $3) AND NOT test
-  AND `+wantedTypeSQL+`
-  AND NOT EXISTS (SELECT 1 FROM delivery d WHERE (d.endpoint, d.event) = ($5, o.id))
-ORDER BY seq LIMIT $6`, after, nullTime(since), nullTime(until), DeliveryFilter{Types: types}.args()[3], endpoint, limit)
-	if err != nil {
-		return nil, 0, translate(err)
-	}
-	for _, r := range rows {
-		events = append(events, r.OutboundEvent)
-	}
-	if len(rows) == limit {
-		next = rows[len(rows)-1].Seq
-	}
-	return events, next, nil
 }
 
 // Applied closes a delivery whose receiver said that it has applied it, or that
@@ -285,9 +248,7 @@ RETURNING endpoint, stream`, pq.Array(endpoints)); err != nil {
 		n = int64(len(late))
 		streams := map[string][]string{}
 		for _, d := range late {
-			if d.Stream != "" {
-				streams[d.Endpoint] = append(streams[d.Endpoint], d.Stream)
-			}
+			streams[d.Endpoint] = append(streams[d.Endpoint], d.Stream)
 		}
 		return promoteAll(ctx, tx, streams)
 	})

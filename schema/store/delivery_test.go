@@ -367,6 +367,54 @@ func TestOneRecordsEventsKeepTheirOrderAndHoldNobodyElse(t *testing.T) {
 	assert.Equal(t, store.DeliveryReady, w.states(t, "a")["a3"])
 }
 
+// Told late, a record's events go in the order in which they happened, whichever
+// of them the endpoint had a delivery of; and one that is parked holds those
+// after it, not those before.
+func TestARecordsEventsAreRetoldInTheirOrder(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	w.record(t, happened("e1", "1"), happened("e2", "1", inOrder("a", "1")), happened("e3", "1"), happened("e4", "1", inOrder("a", "1")), happened("e5", "1"))
+	ends := func(n int, state store.DeliveryState) (order []string) {
+		for range n {
+			all := w.claimDeliveries(t)
+			require.Len(t, all, 1, "one of the stream at a time")
+			order = append(order, all[0].Event)
+			if state == store.DeliveryOK {
+				w.succeeds(t, all[0])
+				continue
+			}
+			require.NoError(t, w.ParkDelivery(t.Context(), all[0].ID, all[0].Generation, fault.New(fault.Invalid, "webhook.x", "x")))
+		}
+		return order
+	}
+	require.Equal(t, []string{"e2", "e4"}, ends(2, store.DeliveryOK))
+	again := func() (again, first int64) {
+		states := []store.DeliveryState{store.DeliveryOK, store.DeliveryParked}
+		events, next, err := w.EventsToRetell(t.Context(), "a", time.Time{}, time.Time{}, nil, states, 0, 10)
+		require.NoError(t, err)
+		require.Zero(t, next)
+		var told []store.OutboundEvent
+		for _, e := range events {
+			e.Receivers = []store.Receiver{inOrder("a", "1")}
+			told = append(told, e.OutboundEvent)
+		}
+		again, first, err = w.Retell(t.Context(), "a", told, states, "anna")
+		require.NoError(t, err)
+		return again, first
+	}
+	n, first := again()
+	assert.Equal(t, []int64{2, 3}, []int64{n, first})
+	assert.Equal(t, []string{"e1", "e2", "e3", "e4", "e5"}, ends(5, store.DeliveryOK))
+
+	again()
+	require.Equal(t, []string{"e1"}, ends(1, store.DeliveryOK))
+	require.Equal(t, []string{"e2"}, ends(1, store.DeliveryParked))
+	assert.Empty(t, w.claimDeliveries(t), "it holds what comes after it")
+	_, err := w.Redeliver(t.Context(), store.DeliveryFilter{Event: "e1"}, "anna", 1)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"e1"}, ends(1, store.DeliveryOK), "and not what came before")
+	assert.Empty(t, w.claimDeliveries(t))
+}
+
 func TestLaterStatesSupersedeWhatHasNotBeenSent(t *testing.T) {
 	w := newWorld(t).withEndpoints(t, "a")
 	latest := func(id, record string) store.OutboundEvent {

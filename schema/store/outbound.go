@@ -24,6 +24,7 @@ type OutboundEvent struct {
 	Test       bool      `db:"test"`
 	OccurredAt time.Time `db:"occurred_at"`
 	ReceivedAt time.Time `db:"received_at"`
+	Seq        int64     `db:"seq"` // the order in which events were stored, which is that of each record's
 
 	Receivers []Receiver `db:"-"`
 }
@@ -47,12 +48,12 @@ type Receiver struct {
 // that id, as of a copied database.
 func (s *Store) Record(ctx context.Context, connection string, events []OutboundEvent, cursor string) (fresh int, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		ids, err := insertEvents(ctx, tx, events)
+		added, err := insertEvents(ctx, tx, events)
 		if err != nil {
 			return err
 		}
-		fresh = len(ids)
-		if err := insertDeliveries(ctx, tx, events, ids); err != nil {
+		fresh = len(added)
+		if _, err := insertDeliveries(ctx, tx, added); err != nil {
 			return err
 		}
 		if cursor != "" {
@@ -66,8 +67,8 @@ ON CONFLICT (connection) DO UPDATE SET cursor = excluded.cursor, moved_at = now(
 	return fresh, err
 }
 
-// insertEvents gives the ids of those that were not there.
-func insertEvents(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (map[string]bool, error) {
+// insertEvents gives those that were not there, each once, in their order.
+func insertEvents(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (added []OutboundEvent, err error) {
 	var id, connection, kind, model, record, content []string
 	var test []bool
 	var occurred []time.Time
@@ -76,20 +77,32 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (map
 		model, record, content = append(model, e.Model), append(record, e.RecordID), append(content, e.Content)
 		test, occurred = append(test, e.Test), append(occurred, e.OccurredAt.UTC())
 	}
-	var added []string
-	if err := tx.SelectContext(ctx, &added, `
+	var rows []struct {
+		ID  string
+		Seq int64
+	}
+	if err := tx.SelectContext(ctx, &rows, `
 INSERT INTO outbound_event (id, connection, type, model, record_id, content, test, occurred_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[])
-ON CONFLICT (id) DO NOTHING RETURNING id`,
+SELECT id, connection, type, model, record_id, content, test, occurred_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[])
+    WITH ORDINALITY AS u(id, connection, type, model, record_id, content, test, occurred_at, n) ORDER BY n
+ON CONFLICT (id) DO NOTHING RETURNING id, seq`,
 		textArray(id), textArray(connection), textArray(kind), textArray(model), textArray(record), textArray(content), pq.Array(test), pq.Array(occurred)); err != nil {
 		return nil, err
 	}
-	fresh := make(map[string]bool, len(added))
-	for _, id := range added {
-		fresh[id] = true
+	fresh := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		fresh[r.ID] = r.Seq
 	}
-	if len(fresh) == len(events) {
-		return fresh, nil
+	for _, e := range events {
+		if seq, ok := fresh[e.ID]; ok {
+			e.Seq = seq
+			added = append(added, e)
+			delete(fresh, e.ID) // the same event twice in one batch
+		}
+	}
+	if len(added) == len(events) {
+		return added, nil
 	}
 	var taken []string
 	if err := tx.SelectContext(ctx, &taken, `
@@ -101,21 +114,18 @@ SELECT o.id FROM outbound_event o JOIN unnest($1::text[], $2::text[]) AS u(id, c
 		return nil, fault.New(fault.Conflict, "webhook.event_taken", "an event %s came from another connection already", taken[0]).
 			WithResolution("two connections read copies of one database: switch one of them off, or empty the outbox of the copy")
 	}
-	return fresh, nil
+	return added, nil
 }
 
-// insertDeliveries makes a delivery per event and receiver. Ordered ones wait
-// until they are promoted, so that there is one way to the head of a stream.
-func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent, fresh map[string]bool) error {
+// insertDeliveries makes a delivery per stored event and receiver, where there
+// is none, and says how many it made. Ordered ones wait until they are promoted,
+// so that there is one way to the head of a stream.
+func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (made int64, err error) {
 	var endpoint, event, kind, stream []string
 	var holds, collapse []bool
-	var priority []int64
+	var priority, seq []int64
 	ordered := map[string][]string{} // streams by endpoint
 	for _, e := range events {
-		if !fresh[e.ID] {
-			continue
-		}
-		delete(fresh, e.ID) // the same event twice in one batch
 		for _, r := range e.Receivers {
 			endpoint, event, kind = append(endpoint, r.Endpoint), append(event, e.ID), append(kind, e.Type)
 			stream, holds, collapse = append(stream, r.Stream), append(holds, r.Holds), append(collapse, r.Collapse)
@@ -123,34 +133,38 @@ func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent, 
 			if p == 0 {
 				p = 3
 			}
-			priority = append(priority, p)
+			priority, seq = append(priority, p), append(seq, e.Seq)
 			if r.Stream != "" {
 				ordered[r.Endpoint] = append(ordered[r.Endpoint], r.Stream)
 			}
 		}
 	}
 	if len(endpoint) == 0 {
-		return nil
+		return 0, nil
 	}
 	if err := lockStreams(ctx, tx, slices.Collect(maps.Keys(ordered))...); err != nil {
-		return err
+		return 0, err
 	}
-	if _, err := tx.ExecContext(ctx, `
-INSERT INTO delivery (endpoint, event, type, stream, holds, state, priority, due_at)
-SELECT endpoint, event, type, stream, holds, CASE WHEN stream = '' THEN 'ready' ELSE 'waiting' END, priority, now()
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::smallint[]) WITH ORDINALITY AS u(endpoint, event, type, stream, holds, priority, n)
+	r, err := tx.ExecContext(ctx, `
+INSERT INTO delivery (endpoint, event, type, stream, seq, holds, state, priority, due_at)
+SELECT endpoint, event, type, stream, CASE WHEN stream <> '' THEN seq END, holds, CASE WHEN stream = '' THEN 'ready' ELSE 'waiting' END, priority, now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::smallint[], $7::bigint[]) WITH ORDINALITY AS u(endpoint, event, type, stream, holds, priority, seq, n)
 ORDER BY n
 ON CONFLICT (endpoint, event) DO NOTHING`,
-		textArray(endpoint), textArray(event), textArray(kind), textArray(stream), pq.Array(holds), pq.Array(priority)); err != nil {
-		return err
+		textArray(endpoint), textArray(event), textArray(kind), textArray(stream), pq.Array(holds), pq.Array(priority), pq.Array(seq))
+	if err == nil {
+		made, err = r.RowsAffected()
 	}
-	if err := supersede(ctx, tx, endpoint, event, stream, collapse); err != nil {
-		return err
+	if err == nil {
+		err = supersede(ctx, tx, endpoint, event, stream, collapse)
 	}
-	if err := promoteAll(ctx, tx, ordered); err != nil {
-		return err
+	if err == nil {
+		err = promoteAll(ctx, tx, ordered)
 	}
-	return notifyDeliveries(ctx, tx)
+	if err != nil {
+		return made, err
+	}
+	return made, notifyDeliveries(ctx, tx)
 }
 
 // supersede closes what a later state of the same record makes needless.
@@ -160,13 +174,13 @@ func supersede(ctx context.Context, tx *sqlx.Tx, endpoint, event, stream []strin
 	}
 	_, err := tx.ExecContext(ctx, `
 WITH later AS (
-    SELECT u.endpoint, u.stream, d.type, max(d.id) AS id
+    SELECT u.endpoint, u.stream, d.type, max(d.seq) AS seq
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) AS u(endpoint, event, stream, collapse)
     JOIN delivery d ON (d.endpoint, d.event) = (u.endpoint, u.event)
     WHERE u.collapse AND u.stream <> '' GROUP BY u.endpoint, u.stream, d.type
 )
 UPDATE delivery d SET state = 'superseded', settled_at = now(), due_at = NULL
-FROM later l WHERE (d.endpoint, d.stream, d.type) = (l.endpoint, l.stream, l.type) AND d.id < l.id AND d.state IN ('waiting', 'ready', 'retrying')`,
+FROM later l WHERE (d.endpoint, d.stream, d.type) = (l.endpoint, l.stream, l.type) AND d.seq < l.seq AND d.state IN ('waiting', 'ready', 'retrying')`,
 		textArray(endpoint), textArray(event), textArray(stream), pq.Array(collapse))
 	return err
 }
@@ -202,10 +216,10 @@ func promote(ctx context.Context, tx *sqlx.Tx, endpoint string, streams []string
 	_, err := tx.ExecContext(ctx, `
 UPDATE delivery SET state = 'ready', due_at = now() WHERE id IN (
     SELECT head.id FROM (SELECT DISTINCT unnest($2::text[]) AS stream) AS s CROSS JOIN LATERAL (
-        SELECT w.id FROM delivery w WHERE w.endpoint = $1 AND w.stream = s.stream AND w.stream <> '' AND w.state = 'waiting' ORDER BY w.id LIMIT 1
+        SELECT w.id, w.seq FROM delivery w WHERE w.endpoint = $1 AND w.stream = s.stream AND w.stream <> '' AND w.state = 'waiting' ORDER BY w.seq LIMIT 1
     ) AS head
     WHERE (SELECT true FROM delivery o WHERE o.endpoint = $1 AND o.stream = s.stream AND o.stream <> ''
-        AND (o.state IN ('ready', 'running', 'retrying', 'accepted') OR o.state = 'parked' AND o.holds AND o.id < head.id) LIMIT 1) IS NULL)`, endpoint, textArray(streams))
+        AND (o.state IN ('ready', 'running', 'retrying', 'accepted') OR o.state = 'parked' AND o.holds AND o.seq < head.seq) LIMIT 1) IS NULL)`, endpoint, textArray(streams))
 	return err
 }
 
@@ -219,7 +233,7 @@ func (s *Store) EventCursor(ctx context.Context, connection string) (cursor stri
 // OutboundEvent gives one event.
 func (s *Store) OutboundEvent(ctx context.Context, id string) (e OutboundEvent, err error) {
 	err = translate(s.db.GetContext(ctx, &e, `
-SELECT id, connection, type, model, record_id, content, test, occurred_at, received_at FROM outbound_event WHERE id = $1`, id))
+SELECT id, connection, type, model, record_id, content, test, occurred_at, received_at, seq FROM outbound_event WHERE id = $1`, id))
 	if fault.Is(err, fault.NotFound) {
 		return e, fault.New(fault.NotFound, "webhook.unknown_event", "there is no event %s", id).WithField("event").
 			WithResolution("towpath delivery list shows events; they are kept as long as TOWPATH_KEEP_INBOUND says")
