@@ -110,7 +110,7 @@ func order(id, record string, fields string) webhook.Event {
 // starts claims what is due, as the starter does.
 func (p *post) starts() (all []contract.DeliverInput) {
 	p.Helper()
-	claimed, err := p.Store.ClaimDeliveries(p.Context(), 100)
+	claimed, err := p.Store.ClaimDeliveries(p.Context(), 100, 100)
 	require.NoError(p, err)
 	for _, s := range claimed {
 		all = append(all, contract.DeliverInput{Delivery: s.ID, Endpoint: s.Endpoint, Event: s.Event, Generation: s.Generation})
@@ -262,10 +262,10 @@ func TestAnEndpointThatIsGone(t *testing.T) {
 	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(200) }
 	require.NoError(t, p.Store.SwitchEndpoint(t.Context(), "partner", true))
 	p.reread()
-	back := p.starts()
-	require.Len(t, back, 2)
-	for _, in := range back {
-		r, _ := p.tries(in)
+	for range 2 { // the second, once it has taken the first
+		back := p.starts()
+		require.Len(t, back, 1)
+		r, _ := p.tries(back[0])
 		assert.Equal(t, "ok", r.State)
 	}
 }

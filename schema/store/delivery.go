@@ -39,6 +39,7 @@ type Starting struct {
 	// Again: a run of its workflow may wait for a later attempt, and is to be told.
 	// One whose attempt is under way, or queued, is not: it would begin anew.
 	Again bool `db:"again"`
+	Trial bool `db:"trial"` // the endpoint has yet to show that it takes deliveries
 }
 
 // silence is how long a delivery that was started may say nothing before it is
@@ -58,11 +59,16 @@ const retryingMost = 1000
 // each endpoint's width and while its circuit lets it, and those whose workflow
 // has been silent for too long. Endpoints take turns: each gets its first before
 // any gets its second. Who claims for one at the same moment is passed over. Of
-// an endpoint whose circuit is not closed at most one is taken, to probe.
-func (s *Store) ClaimDeliveries(ctx context.Context, limit int) (all []Starting, err error) {
+// an endpoint whose circuit is not closed at most one is taken, to probe. At most
+// trials are for endpoints that have not taken their first delivery yet, or not
+// their last: many that find out together that they are dead would take the
+// processor from those that work. Which of them try, a draw decides, so that none
+// waits for another's backlog.
+func (s *Store) ClaimDeliveries(ctx context.Context, limit, trials int) (all []Starting, err error) {
 	err = s.db.SelectContext(ctx, &all, `
 WITH turn AS MATERIALIZED (
-    SELECT e.name, s.width, s.circuit <> 'closed' AS probing FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
+    SELECT e.name, s.width, s.circuit <> 'closed' AS probing, s.circuit <> 'closed' OR s.failures > 0 OR s.width = 1 AS trying
+    FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
     WHERE e.active AND e.disabled IS NULL AND s.cool_until <= now() AND s.paced_at <= now() + interval '1 second'
       AND (s.circuit = 'closed' OR s.probe_at <= now())
       AND (EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = e.name AND d.state = 'ready' AND d.due_at <= now())
@@ -70,7 +76,7 @@ WITH turn AS MATERIALIZED (
 ), mine AS MATERIALIZED (
     SELECT * FROM turn WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' starter ' || name, 0))
 ), room AS MATERIALIZED (
-    SELECT name, width, probing, greatest(0, CASE WHEN probing THEN 1 ELSE width END - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running')) AS free,
+    SELECT name, width, probing, trying, greatest(0, CASE WHEN probing THEN 1 ELSE width END - (SELECT count(*) FROM delivery r WHERE r.endpoint = name AND r.state = 'running')) AS free,
         (SELECT count(*) FROM (SELECT 1 FROM delivery r WHERE r.endpoint = name AND r.state = 'retrying' LIMIT $2) AS many) >= $2 AS crowded
     FROM mine
 ), silent AS MATERIALIZED ( -- they are under way already, and need no room
@@ -79,7 +85,7 @@ WITH turn AS MATERIALIZED (
         ORDER BY d.due_at LIMIT width FOR UPDATE SKIP LOCKED
     ) AS p LIMIT greatest(1, $1::bigint / 2)
 ), open AS MATERIALIZED (
-    SELECT name, crowded, free = CASE WHEN probing THEN 1 ELSE width END AS idle, least(free, ceil($1::numeric / count(*) OVER ())) AS share FROM room WHERE free > 0
+    SELECT name, trying, crowded, free = CASE WHEN probing THEN 1 ELSE width END AS idle, least(free, ceil($1::numeric / count(*) OVER ())) AS share FROM room WHERE free > 0 AND (NOT trying OR $4 > 0)
 ), fresh AS MATERIALIZED (
     SELECT p.* FROM open CROSS JOIN LATERAL (
         SELECT d.id, d.endpoint, d.priority, d.due_at FROM delivery d WHERE d.endpoint = open.name AND d.state = 'ready' AND d.due_at <= now()
@@ -93,16 +99,18 @@ WITH turn AS MATERIALIZED (
 ), turns AS MATERIALIZED (
     SELECT id, waits, priority, due_at, endpoint, row_number() OVER (PARTITION BY endpoint ORDER BY waits DESC, priority, due_at, id) AS round
     FROM (SELECT *, false AS waits FROM fresh UNION ALL SELECT *, true FROM woken) AS found
+), lots AS (
+    SELECT t.*, trying, row_number() OVER (PARTITION BY trying ORDER BY round, random()) AS lot FROM turns t JOIN open ON open.name = endpoint WHERE round <= share
 ), chosen AS (
-    SELECT id, false AS waits FROM silent UNION ALL
-    (SELECT id, waits FROM turns JOIN open ON open.name = endpoint WHERE round <= share
+    SELECT id, false AS waits, false AS trying FROM silent UNION ALL
+    (SELECT id, waits, trying FROM lots WHERE NOT trying OR lot <= $4
      ORDER BY round, priority, due_at LIMIT $1 - (SELECT count(*) FROM silent))
 )
 UPDATE delivery d SET state = 'running', due_at = now() + $3 * interval '1 second',
     began_at = CASE WHEN d.state = 'ready' THEN now() ELSE d.began_at END
 FROM chosen WHERE d.id = chosen.id
-RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.priority, d.generation > 1 OR chosen.waits AS again`,
-		limit, retryingMost, int(unbegun.Seconds()))
+RETURNING d.id, d.endpoint, d.event, d.type, d.generation, d.priority, d.generation > 1 OR chosen.waits AS again, chosen.trying AS trial`,
+		limit, retryingMost, int(unbegun.Seconds()), trials)
 	return all, translate(err)
 }
 

@@ -44,7 +44,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 	for range 2 {
 		wg.Go(func() { // attempts are made and noted; some of them say that they will come back
 			for n := 0; open(done); n++ {
-				all, err := w.ClaimDeliveries(t.Context(), 10)
+				all, err := w.ClaimDeliveries(t.Context(), 10, 10)
 				assert.NoError(t, err)
 				for _, s := range all {
 					a, err := w.BeginAttempt(t.Context(), s.ID, s.Generation, time.Microsecond, 1000, time.Second)

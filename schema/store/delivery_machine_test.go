@@ -116,7 +116,7 @@ FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint WHERE s.end
 		before[name] = w
 	}
 	limit := rapid.IntRange(1, 8).Draw(r, "limit")
-	all, err := m.ClaimDeliveries(r.Context(), limit)
+	all, err := m.ClaimDeliveries(r.Context(), limit, limit)
 	require.NoError(r, err)
 	require.LessOrEqual(r, len(all), limit)
 	fresh := map[string]int{}
@@ -358,7 +358,7 @@ func (m *deliveryMachine) drain(r *rapid.T) {
 		_, err := m.Redeliver(r.Context(), store.DeliveryFilter{States: []store.DeliveryState{store.DeliveryParked, store.DeliveryAccepted}}, "anna", 3)
 		require.NoError(r, err)
 		m.exec(r, `UPDATE delivery SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL`)
-		all, err := m.ClaimDeliveries(r.Context(), 100)
+		all, err := m.ClaimDeliveries(r.Context(), 100, 100)
 		require.NoError(r, err)
 		slices.SortFunc(all, func(a, b store.Starting) int { return int(a.ID - b.ID) })
 		for _, s := range all {

@@ -48,7 +48,7 @@ func (w *world) record(t testing.TB, events ...store.OutboundEvent) int {
 
 func (w *world) claimDeliveries(t testing.TB) []store.Starting {
 	t.Helper()
-	all, err := w.ClaimDeliveries(t.Context(), 1000)
+	all, err := w.ClaimDeliveries(t.Context(), 1000, 1000)
 	require.NoError(t, err)
 	return all
 }
@@ -156,6 +156,47 @@ func TestEndpointsTakeTurns(t *testing.T) {
 		}
 	}
 	assert.NotEmpty(t, w.claimDeliveries(t), "who ends makes room")
+}
+
+// Endpoints that have yet to show that they take deliveries share what is allowed
+// for such; one that works has nothing to do with it.
+func TestEndpointsOnTrial(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "well", "failing", "dead-1", "dead-2")
+	w.exec(t, `UPDATE endpoint_state SET width = 1 WHERE endpoint LIKE 'dead-%'`)
+	w.exec(t, `UPDATE endpoint_state SET failures = 1 WHERE endpoint = 'failing'`)
+	var events []store.OutboundEvent
+	for i := range 30 {
+		events = append(events, happened(fmt.Sprintf("e%02d", i), "1", to("well"), to("failing"), to("dead-1"), to("dead-2")))
+	}
+	w.record(t, events...)
+	claim := func(trials int) (trying, works int) {
+		all, err := w.ClaimDeliveries(t.Context(), 4, trials)
+		require.NoError(t, err)
+		for _, s := range all {
+			assert.Equal(t, s.Endpoint != "well", s.Trial, s.Endpoint)
+			if s.Trial {
+				trying++
+			} else {
+				works++
+			}
+		}
+		return trying, works
+	}
+	trying, works := claim(0)
+	assert.Equal(t, []int{0, 4}, []int{trying, works}, "it gets what the others do not")
+	trying, works = claim(2)
+	assert.Equal(t, 2, trying)
+	assert.NotZero(t, works)
+	seen := map[string]bool{}
+	for range 50 {
+		w.exec(t, `UPDATE delivery SET state = 'ready', due_at = now()`)
+		all, err := w.ClaimDeliveries(t.Context(), 1000, 1)
+		require.NoError(t, err)
+		for _, s := range all {
+			seen[s.Endpoint] = true
+		}
+	}
+	assert.Len(t, seen, 4, "nobody's backlog keeps another from trying: %v", seen)
 }
 
 func TestALostWorkflowIsStartedAgain(t *testing.T) {

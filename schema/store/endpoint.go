@@ -72,7 +72,7 @@ func endpointSecret(endpoint, field string) string {
 
 // firstWidth is how many deliveries of a new endpoint may be under way: it shows
 // first that it takes them, and each that it takes doubles it.
-const firstWidth = 2
+const firstWidth = 1
 
 // PutEndpoint creates or changes an endpoint. Each secret is given as JSON and
 // sealed here; one that is not given stays as it was. changed is false when

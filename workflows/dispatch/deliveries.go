@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/time/rate"
 
 	"towpath/schema/failpoint"
 	"towpath/schema/store"
@@ -19,7 +20,7 @@ import (
 
 // DeliveryTable is the part of the store that deliveries are started from.
 type DeliveryTable interface {
-	ClaimDeliveries(ctx context.Context, limit int) ([]store.Starting, error)
+	ClaimDeliveries(ctx context.Context, limit, trials int) ([]store.Starting, error)
 	ReleaseDeliveries(ctx context.Context, refused []store.Starting, after time.Duration) error
 	ParkUnapplied(ctx context.Context) (int64, error)
 	UnwellEndpoints(ctx context.Context) ([]string, error)
@@ -34,6 +35,14 @@ type DeliveryStarter interface {
 
 // Parallel is how many starts of deliveries are under way at once.
 const Parallel = 16
+
+// Deliveries to endpoints that have yet to show that they take any are started at
+// most so often, beyond the first few: each costs the machine some 10 ms, and ten
+// dead endpoints would have fifty of them at once.
+const (
+	trialsEvery  = 50 * time.Millisecond
+	trialsAtOnce = 2
+)
 
 // Deliveries starts the workflows of deliveries that are due (protocol P5.2),
 // and a watch over each endpoint that does not take any.
@@ -50,6 +59,8 @@ type Deliveries struct {
 	slots    chan struct{}        // a start under way holds one
 	watched  map[string]time.Time // endpoints, and when their watch was last made sure of
 	swept    time.Time
+	trials   *rate.Limiter
+	later    *time.Timer // nudges, for trials that are not allowed yet
 
 	mu      sync.Mutex
 	refused []store.Starting // what could not be started, and why
@@ -61,6 +72,8 @@ func (d *Deliveries) init() *loop {
 		d.watched = map[string]time.Time{}
 		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, Parallel, d.Prepare)
 		d.slots = make(chan struct{}, Parallel)
+		d.trials = rate.NewLimiter(rate.Every(trialsEvery), trialsAtOnce)
+		d.later = time.AfterFunc(trialsEvery, d.loop.nudge)
 	})
 	return d.loop
 }
@@ -87,10 +100,12 @@ func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, more bo
 	if d.failed() {
 		return 0, false, d.settle(ctx)
 	}
-	due, err := d.Table.ClaimDeliveries(ctx, limit)
+	trials := int(d.trials.Tokens())
+	due, err := d.Table.ClaimDeliveries(ctx, limit, trials)
 	if err != nil {
 		return 0, false, err
 	}
+	d.tried(due, trials)
 	if len(due) > 0 {
 		failpoint.Here("deliveries claimed")
 	}
@@ -105,6 +120,21 @@ func (d *Deliveries) round(ctx context.Context, limit int) (claimed int, more bo
 		err = d.settle(ctx)
 	}
 	return len(due), len(due) > 0, err
+}
+
+// tried counts the trials among what was claimed; where there may be more, they
+// are looked for when they are allowed again.
+func (d *Deliveries) tried(due []store.Starting, allowed int) {
+	n := 0
+	for _, s := range due {
+		if s.Trial {
+			n++
+		}
+	}
+	d.trials.AllowN(time.Now(), n)
+	if n == allowed {
+		d.later.Reset(trialsEvery)
+	}
 }
 
 // free waits until a good part of the slots is free, since a claim costs the
@@ -219,10 +249,13 @@ func (d *Deliveries) sweep(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	for _, name := range unwell {
-		if time.Since(d.watched[name]) >= watchEvery && d.watch(ctx, name) == nil {
-			d.watched[name] = time.Now()
+	// A few at a time: those that fail together are not to be looked at together.
+	for room := 1 + len(unwell)/30; len(unwell) > 0 && room > 0; room-- {
+		name := slices.MinFunc(unwell, func(a, b string) int { return d.watched[a].Compare(d.watched[b]) })
+		if time.Since(d.watched[name]) < watchEvery || d.watch(ctx, name) != nil {
+			break
 		}
+		d.watched[name] = time.Now()
 	}
 	maps.DeleteFunc(d.watched, func(name string, _ time.Time) bool { return !slices.Contains(unwell, name) })
 }

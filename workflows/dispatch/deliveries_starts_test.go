@@ -37,7 +37,7 @@ func newReady(n int) *ready {
 	return r
 }
 
-func (r *ready) ClaimDeliveries(_ context.Context, limit int) (out []store.Starting, err error) {
+func (r *ready) ClaimDeliveries(_ context.Context, limit, _ int) (out []store.Starting, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.claims = append(r.claims, limit)

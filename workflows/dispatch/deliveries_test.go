@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,14 +27,23 @@ type posts struct {
 	limits   []int
 }
 
-func (p *posts) ClaimDeliveries(_ context.Context, limit int) ([]store.Starting, error) {
+func (p *posts) ClaimDeliveries(_ context.Context, limit, trials int) (taken []store.Starting, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.claims++
 	p.limits = append(p.limits, limit)
-	n := min(limit, len(p.due), 20)
-	taken := p.due[:n]
-	p.due = p.due[n:]
+	var left []store.Starting
+	for _, s := range p.due {
+		switch {
+		case len(taken) == min(limit, 20), s.Trial && trials == 0:
+			left = append(left, s)
+			continue
+		case s.Trial:
+			trials--
+		}
+		taken = append(taken, s)
+	}
+	p.due = left
 	return taken, nil
 }
 
@@ -102,6 +113,47 @@ func TestDeliveriesAreStartedByTheirNames(t *testing.T) {
 			"endpoint/dead":       "dead",
 		}, tem.started, "a delivery, and the watch over an endpoint that takes none")
 		assert.Equal(t, []string{"delivery/partner/e2"}, tem.again, "what may run already is told")
+	})
+}
+
+// TestTrialsAreSpread: endpoints that find out together that they are dead do not
+// start everything they have at once, and those that work do not wait for it.
+func TestTrialsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &posts{}
+		for i := range int64(40) {
+			table.due = append(table.due,
+				store.Starting{ID: i, Endpoint: "dead", Event: fmt.Sprint(i), Trial: true}, store.Starting{ID: 100 + i, Endpoint: "well", Event: fmt.Sprint(i)})
+		}
+		tem := &starts{started: map[string]any{}}
+		count := func() (dead, well int) {
+			tem.mu.Lock()
+			defer tem.mu.Unlock()
+			for id := range tem.started {
+				if strings.Contains(id, "dead") {
+					dead++
+				} else {
+					well++
+				}
+			}
+			return dead, well
+		}
+		d := &Deliveries{Table: table, Starter: tem, Poll: time.Hour}
+		stop := delivering(t, d)
+		d.Nudge()
+		pass(time.Millisecond)
+		dead, well := count()
+		assert.Equal(t, []int{2, 40}, []int{dead, well})
+		pass(time.Second)
+		dead, _ = count()
+		assert.InDelta(t, 22, dead, 1, "twenty a second")
+		pass(2 * time.Second)
+		claims := table.claims
+		pass(time.Minute)
+		stop()
+		dead, _ = count()
+		assert.Equal(t, 40, dead)
+		assert.LessOrEqual(t, table.claims-claims, 3, "and then nobody asks for more")
 	})
 }
 
