@@ -91,6 +91,35 @@ func TestAReplayNeverSupersedesWhatIsNew(t *testing.T) {
 	assert.Equal(t, store.DeliveryReady, all[0].State)
 }
 
+// Who says that a parked event holds its record no more means those that wait,
+// too.
+func TestWhatIsHeldGoesOnAtOnce(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(400) }
+	spec := webhook.Endpoint{Name: "partner", Ordering: webhook.PerRecord}
+	p.endpoint(spec)
+	p.happens(order("e1", "7", `"a":1`), order("e2", "7", `"a":2`), order("e3", "7", `"a":3`))
+	p.tries(p.starts()[0])
+	require.Empty(t, p.starts(), "held")
+	p.endpoint(spec)
+	require.Empty(t, p.starts(), "unchanged is unchanged")
+	spec.OnPark = webhook.GoOn
+	p.endpoint(spec)
+	for _, want := range []string{"e2", "e3"} { // both are refused, and hold nobody
+		next := p.starts()
+		require.Len(t, next, 1)
+		require.Equal(t, want, next[0].Event)
+		p.tries(next[0])
+	}
+	spec.OnPark = webhook.Hold
+	p.endpoint(spec)
+	p.happens(order("e4", "7", `"a":4`))
+	require.Empty(t, p.starts(), "and the other way round")
+	spec.Ordering = webhook.Unordered
+	p.endpoint(spec)
+	require.Len(t, p.starts(), 1, "without an order nothing is held")
+}
+
 // An endpoint that says "at once" for ever is not asked for ever.
 func TestAskingForPatienceIsBoundedToo(t *testing.T) {
 	p := newPost(t)

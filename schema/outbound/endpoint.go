@@ -46,6 +46,9 @@ func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Se
 		return false, "", err
 	}
 	changed, err = o.Store.PutEndpoint(ctx, o.Keys, e.Name, spec, secretFields(given), active)
+	if err == nil { // also unchanged: who was stopped between the two comes again
+		err = o.Store.HoldStreams(ctx, e.Name, full.Ordering == webhook.PerRecord && full.OnPark == webhook.Hold)
+	}
 	return changed, made, err
 }
 

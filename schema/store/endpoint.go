@@ -214,6 +214,27 @@ func (s *Store) wakeDeliveries(ctx context.Context, name string) error {
 	})
 }
 
+// HoldStreams says whether a parked delivery of an endpoint holds its stream,
+// also of those that are there: the streams that none holds any more go on.
+func (s *Store) HoldStreams(ctx context.Context, name string, holds bool) error {
+	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+		if err := lockStreams(ctx, tx, name); err != nil {
+			return err
+		}
+		var streams []string
+		err := tx.SelectContext(ctx, &streams, `
+UPDATE delivery SET holds = $2 WHERE endpoint = $1 AND holds <> $2 AND stream <> '' AND state IN ('waiting', 'ready', 'running', 'retrying', 'accepted', 'parked')
+RETURNING stream`, name, holds)
+		if err != nil || len(streams) == 0 {
+			return err
+		}
+		if err := promote(ctx, tx, name, streams); err != nil {
+			return err
+		}
+		return notifyDeliveries(ctx, tx)
+	})
+}
+
 // EndpointState is how an endpoint does.
 type EndpointState struct {
 	Endpoint     string         `db:"endpoint"`
