@@ -177,13 +177,18 @@ func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *o
 	}
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	tripped, stale, err := d.Store.FinishAttempt(settle, out)
-	d.logAttempt(in, event, a, sent, out, tripped, err)
+	done, err := d.Store.FinishAttempt(settle, out)
+	d.logAttempt(in, event, a, sent, out, done.Tripped, err)
 	if err != nil {
 		return contract.DeliverResult{}, toTemporal(err)
 	}
 	failpoint.Here("attempt settled")
-	return d.conclude(settle, in, a, sent, out, stale)
+	if since := done.FailingSince; out.Failed && since.Valid && a.Now.Sub(since.Time) >= time.Duration(e.Spec.DisableAfter) {
+		if err := d.disable(settle, in.Endpoint, failingSince(since.Time)); err != nil { // the daily look comes to it, too
+			d.Log.Warn().Err(err).Str("endpoint", in.Endpoint).Msg("endpoint not switched off yet")
+		}
+	}
+	return d.conclude(settle, in, a, sent, out, done.Stale)
 }
 
 // conclude says how the attempt ended, to Temporal and to whom it concerns.

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -42,10 +43,13 @@ func (d *Deliveries) logAttempt(in contract.DeliverInput, event webhook.Event, a
 
 // disable switches an endpoint off, once, and tells whoever wants to know.
 func (d *Deliveries) disable(ctx context.Context, name, why string) error {
-	first, err := d.Store.DisableEndpoint(ctx, name, why)
-	if err != nil || !first {
-		return err
+	first, err := d.Out.Disable(ctx, name, why, d.Now())
+	if first {
+		d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
 	}
-	d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
-	return d.Out.Announce(ctx, webhook.EndpointDisabled, name, why, d.Now())
+	return err
+}
+
+func failingSince(t time.Time) string {
+	return "every attempt has failed since " + t.UTC().Format("2006-01-02 15:04") + " (UTC)"
 }

@@ -291,6 +291,45 @@ func TestOnlyFailuresForDaysSwitchOff(t *testing.T) {
 	assert.Contains(t, state.Disabled.String, "every attempt has failed since")
 }
 
+// The attempt that shows that an endpoint has failed for too long switches it
+// off: nobody waits for the daily look.
+func TestTheLastStrawSwitchesOff(t *testing.T) {
+	p := newPost(t)
+	p.endpoint(webhook.Endpoint{Name: "partner", DisableAfter: webhook.Duration(48 * time.Hour)})
+	p.endpoint(webhook.Endpoint{Name: "pager", Events: []string{"towpath.endpoint.disabled"}})
+	for i, test := range []struct {
+		answer int
+		since  string
+		off    bool
+	}{
+		{400, "49 hours", true}, // refused for what it carries
+		{500, "49 hours", true},
+		{500, "47 hours", false},
+		{200, "49 hours", false},
+	} {
+		p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(test.answer) }
+		_, err := p.db.Exec(`UPDATE endpoint_state SET failing_since = now() - $1::interval WHERE endpoint = 'partner'`, test.since)
+		require.NoError(t, err)
+		p.happens(order(fmt.Sprintf("e%d", i), "7", `"a":1`))
+		p.tries(p.starts()[0])
+		state, err := p.Store.EndpointState(t.Context(), "partner")
+		require.NoError(t, err)
+		require.Equal(t, test.off, state.Disabled.Valid, "%+v", test)
+		told := p.starts()
+		if test.off {
+			assert.Contains(t, state.Disabled.String, "every attempt has failed since")
+			require.Len(t, told, 1)
+			assert.Equal(t, "pager", told[0].Endpoint)
+		} else {
+			assert.Empty(t, told)
+		}
+		require.NoError(t, p.Store.SwitchEndpoint(t.Context(), "partner", true))
+		_, err = p.db.Exec(`UPDATE delivery SET state = 'ok', settled_at = now(), due_at = NULL`)
+		require.NoError(t, err)
+		p.reread()
+	}
+}
+
 // A secret is replaced without losing a delivery, whichever of the two the
 // receiver knows at any moment.
 func TestRotationLosesNothing(t *testing.T) {

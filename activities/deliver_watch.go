@@ -26,7 +26,8 @@ func (d *Deliveries) LookAtEndpoint(ctx context.Context, name string) (contract.
 
 // CheckEndpoints switches off those that have only failed for as long as their
 // disable_after says: from the first failure to the last one. Time in which
-// nothing was sent says nothing.
+// nothing was sent says nothing. Attempts look at it themselves; this is for one
+// that was stopped before it could, and for a spec that allows less now.
 func (d *Deliveries) CheckEndpoints(ctx context.Context) (r contract.MaintenanceResult, err error) {
 	failing, err := d.Store.Failing(ctx)
 	if err != nil {
@@ -38,7 +39,7 @@ func (d *Deliveries) CheckEndpoints(ctx context.Context) (r contract.Maintenance
 			after = time.Duration(e.Spec.DisableAfter)
 		}
 		if s.LastAttempt.Time.Sub(s.FailingSince.Time) >= after {
-			if err := d.disable(ctx, s.Endpoint, "every attempt has failed since "+s.FailingSince.Time.UTC().Format("2006-01-02 15:04")+" (UTC)"); err != nil {
+			if err := d.disable(ctx, s.Endpoint, failingSince(s.FailingSince.Time)); err != nil {
 				return r, toTemporal(err)
 			}
 			r.Repaired++

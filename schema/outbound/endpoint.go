@@ -168,15 +168,26 @@ func (o *Outbound) Try(ctx context.Context, name, eventType string, now time.Tim
 	return sample.ID, err
 }
 
-// Announce tells the endpoints that asked for towpath.* what became of one of
-// them: its own kind of event, so that a failing receiver does not fail silently.
-func (o *Outbound) Announce(ctx context.Context, eventType, endpoint, why string, now time.Time) error {
-	data, err := json.Marshal(map[string]string{"endpoint": endpoint, "reason": why})
+// Disable stops delivering to an endpoint and tells those that asked for
+// towpath.* of it, in one transaction. first is false when it was disabled
+// already.
+func (o *Outbound) Disable(ctx context.Context, name, why string, now time.Time) (first bool, err error) {
+	data, err := json.Marshal(map[string]string{"endpoint": name, "reason": why})
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = o.Record(ctx, "towpath", []webhook.Event{{
-		ID: NewEventID(), Type: eventType, Action: webhook.Acted, Model: "towpath.endpoint", RecordID: endpoint, OccurredAt: now.UTC(), Data: data,
-	}}, "")
-	return err
+	event := webhook.Event{
+		ID: NewEventID(), Type: webhook.EndpointDisabled, Connection: "towpath", Action: webhook.Acted,
+		Model: "towpath.endpoint", RecordID: name, OccurredAt: now.UTC(), Data: data,
+	}
+	all, err := o.Book.All(ctx)
+	if err != nil {
+		return false, err
+	}
+	told, err := row(event)
+	if err != nil {
+		return false, err
+	}
+	told.Receivers = o.receivers(all, event)
+	return o.Store.DisableEndpoint(ctx, name, why, told)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -104,15 +103,21 @@ type Outcome struct {
 	Recovery, RecoverMax time.Duration // until the first probe, and at most
 }
 
+// Finished is what an attempt has changed.
+type Finished struct {
+	Stale        bool         // the delivery went on without this attempt, which is noted all the same
+	Tripped      bool         `db:"tripped"`       // the endpoint's circuit has opened by it
+	FailingSince sql.NullTime `db:"failing_since"` // the endpoint has only failed since then
+}
+
 // FinishAttempt notes an attempt and its delivery's state in one transaction.
-// tripped says that the endpoint's circuit has opened by it; stale that the
-// delivery went on without this attempt, which is noted all the same.
-func (s *Store) FinishAttempt(ctx context.Context, o Outcome) (tripped, stale bool, err error) {
+func (s *Store) FinishAttempt(ctx context.Context, o Outcome) (f Finished, err error) {
 	if o.Success && !o.Ordered {
 		if done, err := s.finishWell(ctx, o); done || err != nil {
-			return false, false, err
+			return f, err
 		}
 	}
+	stale := false
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if o.Ordered && o.State != DeliveryRetrying {
 			if err := lockStreams(ctx, tx, o.Endpoint); err != nil {
@@ -137,10 +142,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 				return err
 			}
 		}
-		tripped, err = moveCircuit(ctx, tx, o)
+		f, err = moveCircuit(ctx, tx, o)
 		return err
 	})
-	return tripped, stale, err
+	f.Stale = stale
+	return f, err
 }
 
 // finishWell is FinishAttempt for what nearly all attempts are, in one round
@@ -150,13 +156,13 @@ func (s *Store) finishWell(ctx context.Context, o Outcome) (done bool, err error
 	err = s.db.GetContext(ctx, &done, `
 WITH settled AS (
     UPDATE delivery SET state = $13, due_at = $14, status = nullif($8, 0), code = $9, message = $10, resolution = '', settled_at = CASE WHEN $13 = 'ok' THEN now() END
-    WHERE id = $1 AND generation = $4 AND state IN ('running', 'retrying') AND stream = '' RETURNING id
+    WHERE id = $2 AND generation = $4 AND state IN ('running', 'retrying') AND stream = '' RETURNING id
 ), noted AS (
     INSERT INTO delivery_attempt (delivery, endpoint, type, generation, attempt, took_ms, outcome, status, code, message, request, response)
-    SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM settled
+    SELECT id, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM settled
 ), works AS (`+endpointWorks+` AND EXISTS (SELECT 1 FROM settled))
 SELECT EXISTS (SELECT 1 FROM settled)`,
-		o.Delivery, o.Endpoint, o.Type, o.Generation, o.Attempt, o.Took.Milliseconds(), o.Outcome, o.Status, o.Code, o.Message, o.Request, o.Response, o.State, o.due())
+		o.Endpoint, o.Delivery, o.Type, o.Generation, o.Attempt, o.Took.Milliseconds(), o.Outcome, o.Status, o.Code, o.Message, o.Request, o.Response, o.State, o.due())
 	return done, translate(err)
 }
 
@@ -182,21 +188,20 @@ WHERE id = $1 AND generation = $2 AND (state = 'running' OR state = 'retrying' A
 	return stream, err
 }
 
-// endpointWorks notes that endpoint $2 works, where that is news.
+// endpointWorks notes that endpoint $1 works, where that is news.
 const endpointWorks = `
 UPDATE endpoint_state SET circuit = 'closed', failures = 0, trips = 0, failing_since = NULL, opened_at = NULL, probe_at = NULL,
     width = CASE WHEN circuit = 'closed' THEN least(20, width * 2) ELSE 1 END
-WHERE endpoint = $2 AND held_by IS NULL AND (circuit <> 'closed' OR failures > 0 OR failing_since IS NOT NULL OR width < 20)`
+WHERE endpoint = $1 AND held_by IS NULL AND (circuit <> 'closed' OR failures > 0 OR failing_since IS NOT NULL OR width < 20)`
 
 // moveCircuit writes only where there is something to write: an endpoint that
 // works costs nothing here, and nobody waits for its row.
-func moveCircuit(ctx context.Context, tx *sqlx.Tx, o Outcome) (tripped bool, err error) {
+func moveCircuit(ctx context.Context, tx *sqlx.Tx, o Outcome) (f Finished, err error) {
 	switch {
 	case o.Success:
-		_, err = tx.ExecContext(ctx, strings.ReplaceAll(endpointWorks, "$2", "$1"), o.Endpoint)
-		return false, err
+		_, err = tx.ExecContext(ctx, endpointWorks, o.Endpoint)
 	case o.Broken:
-		err = tx.GetContext(ctx, &tripped, `
+		err = tx.GetContext(ctx, &f, `
 WITH s AS (SELECT * FROM endpoint_state WHERE endpoint = $1 FOR UPDATE), trip AS (
     SELECT (s.circuit = 'closed' AND s.failures + 1 >= $2) OR (s.circuit <> 'closed' AND $3) AS now, s.circuit = 'closed' AS first FROM s
 )
@@ -205,20 +210,19 @@ UPDATE endpoint_state u SET failures = u.failures + 1, width = greatest(1, u.wid
     opened_at = CASE WHEN trip.now THEN coalesce(u.opened_at, now()) ELSE u.opened_at END,
     trips = CASE WHEN trip.now THEN u.trips + 1 ELSE u.trips END,
     probe_at = CASE WHEN trip.now AND u.held_by IS NULL THEN now() + least($5, $4 * power(2, least(u.trips, 20))) * interval '1 millisecond' ELSE u.probe_at END
-FROM trip WHERE u.endpoint = $1 RETURNING trip.now AND trip.first`,
+FROM trip WHERE u.endpoint = $1 RETURNING trip.now AND trip.first AS tripped, u.failing_since`,
 			o.Endpoint, o.Threshold, o.Probe, o.Recovery.Milliseconds(), o.RecoverMax.Milliseconds())
-		if errors.Is(err, sql.ErrNoRows) {
-			return false, nil
-		}
-		return tripped, err
 	case o.Failed || o.Cooldown > 0 || o.Probe:
 		// A probe that was refused for what it carries says that the endpoint works.
-		_, err = tx.ExecContext(ctx, `
+		err = tx.GetContext(ctx, &f, `
 UPDATE endpoint_state SET cool_until = greatest(cool_until, now() + $2 * interval '1 millisecond'),
     failing_since = CASE WHEN $3 THEN coalesce(failing_since, now()) ELSE failing_since END,
     circuit = CASE WHEN $4 AND held_by IS NULL THEN 'closed' ELSE circuit END, probe_at = CASE WHEN $4 THEN NULL ELSE probe_at END,
     failures = CASE WHEN $4 THEN 0 ELSE failures END, width = CASE WHEN $4 THEN 1 ELSE width END
-WHERE endpoint = $1`, o.Endpoint, o.Cooldown.Milliseconds(), o.Failed, o.Probe)
+WHERE endpoint = $1 RETURNING failing_since`, o.Endpoint, o.Cooldown.Milliseconds(), o.Failed, o.Probe)
 	}
-	return false, err
+	if errors.Is(err, sql.ErrNoRows) { // the endpoint is no more
+		err = nil
+	}
+	return f, err
 }

@@ -58,7 +58,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 						o.Broken = true
 					}
 					o.Ordered = a.Ordered
-					_, _, err = w.FinishAttempt(t.Context(), o)
+					_, err = w.FinishAttempt(t.Context(), o)
 					assert.NoError(t, err)
 				}
 			}

@@ -186,9 +186,9 @@ func (m *deliveryMachine) finish(r *rapid.T) {
 		o.Broken = true
 	}
 	w.attempt = nil
-	_, stale, err := m.FinishAttempt(r.Context(), o)
+	done, err := m.FinishAttempt(r.Context(), o)
 	require.NoError(r, err)
-	if o.Success && !stale && o.State == store.DeliveryOK {
+	if o.Success && !done.Stale && o.State == store.DeliveryOK {
 		m.delivered[w.ID] = w.Generation
 	}
 	noted := one[int](r, m.world, `SELECT count(*) FROM delivery_attempt WHERE delivery = $1 AND generation = $2 AND attempt = $3`, w.ID, w.Generation, o.Attempt)
@@ -235,7 +235,8 @@ func (m *deliveryMachine) operate(r *rapid.T) {
 	case "on":
 		err = m.SwitchEndpoint(r.Context(), name, true)
 	case "disable":
-		_, err = m.DisableEndpoint(r.Context(), name, "gone")
+		m.next++
+		_, err = m.DisableEndpoint(r.Context(), name, "gone", happened(fmt.Sprintf("e%d", m.next), "1"))
 	}
 	require.NoError(r, err)
 }
@@ -367,9 +368,9 @@ func (m *deliveryMachine) drain(r *rapid.T) {
 			require.True(r, a.Go, a.Why)
 			o := outcome(s, store.DeliveryOK)
 			o.Probe, o.Attempt, o.Ordered = a.Probe, a.Tried, a.Ordered
-			_, stale, err := m.FinishAttempt(r.Context(), o)
+			done, err := m.FinishAttempt(r.Context(), o)
 			require.NoError(r, err)
-			require.False(r, stale)
+			require.False(r, done.Stale)
 		}
 		m.check(r)
 	}

@@ -79,10 +79,10 @@ func (w *world) fails(t testing.TB, s store.Starting) (tripped bool) {
 	require.True(t, a.Go, a.Why)
 	o := outcome(s, store.DeliveryRetrying)
 	o.Broken, o.Probe, o.Ordered = true, a.Probe, a.Ordered
-	tripped, stale, err := w.FinishAttempt(t.Context(), o)
+	done, err := w.FinishAttempt(t.Context(), o)
 	require.NoError(t, err)
-	require.False(t, stale)
-	return tripped
+	require.False(t, done.Stale)
+	return done.Tripped
 }
 
 func (w *world) succeeds(t testing.TB, s store.Starting) {
@@ -91,9 +91,9 @@ func (w *world) succeeds(t testing.TB, s store.Starting) {
 	require.True(t, a.Go, a.Why)
 	o := outcome(s, store.DeliveryOK)
 	o.Probe, o.Ordered = a.Probe, a.Ordered
-	_, stale, err := w.FinishAttempt(t.Context(), o)
+	done, err := w.FinishAttempt(t.Context(), o)
 	require.NoError(t, err)
-	require.False(t, stale)
+	require.False(t, done.Stale)
 }
 
 func (w *world) states(t testing.TB, endpoint string) map[string]store.DeliveryState {
@@ -240,16 +240,16 @@ func TestASuccessCountsBesideAFailure(t *testing.T) {
 	s := w.claimDeliveries(t)[0]
 	require.True(t, w.beginAttempt(t, s).Go)
 	require.True(t, w.beginAttempt(t, s).Go)
-	_, stale, err := w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
+	done, err := w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
 	require.NoError(t, err)
-	require.False(t, stale)
-	_, stale, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryOK))
+	require.False(t, done.Stale)
+	done, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryOK))
 	require.NoError(t, err)
-	assert.False(t, stale)
+	assert.False(t, done.Stale)
 	assert.Equal(t, map[string]store.DeliveryState{"e1": store.DeliveryOK}, w.states(t, "a"))
-	_, stale, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
+	done, err = w.FinishAttempt(t.Context(), outcome(s, store.DeliveryRetrying))
 	require.NoError(t, err)
-	assert.True(t, stale, "and stays so")
+	assert.True(t, done.Stale, "and stays so")
 }
 
 func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {
@@ -291,6 +291,25 @@ func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {
 	assert.Equal(t, 2, st.Width)
 }
 
+// An endpoint is not switched off without a word: the event that tells of it is
+// stored with it, or neither is.
+func TestAnEndpointIsNotSwitchedOffSilently(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a", "pager")
+	_, err := w.DisableEndpoint(t.Context(), "a", "gone", happened("told", "a", to("nobody")))
+	require.Error(t, err)
+	st, err := w.EndpointState(t.Context(), "a")
+	require.NoError(t, err)
+	assert.False(t, st.Disabled.Valid)
+	for i, id := range []string{"told", "again"} {
+		first, err := w.DisableEndpoint(t.Context(), "a", "gone", happened(id, "a", to("pager")))
+		require.NoError(t, err)
+		assert.Equal(t, i == 0, first)
+	}
+	assert.Equal(t, map[string]store.DeliveryState{"told": "ready"}, w.states(t, "pager"), "once")
+	_, err = w.OutboundEvent(t.Context(), "again")
+	assert.True(t, fault.Is(err, fault.NotFound))
+}
+
 // When an endpoint comes back, those whose workflows wait for it go out a few at
 // a time, as those do that were never started.
 func TestWhatWaitedForAnEndpointComesBackGently(t *testing.T) {
@@ -311,7 +330,7 @@ func TestWhatWaitedForAnEndpointComesBackGently(t *testing.T) {
 	first := w.beginAttempt(t, waiting[1])
 	require.True(t, first.Go)
 	assert.Equal(t, "webhook.draining", w.beginAttempt(t, waiting[2]).Why, "one at a time")
-	_, _, err := w.FinishAttempt(t.Context(), outcome(waiting[1], store.DeliveryOK))
+	_, err := w.FinishAttempt(t.Context(), outcome(waiting[1], store.DeliveryOK))
 	require.NoError(t, err)
 	assert.True(t, w.beginAttempt(t, waiting[2]).Go)
 	assert.True(t, w.beginAttempt(t, waiting[3]).Go, "then two")
@@ -319,9 +338,9 @@ func TestWhatWaitedForAnEndpointComesBackGently(t *testing.T) {
 
 	require.NoError(t, w.Reset(t.Context(), "a")) // all are due now
 	assert.Empty(t, w.claimDeliveries(t), "two are under way, and one may be")
-	_, _, err = w.FinishAttempt(t.Context(), outcome(waiting[2], store.DeliveryOK))
+	_, err = w.FinishAttempt(t.Context(), outcome(waiting[2], store.DeliveryOK))
 	require.NoError(t, err)
-	_, _, err = w.FinishAttempt(t.Context(), outcome(waiting[3], store.DeliveryOK))
+	_, err = w.FinishAttempt(t.Context(), outcome(waiting[3], store.DeliveryOK))
 	require.NoError(t, err)
 	told := w.claimDeliveries(t)
 	require.NotEmpty(t, told)
@@ -374,7 +393,7 @@ func TestRetryAfterHoldsTheEndpointNotItsDeliveriesForEver(t *testing.T) {
 	require.True(t, w.beginAttempt(t, all[0]).Go)
 	o := outcome(all[0], store.DeliveryRetrying)
 	o.Cooldown, o.Status = 30*time.Second, 429
-	_, _, err := w.FinishAttempt(t.Context(), o)
+	_, err := w.FinishAttempt(t.Context(), o)
 	require.NoError(t, err)
 	a := w.beginAttempt(t, all[1])
 	assert.Equal(t, "webhook.retry_after", a.Why)
@@ -489,9 +508,9 @@ func TestRedeliveryBeginsAnewWithTheSameEvent(t *testing.T) {
 	assert.Equal(t, 1, a.Number)
 	assert.Equal(t, 2, a.Tried)
 	assert.True(t, w.beginAttempt(t, all[0]).Stale, "the old generation has nothing to say")
-	_, stale, err := w.FinishAttempt(t.Context(), outcome(all[0], store.DeliveryParked))
+	done, err := w.FinishAttempt(t.Context(), outcome(all[0], store.DeliveryParked))
 	require.NoError(t, err)
-	assert.True(t, stale)
+	assert.True(t, done.Stale)
 	log, err := w.Attempts(t.Context(), all[0].ID)
 	require.NoError(t, err)
 	assert.Len(t, log, 2, "noted all the same")
@@ -506,7 +525,7 @@ func TestReceiversSayLaterThatTheyApplied(t *testing.T) {
 		require.True(t, w.beginAttempt(t, s).Go)
 		o := outcome(s, store.DeliveryAccepted)
 		o.DueAt = time.Now().Add(time.Hour)
-		_, _, err := w.FinishAttempt(t.Context(), o)
+		_, err := w.FinishAttempt(t.Context(), o)
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Applied(t.Context(), "e0", "a", true, ""))

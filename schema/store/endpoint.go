@@ -170,15 +170,27 @@ UPDATE webhook_endpoint SET active = $2,
 }
 
 // DisableEndpoint is Towpath's own stop: the endpoint is gone, or has only
-// failed for days. Deliveries go on being made, and wait. first is false when
-// it was disabled already.
-func (s *Store) DisableEndpoint(ctx context.Context, name, why string) (first bool, err error) {
-	r, err := s.db.ExecContext(ctx, `UPDATE webhook_endpoint SET disabled = $2, disabled_at = now(), revision = revision + 1 WHERE name = $1 AND disabled IS NULL`, name, why)
-	if err != nil {
-		return false, translate(err)
-	}
-	n, err := r.RowsAffected()
-	return n == 1, err
+// failed for days. Deliveries go on being made, and wait. told is the event that
+// tells of it, stored in the same transaction: nobody fails silently. first is
+// false when it was disabled already; then nothing is told.
+func (s *Store) DisableEndpoint(ctx context.Context, name, why string, told OutboundEvent) (first bool, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `UPDATE webhook_endpoint SET disabled = $2, disabled_at = now(), revision = revision + 1 WHERE name = $1 AND disabled IS NULL`, name, why)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if err != nil || n == 0 {
+			return err
+		}
+		first = true
+		added, err := insertEvents(ctx, tx, []OutboundEvent{told})
+		if err == nil {
+			_, err = insertDeliveries(ctx, tx, added)
+		}
+		return err
+	})
+	return first && err == nil, err
 }
 
 // changeEndpoint runs a statement about one endpoint. wake makes the deliveries
