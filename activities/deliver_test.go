@@ -291,6 +291,32 @@ func TestOnlyFailuresForDaysSwitchOff(t *testing.T) {
 	assert.Contains(t, state.Disabled.String, "every attempt has failed since")
 }
 
+// A look says when nobody needs to look again.
+func TestALookSaysWhetherAWatchIsNeeded(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(400) }
+	p.endpoint(webhook.Endpoint{Name: "partner"})
+	p.happens(order("e1", "7", `"a":1`))
+	require.NoError(t, p.Store.Trip(t.Context(), "partner", "anna"))
+	idle := func() bool {
+		look, err := p.LookAtEndpoint(t.Context(), "partner")
+		require.NoError(t, err)
+		require.Equal(t, "open", look.Circuit)
+		return look.Idle
+	}
+	assert.False(t, idle())
+	require.NoError(t, p.Store.SwitchEndpoint(t.Context(), "partner", false))
+	assert.True(t, idle(), "nobody wants it")
+	require.NoError(t, p.Store.SwitchEndpoint(t.Context(), "partner", true))
+	assert.False(t, idle())
+	_, err := p.Store.Discard(t.Context(), store.DeliveryFilter{Endpoint: "partner"}, "anna")
+	require.NoError(t, err)
+	assert.True(t, idle(), "nothing waits")
+	_, err = p.out.Disable(t.Context(), "partner", "gone", time.Now())
+	require.NoError(t, err)
+	assert.False(t, idle(), "somebody must look into it")
+}
+
 // The attempt that shows that an endpoint has failed for too long switches it
 // off: nobody waits for the daily look.
 func TestTheLastStrawSwitchesOff(t *testing.T) {

@@ -14,7 +14,8 @@ func (d *Deliveries) LookAtEndpoint(ctx context.Context, name string) (contract.
 	if err != nil {
 		return contract.EndpointLook{}, toTemporal(err)
 	}
-	look := contract.EndpointLook{Circuit: s.Circuit, Failures: s.Failures, Waiting: s.Open, Parked: s.Parked, Disabled: s.Disabled.String, HeldBy: s.HeldBy.String}
+	look := contract.EndpointLook{Circuit: s.Circuit, Failures: s.Failures, Waiting: s.Open, Parked: s.Parked, Disabled: s.Disabled.String, HeldBy: s.HeldBy.String,
+		Idle: !s.Active || !s.Disabled.Valid && s.Open == 0}
 	if s.FailingSince.Valid {
 		look.Since = &s.FailingSince.Time
 	}

@@ -57,9 +57,10 @@ func deliver(ctx workflow.Context, in contract.DeliverInput, again workflow.Rece
 	return r, nil
 }
 
-// EndpointMonitor is open while an endpoint's circuit is: the operators' list of
-// endpoints that are down. The circuit itself moves in PostgreSQL, by whichever
-// attempt may probe.
+// EndpointMonitor is open while an endpoint's circuit is and something waits for
+// it: the operators' list of endpoints that are down. The circuit itself moves in
+// PostgreSQL, by whichever attempt may probe; where nothing waits, none does, and
+// the next event opens the watch anew.
 func EndpointMonitor(ctx workflow.Context, endpoint string) (contract.EndpointLook, error) {
 	var look contract.EndpointLook
 	if err := workflow.SetQueryHandler(ctx, contract.QueryEndpoint, func() (contract.EndpointLook, error) { return look, nil }); err != nil {
@@ -86,6 +87,10 @@ func EndpointMonitor(ctx workflow.Context, endpoint string) (contract.EndpointLo
 		}
 		if err == nil && look.Circuit == "closed" && look.Disabled == "" {
 			workflow.SetCurrentDetails(ctx, "it takes deliveries again")
+			return look, workflow.UpsertTypedSearchAttributes(ctx, contract.AttrNeedsAttention.ValueSet(false))
+		}
+		if err == nil && look.Idle && endsWhenIdle(ctx) {
+			workflow.SetCurrentDetails(ctx, lookDetails(endpoint, look)+"\n\nNo watch is needed until something does.")
 			return look, workflow.UpsertTypedSearchAttributes(ctx, contract.AttrNeedsAttention.ValueSet(false))
 		}
 		workflow.SetCurrentDetails(ctx, lookDetails(endpoint, look))

@@ -163,3 +163,19 @@ func TestAnEndpointIsWatchedUntilItIsWell(t *testing.T) {
 	assert.Empty(t, look.Disabled, "what is no more is not remembered")
 	keep(t, "endpoint-monitor", historyOfRun(t, c, run))
 }
+
+// And when nothing waits for it any more: the next event opens it anew.
+func TestNobodyIsWatchedForNothing(t *testing.T) {
+	c := server(t)
+	h := &deliveryHands{look: func(n int64) contract.EndpointLook {
+		return contract.EndpointLook{Circuit: "open", Failures: 5, Waiting: 2 - n, Idle: n > 1}
+	}}
+	defer h.work(t, c).stop()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: contract.EndpointMonitorID("idle"), TaskQueue: contract.QueueMain}, contract.EndpointMonitorWorkflow, "idle")
+	require.NoError(t, err)
+	var look contract.EndpointLook
+	require.NoError(t, run.Get(t.Context(), &look))
+	assert.EqualValues(t, 2, h.calls.Load())
+	assert.Equal(t, "open", look.Circuit)
+	keep(t, "endpoint-monitor-idle", historyOfRun(t, c, run))
+}

@@ -310,6 +310,24 @@ func TestAnEndpointIsNotSwitchedOffSilently(t *testing.T) {
 	assert.True(t, fault.Is(err, fault.NotFound))
 }
 
+// Whoever is down is unwell; who is down and has something waiting is watched.
+func TestEndpointsAreWatchedForWhatWaits(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "well", "idle", "down", "off")
+	w.record(t, happened("e1", "1", to("well"), to("down")), happened("e2", "1", to("idle")))
+	require.NoError(t, w.Trip(t.Context(), "idle", "anna"))
+	require.NoError(t, w.Trip(t.Context(), "down", "anna"))
+	_, err := w.Discard(t.Context(), store.DeliveryFilter{Endpoint: "idle"}, "anna")
+	require.NoError(t, err)
+	_, err = w.DisableEndpoint(t.Context(), "off", "gone", happened("e3", "off"))
+	require.NoError(t, err)
+	unwell, err := w.UnwellEndpoints(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"down", "idle", "off"}, unwell)
+	watched, err := w.EndpointsToWatch(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"down", "off"}, watched)
+}
+
 // When an endpoint comes back, those whose workflows wait for it go out a few at
 // a time, as those do that were never started.
 func TestWhatWaitedForAnEndpointComesBackGently(t *testing.T) {

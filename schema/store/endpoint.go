@@ -299,6 +299,16 @@ WHERE e.active AND (s.circuit <> 'closed' OR e.disabled IS NOT NULL) ORDER BY 1`
 	return names, translate(err)
 }
 
+// EndpointsToWatch names those of UnwellEndpoints that somebody must know of: an
+// open circuit closes by itself, but for what waits.
+func (s *Store) EndpointsToWatch(ctx context.Context) (names []string, err error) {
+	err = s.db.SelectContext(ctx, &names, `
+SELECT e.name FROM webhook_endpoint e JOIN endpoint_state s ON s.endpoint = e.name
+WHERE e.active AND (e.disabled IS NOT NULL OR s.circuit <> 'closed' AND EXISTS (SELECT 1 FROM (`+openDeliveries+`) d WHERE d.endpoint = e.name AND d.state <> 'parked'))
+ORDER BY 1`)
+	return names, translate(err)
+}
+
 // Trip opens an endpoint's circuit by hand: nothing is sent until Reset.
 func (s *Store) Trip(ctx context.Context, endpoint, by string) error {
 	return s.changeEndpoint(ctx, endpoint, `UPDATE endpoint_state SET circuit = 'open', opened_at = coalesce(opened_at, now()), probe_at = NULL, held_by = $2 WHERE endpoint = $1`, false, by)

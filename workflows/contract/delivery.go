@@ -64,4 +64,5 @@ type EndpointLook struct {
 	Parked   int64      `json:"parked"`
 	Disabled string     `json:"disabled,omitempty"`
 	HeldBy   string     `json:"held_by,omitempty"`
+	Idle     bool       `json:"idle,omitempty"` // nothing waits for it, or nobody wants it: it needs no watch
 }

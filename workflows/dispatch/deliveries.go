@@ -23,7 +23,7 @@ type DeliveryTable interface {
 	ClaimDeliveries(ctx context.Context, limit, trials int) ([]store.Starting, error)
 	ReleaseDeliveries(ctx context.Context, refused []store.Starting, after time.Duration) error
 	ParkUnapplied(ctx context.Context) (int64, error)
-	UnwellEndpoints(ctx context.Context) ([]string, error)
+	EndpointsToWatch(ctx context.Context) ([]string, error)
 }
 
 // DeliveryStarter is the part of Temporal's client that starting needs.
@@ -245,7 +245,7 @@ func (d *Deliveries) sweep(ctx context.Context) {
 	if n, err := d.Table.ParkUnapplied(ctx); err == nil && n > 0 {
 		d.Log.Warn().Int64("deliveries", n).Msg("receivers took events and did not say in time that they were applied; parked")
 	}
-	unwell, err := d.Table.UnwellEndpoints(ctx)
+	unwell, err := d.Table.EndpointsToWatch(ctx)
 	if err != nil {
 		return
 	}

@@ -66,8 +66,8 @@ func (r *ready) ReleaseDeliveries(ctx context.Context, refused []store.Starting,
 	return nil
 }
 
-func (r *ready) ParkUnapplied(context.Context) (int64, error)      { return 0, nil }
-func (r *ready) UnwellEndpoints(context.Context) ([]string, error) { return r.unwell, nil }
+func (r *ready) ParkUnapplied(context.Context) (int64, error)       { return 0, nil }
+func (r *ready) EndpointsToWatch(context.Context) ([]string, error) { return r.unwell, nil }
 
 // temporalite starts workflows as fast as told, and counts them.
 type temporalite struct {

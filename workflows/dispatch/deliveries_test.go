@@ -59,7 +59,7 @@ func (p *posts) ReleaseDeliveries(_ context.Context, refused []store.Starting, _
 
 func (p *posts) ParkUnapplied(context.Context) (int64, error) { return 0, nil }
 
-func (p *posts) UnwellEndpoints(context.Context) ([]string, error) {
+func (p *posts) EndpointsToWatch(context.Context) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.unwell, nil
