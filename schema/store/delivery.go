@@ -85,7 +85,9 @@ WITH turn AS MATERIALIZED (
         ORDER BY d.due_at LIMIT width FOR UPDATE SKIP LOCKED
     ) AS p LIMIT greatest(1, $1::bigint / 2)
 ), open AS MATERIALIZED (
-    SELECT name, trying, crowded, free = CASE WHEN probing THEN 1 ELSE width END AS idle, least(free, ceil($1::numeric / count(*) OVER ())) AS share FROM room WHERE free > 0 AND (NOT trying OR $4 > 0)
+    SELECT name, trying, crowded, free = CASE WHEN probing THEN 1 ELSE width END AS idle,
+        least(free, ceil($1::numeric / (count(*) FILTER (WHERE NOT trying) OVER () + least($4::bigint, count(*) FILTER (WHERE trying) OVER ())))) AS share
+    FROM room WHERE free > 0 AND (NOT trying OR $4 > 0)
 ), fresh AS MATERIALIZED (
     SELECT p.* FROM open CROSS JOIN LATERAL (
         SELECT d.id, d.endpoint, d.priority, d.due_at FROM delivery d WHERE d.endpoint = open.name AND d.state = 'ready' AND d.due_at <= now()
