@@ -21,6 +21,14 @@ type EventSource interface {
 	TellsEvents() bool
 }
 
+// EventPoller is an EventSource that remembers records between two looks, see
+// PolledRecords.
+type EventPoller interface {
+	// PolledModels are the models whose records this connection remembers as it is
+	// set up; none: it is not polled, and what it remembered is of no use.
+	PolledModels() []string
+}
+
 // EventBatch is what PullEvents gives.
 type EventBatch struct {
 	Events []webhook.Event

@@ -20,10 +20,19 @@ const (
 var (
 	_ connectors.EventSource   = (*Connector)(nil)
 	_ connectors.EventReceiver = (*Connector)(nil)
+	_ connectors.EventPoller   = (*Connector)(nil)
 )
 
 // TellsEvents reports whether the connection is set up to.
 func (c *Connector) TellsEvents() bool { return c.cfg.Events != eventsOff }
+
+// PolledModels are those that are watched without the module.
+func (c *Connector) PolledModels() []string {
+	if c.cfg.Events == eventsAutomation || c.cfg.Events == eventsPolling {
+		return c.cfg.eventModels()
+	}
+	return nil
+}
 
 // PullEvents gives what happened in Odoo, in the way that the setting events
 // says.

@@ -107,6 +107,12 @@ DELETE FROM outbound_event WHERE id IN (
 	return n + m, err
 }
 
+// PurgeDeliveryHours deletes the sums of hours older than the given age.
+func (s *Store) PurgeDeliveryHours(ctx context.Context, keep time.Duration) (int64, error) {
+	return s.purge(ctx, `
+DELETE FROM delivery_hour WHERE ctid = ANY(ARRAY(SELECT ctid FROM delivery_hour WHERE hour < now() - $1 * interval '1 second' LIMIT 1000))`, keep)
+}
+
 // Received counts what came in.
 type Received struct {
 	Events  int64 `db:"events"`  // to be told to endpoints

@@ -598,4 +598,12 @@ func TestNumbersOutliveWhatTheyWereCountedFrom(t *testing.T) {
 	after := stats("")
 	assert.EqualValues(t, 3, after[0].Attempts)
 	assert.EqualValues(t, 2, after[0].Delivered)
+
+	n, err = w.PurgeDeliveryHours(t.Context(), 24*time.Hour)
+	require.NoError(t, err)
+	assert.Zero(t, n, "sums are kept for longer")
+	w.exec(t, `UPDATE delivery_hour SET hour = hour - interval '2 days'`)
+	n, err = w.PurgeDeliveryHours(t.Context(), 24*time.Hour)
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, n, "and not for ever")
 }

@@ -236,7 +236,7 @@ func (s *Store) OutboundEvent(ctx context.Context, id string) (e OutboundEvent, 
 SELECT id, connection, type, model, record_id, content, test, occurred_at, received_at, seq FROM outbound_event WHERE id = $1`, id))
 	if fault.Is(err, fault.NotFound) {
 		return e, fault.New(fault.NotFound, "webhook.unknown_event", "there is no event %s", id).WithField("event").
-			WithResolution("towpath delivery list shows events; they are kept as long as TOWPATH_KEEP_INBOUND says")
+			WithResolution("towpath delivery list shows events; they are kept for 30 days")
 	}
 	return e, err
 }

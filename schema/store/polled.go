@@ -70,3 +70,27 @@ func (s *Store) ForgetPolled(ctx context.Context, connection, model string, ids 
 DELETE FROM polled_record WHERE connection = $1 AND model = $2 AND record_id = ANY($3)`, connection, model, pq.Array(ids))
 	return translate(err)
 }
+
+// ForgetUnpolled forgets the records of models that a connection is not polled
+// for any more, and says how many. Where it is polled for none, how far it has
+// been read is forgotten first: should it be polled again, that begins anew, with
+// what there is then.
+func (s *Store) ForgetUnpolled(ctx context.Context, connection string, polled []string) (total int64, err error) {
+	if len(polled) == 0 {
+		if _, err := s.db.ExecContext(ctx, `DELETE FROM event_cursor WHERE connection = $1`, connection); err != nil {
+			return 0, translate(err)
+		}
+	}
+	for ctx.Err() == nil {
+		r, err := s.db.ExecContext(ctx, `
+DELETE FROM polled_record WHERE ctid = ANY(ARRAY(SELECT ctid FROM polled_record WHERE connection = $1 AND model <> ALL($2::text[]) LIMIT 10000))`, connection, textArray(polled))
+		if err != nil {
+			return total, translate(err)
+		}
+		n, _ := r.RowsAffected()
+		if total += n; n < 10000 {
+			break
+		}
+	}
+	return total, ctx.Err()
+}
