@@ -9,6 +9,7 @@ import (
 	"towpath/schema/failpoint"
 	"towpath/schema/fault"
 	"towpath/schema/outbound"
+	"towpath/schema/webhook"
 )
 
 // Events brings what happens in systems to where it is told from.
@@ -44,9 +45,10 @@ func (e *Events) Sources(ctx context.Context) (names []string, err error) {
 
 // Pulled is what a pull brought.
 type Pulled struct {
-	Fresh  int      // events that were new
-	Models []string // what they are about
-	Busy   bool     // another process pulls
+	Fresh   int      // events that were new
+	Models  []string // what they are about
+	Exports bool     // somebody wants records to be exported
+	Busy    bool     // another process pulls
 }
 
 // Pull takes all events that a connection has, and reports how many were new. An
@@ -97,6 +99,10 @@ func (e *Events) pull(ctx context.Context, connection string, source connectors.
 	}
 	p.Fresh += fresh
 	for _, event := range batch.Events {
+		if event.Action == webhook.Export { // nothing happened to a record
+			p.Exports = true
+			continue
+		}
 		if event.Model != "" && !slices.Contains(p.Models, event.Model) {
 			p.Models = append(p.Models, event.Model)
 		}

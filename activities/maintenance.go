@@ -37,7 +37,10 @@ func (m *Maintenance) Retain(ctx context.Context) (contract.MaintenanceResult, e
 	for _, purge := range []struct {
 		run  func(context.Context, time.Duration) (int64, error)
 		keep time.Duration
-	}{{m.Store.PurgeInbound, keep.Inbound}, {m.Store.PurgeJournal, keep.Journal}, {m.Store.PurgeParked, keep.Parked}, {m.Store.PurgeRuns, keep.Journal}, {m.Store.PurgeDeliveries, keep.Inbound}, {m.Store.PurgeDeliveryHours, keep.Journal}} {
+	}{
+		{m.Store.PurgeInbound, keep.Inbound}, {m.Store.PurgeJournal, keep.Journal}, {m.Store.PurgeParked, keep.Parked}, {m.Store.PurgeRuns, keep.Journal},
+		{m.Store.PurgeDeliveries, keep.Inbound}, {m.Store.PurgeDeliveryHours, keep.Journal}, {m.Store.PurgeExports, keep.Inbound},
+	} {
 		n, err := purge.run(ctx, purge.keep)
 		r.Purged += n
 		if err != nil {

@@ -19,14 +19,17 @@ func (p *process) deliveryWorker(queue string) sdk.Worker {
 }
 
 // tell runs what brings events from their systems to their endpoints, until ctx
-// ends: the starter of deliveries, and a puller per system.
+// ends: the starter of deliveries, and a puller per system; and carries out what
+// they ask to be exported.
 func (p *process) tell(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	starter := &dispatch.Deliveries{Table: p.Store, Starter: p.Temporal, Log: p.Log,
 		Prepare: func(ctx context.Context) error { return Ensure(ctx, p.Temporal, p.Options) }}
 	p.starter.Store(starter)
 	wg.Go(func() { starter.Run(ctx) })
-	pullers := &pullers{process: p, nudges: map[string]chan struct{}{}}
+	exports := &exports{process: p, nudges: make(chan struct{}, 1)}
+	wg.Go(func() { exports.run(ctx) })
+	pullers := &pullers{process: p, nudges: map[string]chan struct{}{}, exports: exports}
 	wg.Go(func() { pullers.run(ctx, &wg) })
 	wg.Go(func() {
 		p.Store.Listen(ctx, p.Log, starter.Nudge, pullers.nudge)
@@ -46,6 +49,8 @@ type pullers struct {
 	*process
 	mu     sync.Mutex
 	nudges map[string]chan struct{}
+
+	exports *exports
 }
 
 // pullEvery is how often a system is asked without a nudge.
@@ -93,6 +98,7 @@ func (p *pullers) nudge(connection string) {
 func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan struct{}) {
 	pause, wait, failed := time.Duration(0), time.Duration(0), false
 	jobs := wakes{process: p.process, connection: connection}
+	systems := offers{process: p.process, connection: connection}
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,6 +124,10 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 				p.Log.Info().Str("connection", connection).Int("events", pulled.Fresh).Msg("events are read again")
 			}
 			failed, pause = false, pullEvery
+			systems.tell(ctx)
+		}
+		if pulled.Exports { // even if the pull failed behind them
+			p.exports.nudge()
 		}
 		if pulled.Fresh > 0 {
 			p.deliveryEnded()

@@ -2,14 +2,13 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
-	"towpath/schema/mapping"
+	"towpath/schema/jobs"
 	"towpath/workflows/contract"
 )
 
@@ -65,27 +64,15 @@ func (w *wakes) wake(ctx context.Context) time.Duration {
 // concerned names the active jobs with on_event whose records the noted models
 // hold, on the side that told.
 func (w *wakes) concerned(ctx context.Context) (names []string, err error) {
-	all, err := w.Store.Jobs(ctx)
+	all, err := w.Store.JobModels(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, stored := range all {
-		j, err := JobOf(stored)
-		if err != nil || !j.OnEvent || !stored.Active || j.Mapping == "" {
-			continue
-		}
-		m, err := w.Store.Mapping(ctx, j.Mapping, 0)
-		if err != nil {
-			return nil, err
-		}
-		var spec mapping.Mapping
-		if json.Unmarshal(m.Spec, &spec) != nil {
-			continue
-		}
-		told := j.Source == w.connection && slices.Contains(w.models, spec.Source) ||
-			j.Direction == "bidirectional" && j.Target == w.connection && slices.Contains(w.models, spec.Target)
-		if told {
-			names = append(names, j.Name)
+	for _, j := range all {
+		told := j.Source == w.connection && slices.Contains(w.models, j.SourceModel) ||
+			j.Direction == string(jobs.Bidirectional) && j.Target == w.connection && slices.Contains(w.models, j.TargetModel)
+		if j.OnEvent && told {
+			names = append(names, j.Job)
 		}
 	}
 	return names, nil

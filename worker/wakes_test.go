@@ -27,7 +27,7 @@ func TestEventsStartTheJobsThatCarryThem(t *testing.T) {
 		_, err := st.PutConnection(t.Context(), ring, name, kind, json.RawMessage(`{}`), nil)
 		require.NoError(t, err)
 	}
-	_, _, err = st.PutMapping(t.Context(), "m", json.RawMessage(`{"name":"m","source":"product.product","target":"products.csv"}`), "d")
+	_, _, err = st.PutMapping(t.Context(), "m", json.RawMessage(`{"name":"m","source":"products.csv","target":"product.product"}`), "d")
 	require.NoError(t, err)
 	for name, on := range map[string]bool{"told": true, "paused": true, "by-clock": false} {
 		j := jobs.Job{Name: name, Source: "main-odoo", Target: "files", Kind: jobs.Product, Direction: jobs.Export, Mapping: "m", OnEvent: on}

@@ -41,7 +41,7 @@ docs/sync.md tells how to set one up and what its numbers mean.`,
 			"End a job's run behind the page that it is writing. What was written stays. The\nwatermark stays where it was, so that the next run reads the rest."),
 		newSyncRuns(), newSyncShow(),
 		newSyncPlan(), newSyncApprove(), newSyncUndo(), newSyncDrift(), newSyncConflicts(), newSyncDecide(),
-		newSyncUntie(), newSyncLeave(true), newSyncLeave(false), newSyncExport(),
+		newSyncUntie(), newSyncLeave(true), newSyncLeave(false), newSyncExport(), newSyncExports(),
 		newPauseSchedule(), newResumeSchedule(), newSyncBackfill(),
 	)
 	return cmd

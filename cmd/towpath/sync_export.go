@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
-	"towpath/schema/mapping"
 	"towpath/schema/store"
 	"towpath/workflows/contract"
 )
@@ -41,7 +39,7 @@ out (towpath sync skip) are skipped.`,
 			}
 			var ended error
 			for _, j := range found {
-				in.Job, in.Mode = j.Name, string(jobs.Incremental)
+				in.Job, in.Mode = j.Job, string(jobs.Incremental)
 				ended = errors.Join(ended, p.exportBy(cmd, j, in))
 			}
 			return ended
@@ -65,21 +63,14 @@ func only(ids []string) (clean []string) {
 }
 
 // exporters are the active jobs that read a model out of Odoo.
-func (p *process) exporters(ctx context.Context, model, to string) (found []store.Job, err error) {
-	all, err := p.store.Jobs(ctx)
+func (p *process) exporters(ctx context.Context, model, to string) (found []store.JobModels, err error) {
+	all, err := p.store.JobModels(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range all {
-		if !row.Active || to != "" && row.Target != to {
-			continue
-		}
-		reads, err := p.modelOf(ctx, row)
-		if err != nil {
-			return nil, err
-		}
-		if reads == model {
-			found = append(found, row)
+	for _, j := range all {
+		if j.Exports() && j.SourceModel == model && (to == "" || j.Target == to) {
+			found = append(found, j)
 		}
 	}
 	if len(found) == 0 && to == "" {
@@ -93,29 +84,8 @@ func (p *process) exporters(ctx context.Context, model, to string) (found []stor
 	return found, nil
 }
 
-// modelOf gives the model that a job exports; "" of one that exports nothing.
-func (p *process) modelOf(ctx context.Context, row store.Job) (string, error) {
-	_, j, err := p.storedJob(ctx, row.Name)
-	if err != nil || j.Direction == jobs.Import || j.Mapping == "" {
-		return "", err
-	}
-	stored, err := p.store.Mapping(ctx, j.Mapping, 0)
-	if err != nil {
-		return "", err
-	}
-	var m mapping.Mapping
-	if err := json.Unmarshal(stored.Spec, &m); err != nil {
-		return "", fault.New(fault.Invalid, "mapping.unreadable", "the stored mapping %q cannot be read", j.Mapping).
-			WithResolution("apply towpath.yaml again").WithCause(err)
-	}
-	if j.Direction == jobs.Bidirectional {
-		return m.Source, nil
-	}
-	return m.Target, nil // an export runs the mapping backwards
-}
-
 // exportBy runs a job for the records and tells how it went.
-func (p *process) exportBy(cmd *cobra.Command, j store.Job, in contract.SyncInput) error {
+func (p *process) exportBy(cmd *cobra.Command, j store.JobModels, in contract.SyncInput) error {
 	id, err := p.startSync(cmd.Context(), in)
 	if err != nil {
 		return err
@@ -132,26 +102,12 @@ func (p *process) exportBy(cmd *cobra.Command, j store.Job, in contract.SyncInpu
 	if err != nil {
 		return err
 	}
-	words, warn := exportWords(c, len(in.Only))
+	words, warn := c.ExportWords(len(in.Only))
 	level := "success"
 	if warn {
 		level = "warning"
 		ended = errProof
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: to %s by %s: %s\n", level, j.Target, j.Name, words)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: to %s by %s: %s\n", level, j.Target, j.Job, words)
 	return ended
-}
-
-// exportWords is the notification: how many records were exported, of them
-// made, skipped, and not exported for an error.
-func exportWords(c jobs.Counts, asked int) (words string, warn bool) {
-	missing := max(0, int64(asked)-c.Fetched)
-	words = fmt.Sprintf("%d exported (%d created), %d skipped, %d errors", c.Succeeded(), c.Created, c.SkippedAll(), c.Errors()+missing)
-	if reasons := skippedWords(c); reasons != "" {
-		words += "; skipped: " + reasons
-	}
-	if missing > 0 {
-		words += fmt.Sprintf("; %d not found in Odoo", missing)
-	}
-	return words, c.Errors()+missing > 0
 }

@@ -442,9 +442,9 @@ func TestExportRouting(t *testing.T) {
 	}
 	assert.NotContains(t, out, "by in:")
 	assert.NotContains(t, out, "by off:")
-	words, warn := exportWords(jobs.Counts{Fetched: 2, Created: 1, Unchanged: 1}, 3)
+	words, warn := jobs.Counts{Fetched: 2, Created: 1, Unchanged: 1}.ExportWords(3)
 	assert.Equal(t, "2 exported (1 created), 0 skipped, 1 errors; 1 not found in Odoo", words)
 	assert.True(t, warn)
-	_, warn = exportWords(jobs.Counts{Fetched: 3, Created: 1, Unchanged: 1, Skipped: map[string]int64{"no_export": 1}}, 3)
+	_, warn = jobs.Counts{Fetched: 3, Created: 1, Unchanged: 1, Skipped: map[string]int64{"no_export": 1}}.ExportWords(3)
 	assert.False(t, warn)
 }

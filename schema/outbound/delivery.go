@@ -92,6 +92,13 @@ func (o *Outbound) Tell(ctx context.Context, id string) (lines []string, err err
 	if err != nil {
 		return nil, err
 	}
+	asked, err := o.Store.Exports(ctx, store.ExportFilter{Event: id})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range asked {
+		lines = append(lines, fmt.Sprintf("%-24s %s, %d records to %s: towpath sync exports list %s", "export", x.State, len(x.IDs), x.System, id))
+	}
 	known := map[string]bool{}
 	for _, d := range told {
 		known[d.Endpoint] = true

@@ -4,6 +4,7 @@
 //
 //	book.go      endpoints, compiled and with their secrets opened
 //	record.go    events come in: matched with endpoints, stored with deliveries
+//	export.go      what an event asks Towpath itself to export
 //	endpoint.go  endpoints: put, rotate, switch, try
 //	delivery.go  deliveries: again, discard, replay
 package outbound

@@ -64,7 +64,7 @@ func (o *Outbound) Record(ctx context.Context, connection string, events []webho
 		if rows[i], err = row(e); err != nil {
 			return 0, err
 		}
-		rows[i].Receivers = o.receivers(all, e)
+		rows[i].Receivers, rows[i].Export = o.receivers(all, e), exportOf(e)
 	}
 	return o.Store.Record(ctx, connection, rows, cursor)
 }

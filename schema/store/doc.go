@@ -17,5 +17,7 @@
 //	plan.go        plans summed up, approved, listed
 //	conflict.go    what both sides changed; untie, leave out
 //	sync_*.go      lists for people; orders as runs see them
+//	job_models.go  which job reads and writes which model
+//	exports.go     what people chose in Odoo to be exported
 //	slots.go       call slots shared by all processes; fences
 package store

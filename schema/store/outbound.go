@@ -27,6 +27,8 @@ type OutboundEvent struct {
 	Seq        int64     `db:"seq"` // the order in which events were stored, which is that of each record's
 
 	Receivers []Receiver `db:"-"`
+	// Export is what the event asks Towpath itself to do; nil: nothing.
+	Export *ExportRequest `db:"-"`
 }
 
 // Receiver is an endpoint that wants an event.
@@ -53,6 +55,9 @@ func (s *Store) Record(ctx context.Context, connection string, events []Outbound
 			return err
 		}
 		fresh = len(added)
+		if err := insertExports(ctx, tx, added); err != nil {
+			return err
+		}
 		if _, err := insertDeliveries(ctx, tx, added); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ type outbox struct {
 	rows    []*outboxRow // open ones, oldest first
 	last    int64
 	bell    bell
+	systems map[string][]string // to export to, with the models that each takes
 }
 
 // An outboxRow is an event that waits for Towpath.
@@ -47,8 +48,10 @@ func (s *Server) Watch(models ...string) {
 	defer s.db.mu.Unlock()
 	if s.db.outbox == nil {
 		s.db.outbox = &outbox{watched: map[string]bool{}}
-		s.db.models[outboxModel] = &model{name: outboxModel, label: "Towpath Outbox", fields: map[string]*field{}, order: "id", recName: "event",
-			rows: map[int64]*record{}, nextID: 1, indexes: map[string]*index{}, indexesOf: map[string][]*index{}, computed: map[string]func(*tx, *record) any{}}
+		for name, label := range map[string]string{outboxModel: "Towpath Outbox", systemModel: "Towpath System"} {
+			s.db.models[name] = &model{name: name, label: label, fields: map[string]*field{}, order: "id", recName: "event",
+				rows: map[int64]*record{}, nextID: 1, indexes: map[string]*index{}, indexesOf: map[string][]*index{}, computed: map[string]func(*tx, *record) any{}}
+		}
 	}
 	for _, m := range models {
 		s.db.outbox.watched[m] = true

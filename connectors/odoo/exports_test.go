@@ -1,0 +1,56 @@
+package odoo
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"towpath/connectors"
+	"towpath/connectors/odoo/simulator"
+	"towpath/schema/fault"
+	"towpath/schema/webhook"
+)
+
+// What can be exported to is offered in Odoo, and what people choose comes as
+// events. An older module has no such list, which costs nothing else.
+func TestExportsAreOfferedAndChosen(t *testing.T) {
+	server, c := telling(t, map[string]any{"events": "outbox"})
+	require.True(t, c.TakesExports())
+	assert.False(t, door(t, server, map[string]any{"events": "off"}).TakesExports())
+	assert.Equal(t, "odoo.exports_missing", fault.Of(c.OfferExports(t.Context(), nil)).Code, "the module is not there")
+
+	server.Watch()
+	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	systems := []connectors.ExportSystem{
+		{Connection: "shop", Models: []string{"product.product", "res.partner"}, Last: &at}, {Connection: "files", Models: []string{"product.product"}},
+	}
+	for range 2 {
+		require.NoError(t, c.OfferExports(t.Context(), systems))
+		assert.Equal(t, map[string][]string{"shop": {"product.product", "res.partner"}, "files": {"product.product"}}, server.Offered())
+	}
+	server.Faults.Add(simulator.Fault{Model: "towpath.system", Method: "set_systems", Times: 1, ResetAfterCommit: true})
+	err := c.OfferExports(t.Context(), systems[:1])
+	assert.True(t, err == nil || fault.Retryable(err), "it may be told again")
+	assert.Equal(t, map[string][]string{"shop": {"product.product", "res.partner"}}, server.Offered())
+
+	ids := make([]int64, 120)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	chosen := server.Export("shop", "res.partner", ids...)
+	require.Len(t, chosen, 3)
+	b := pull(t, c, "", 100)
+	require.Len(t, b.Events, 3)
+	for i, e := range b.Events {
+		assert.Equal(t, chosen[i], e.ID)
+		assert.Equal(t, webhook.ExportRequested, e.Type)
+		assert.Equal(t, webhook.Export, e.Action)
+	}
+	assert.Contains(t, string(b.Events[2].Data), `"ids":[101,102,`)
+	require.NoError(t, b.Ack(t.Context()))
+
+	require.NoError(t, c.OfferExports(t.Context(), nil))
+	assert.Empty(t, server.Offered())
+}

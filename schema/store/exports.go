@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"towpath/schema/fault"
+)
+
+// ExportState is how far a request to export records is.
+type ExportState string
+
+// The states of a request.
+const (
+	ExportWaiting   ExportState = "waiting" // for its run: of a job, once one is chosen
+	ExportRunning   ExportState = "running" // Run is chosen, and started or about to be
+	ExportDone      ExportState = "done"
+	ExportParked    ExportState = "parked" // needs a person
+	ExportDiscarded ExportState = "discarded"
+)
+
+// ExportRequest is records that somebody in a system chose to be exported to
+// another: what one event asks of one job.
+type ExportRequest struct {
+	ID          int64          `db:"id"`
+	Event       string         `db:"event"`
+	Job         string         `db:"job"` // empty: none was chosen yet
+	Connection  string         `db:"connection"`
+	System      string         `db:"system"`
+	Model       string         `db:"model"`
+	IDs         pq.StringArray `db:"ids"`
+	By          string         `db:"by"`
+	State       ExportState    `db:"state"`
+	Run         string         `db:"run"`
+	Attempt     int            `db:"attempt"`
+	Code        string         `db:"code"`
+	Message     string         `db:"message"`
+	Resolution  string         `db:"resolution"`
+	Note        string         `db:"note"`
+	RequestedAt time.Time      `db:"requested_at"`
+	ReceivedAt  time.Time      `db:"received_at"`
+	SettledAt   sql.NullTime   `db:"settled_at"`
+	// Told is how many endpoints were told of the event.
+	Told int `db:"told"`
+	// Behind is the run of its job that goes on, which a waiting one waits for.
+	Behind string `db:"behind"`
+	// Age is how many seconds ago it was received.
+	Age float64 `db:"age"`
+}
+
+const exportColumns = `e.id, e.event, e.job, e.connection, e.system, e.model, e.ids, e.by, e.state, e.run, e.attempt, e.code, e.message,
+    e.resolution, e.note, e.requested_at, e.received_at, e.settled_at,
+    (SELECT count(*) FROM delivery d WHERE d.event = e.event) AS told,
+    coalesce((SELECT r.id FROM run r WHERE r.job = e.job AND r.status = 'running' AND e.state = 'waiting'), '') AS behind,
+    extract(epoch FROM now() - e.received_at)::float8 AS age`
+
+// insertExports stores what new events ask for, with them.
+func insertExports(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) error {
+	for _, e := range events {
+		if e.Export == nil {
+			continue
+		}
+		x := e.Export
+		state := ExportWaiting
+		if x.Code != "" {
+			state = ExportParked
+		}
+		if _, err := tx.ExecContext(ctx, `
+INSERT INTO export_request (event, connection, system, model, ids, by, state, code, message, resolution, requested_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
+			e.ID, e.Connection, x.System, x.Model, textArray(x.IDs), x.By, string(state), x.Code, x.Message, x.Resolution, e.OccurredAt.UTC()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OpenExports gives the requests that wait or run, in the order in which they
+// came; of those that wait for the same job the first, so that a job which is
+// held up holds up no other.
+func (s *Store) OpenExports(ctx context.Context) (all []ExportRequest, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT `+exportColumns+` FROM (
+    SELECT *, row_number() OVER (PARTITION BY job ORDER BY id) AS nth FROM export_request WHERE state = 'waiting'
+    UNION ALL SELECT *, 0 FROM export_request WHERE state = 'running'
+) e WHERE e.nth <= 200 ORDER BY e.id`)
+	return all, translate(err)
+}
+
+// RouteExport gives a request to the jobs that export its records, each of which
+// answers for it from now on. Of one that was routed already nothing changes.
+func (s *Store) RouteExport(ctx context.Context, id int64, jobs []string) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	_, err := s.db.ExecContext(ctx, `
+WITH one AS (
+    UPDATE export_request SET job = $2 WHERE id = $1 AND job = '' AND state = 'waiting' RETURNING *
+)
+INSERT INTO export_request (event, job, connection, system, model, ids, by, requested_at, received_at)
+SELECT event, u.job, connection, system, model, ids, by, requested_at, received_at FROM one, unnest($3::text[]) AS u(job)
+ON CONFLICT (event, job) DO NOTHING`, id, jobs[0], textArray(jobs[1:]))
+	return translate(err)
+}
+
+// ClaimExports chooses the run that carries requests out. Which requests a run
+// has is fixed with that: whoever starts it starts the same.
+func (s *Store) ClaimExports(ctx context.Context, ids []int64, run string) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE export_request SET state = 'running', run = $2, attempt = attempt + 1 WHERE id = ANY($1) AND state = 'waiting' AND job <> ''`, pq.Array(ids), run)
+	return translate(err)
+}
+
+// ExportsOfRun gives the requests that a run carries out.
+func (s *Store) ExportsOfRun(ctx context.Context, run string) (all []ExportRequest, err error) {
+	err = s.db.SelectContext(ctx, &all, `SELECT `+exportColumns+` FROM export_request e WHERE e.run = $1 ORDER BY e.id`, run)
+	return all, translate(err)
+}
+
+// SettleExports ends the requests of a run, with what became of them in words.
+func (s *Store) SettleExports(ctx context.Context, run, note string) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE export_request SET state = 'done', note = $2, code = '', message = '', resolution = '', settled_at = now() WHERE run = $1 AND state = 'running'`, run, note)
+	return translate(err)
+}
+
+// ParkExports keeps open requests for a person, with the cause.
+func (s *Store) ParkExports(ctx context.Context, ids []int64, why error, note string) error {
+	f := fault.Of(why)
+	_, err := s.db.ExecContext(ctx, `
+UPDATE export_request SET state = 'parked', code = $2, message = $3, resolution = $4, note = $5
+WHERE id = ANY($1) AND state IN ('waiting', 'running')`, pq.Array(ids), f.Code, f.Message, f.Resolution, note)
+	return translate(err)
+}
+
+// LeaveExport closes a request that somebody else sees to.
+func (s *Store) LeaveExport(ctx context.Context, id int64, note string) error {
+	_, err := s.db.ExecContext(ctx, `
+UPDATE export_request SET state = 'done', note = $2, settled_at = now() WHERE id = $1 AND state = 'waiting' AND job = ''`, id, note)
+	return translate(err)
+}
+
+// ExportFilter chooses requests; what is empty does not restrict.
+type ExportFilter struct {
+	Event  string
+	States []ExportState
+	Limit  int // 0: no limit
+}
+
+func (f ExportFilter) args() []any {
+	var states any
+	if len(f.States) > 0 {
+		texts := make([]string, len(f.States))
+		for i, s := range f.States {
+			texts[i] = string(s)
+		}
+		states = pq.Array(texts)
+	}
+	return []any{f.Event, states}
+}
+
+const exportFilterSQL = `($1 = '' OR e.event = $1) AND ($2::text[] IS NULL OR e.state = ANY($2))`
+
+// Exports lists requests, the newest first.
+func (s *Store) Exports(ctx context.Context, f ExportFilter) (all []ExportRequest, err error) {
+	err = s.db.SelectContext(ctx, &all, `SELECT `+exportColumns+` FROM export_request e WHERE `+exportFilterSQL+` ORDER BY e.id DESC LIMIT nullif($3::bigint, 0)`,
+		append(f.args(), f.Limit)...)
+	return all, translate(err)
+}
+
+// ExportAgain carries parked requests out once more, and reports how many.
+func (s *Store) ExportAgain(ctx context.Context, f ExportFilter) (int64, error) {
+	return s.steerExports(ctx, `UPDATE export_request e SET state = 'waiting', code = '', message = '', resolution = '', note = '', received_at = now(),
+    job = CASE WHEN (SELECT count(*) FROM export_request o WHERE o.event = e.event) = 1 THEN '' ELSE job END -- another job may do it now
+WHERE e.state = 'parked' AND e.ids <> '{}' AND `+exportFilterSQL, f.args()...)
+}
+
+// DiscardExports gives parked requests up, and reports how many.
+func (s *Store) DiscardExports(ctx context.Context, f ExportFilter, note string) (int64, error) {
+	return s.steerExports(ctx, `UPDATE export_request e SET state = 'discarded', note = $3, settled_at = now() WHERE e.state = 'parked' AND `+exportFilterSQL,
+		append(f.args(), note)...)
+}
+
+func (s *Store) steerExports(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := s.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, translate(err)
+	}
+	n, err := r.RowsAffected()
+	return n, translate(err)
+}
+
+// LastExports gives by system when records of a connection that somebody chose
+// were exported to it last.
+func (s *Store) LastExports(ctx context.Context, connection string) (map[string]time.Time, error) {
+	var rows []struct {
+		System string    `db:"system"`
+		At     time.Time `db:"at"`
+	}
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT system, max(settled_at) AS at FROM export_request WHERE connection = $1 AND state = 'done' AND run <> '' GROUP BY system`, connection)
+	last := make(map[string]time.Time, len(rows))
+	for _, r := range rows {
+		last[r.System] = r.At.UTC()
+	}
+	return last, translate(err)
+}
+
+// PurgeExports deletes requests that were settled longer ago.
+func (s *Store) PurgeExports(ctx context.Context, keep time.Duration) (int64, error) {
+	return s.purge(ctx, `
+DELETE FROM export_request WHERE id IN (SELECT id FROM export_request WHERE settled_at < now() - $1 * interval '1 second' LIMIT 1000)`, keep)
+}
+
+// ExportOffer is what a connection was told last of the systems to export to; nil
+// where it was told nothing yet.
+func (s *Store) ExportOffer(ctx context.Context, connection string) (json.RawMessage, error) {
+	var told []byte
+	err := s.db.GetContext(ctx, &told, `SELECT (SELECT systems FROM export_offer WHERE connection = $1)`, connection)
+	return told, translate(err)
+}
+
+// PutExportOffer remembers it.
+func (s *Store) PutExportOffer(ctx context.Context, connection string, told json.RawMessage) error {
+	_, err := s.db.ExecContext(ctx, `
+INSERT INTO export_offer (connection, systems) VALUES ($1, $2)
+ON CONFLICT (connection) DO UPDATE SET systems = excluded.systems, told_at = now()`, connection, string(told))
+	return translate(err)
+}
