@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/temporal"
 
 	"towpath/connectors/endpoint"
@@ -219,10 +220,7 @@ func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err er
 	if fault.Retryable(f) {
 		return contract.DeliverResult{}, toTemporal(err)
 	}
-	if err := d.Store.ParkDelivery(ctx, in.Delivery, in.Generation, f); err != nil {
-		return contract.DeliverResult{}, toTemporal(err)
-	}
-	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code}, nil
+	return d.park(ctx, in, f)
 }
 
 // expire parks what could not be sent for as long as its profile tries: its
@@ -230,10 +228,23 @@ func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err er
 func (d *Deliveries) expire(ctx context.Context, in contract.DeliverInput, a store.Attempt) (contract.DeliverResult, error) {
 	f := fault.New(fault.Transient, "webhook.expired", "it could not be sent for as long as it is tried: %s", waitWords[a.Why]).
 		WithResolution("when the receiver works again: towpath endpoint enable %s, then towpath delivery replay --endpoint %s --failed", in.Endpoint, in.Endpoint)
-	if err := d.Store.ParkDelivery(ctx, in.Delivery, in.Generation, f); err != nil {
+	return d.park(ctx, in, f)
+}
+
+// park gives a delivery to a person without an attempt.
+func (d *Deliveries) park(ctx context.Context, in contract.DeliverInput, f *fault.Fault) (contract.DeliverResult, error) {
+	parked, err := d.Store.ParkDelivery(ctx, in.Delivery, in.Generation, f)
+	if err != nil {
 		return contract.DeliverResult{}, toTemporal(err)
 	}
-	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code}, nil
+	if parked.Type == "" {
+		return contract.DeliverResult{State: "superseded"}, nil
+	}
+	d.logLine(zerolog.ErrorLevel, in, parked.Type, parked.Tried, string(endpoint.Park), store.DeliveryParked, f.Code).Msg("delivery parked without an attempt")
+	if d.Ended != nil {
+		d.Ended()
+	}
+	return contract.DeliverResult{State: string(store.DeliveryParked), Code: f.Code, Attempts: parked.Tried}, nil
 }
 
 // judge says what the attempt means for the delivery and for its endpoint.

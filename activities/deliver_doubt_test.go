@@ -1,9 +1,13 @@
 package activities
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -118,6 +122,43 @@ func TestWhatIsHeldGoesOnAtOnce(t *testing.T) {
 	spec.Ordering = webhook.Unordered
 	p.endpoint(spec)
 	require.Len(t, p.starts(), 1, "without an order nothing is held")
+}
+
+// Whatever parks a delivery is one line in the log, and says the same.
+func TestWhateverParksIsInTheLog(t *testing.T) {
+	p := newPost(t)
+	var log bytes.Buffer
+	p.Deliveries.Log = zerolog.New(&log)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(400) }
+	ended := 0
+	p.Ended = func() { ended++ }
+	p.endpoint(webhook.Endpoint{Name: "partner", Retry: webhook.Retry{Profile: webhook.RetryQuick}})
+	for i, park := range []struct{ before, code string }{
+		{``, "webhook.status_400"},
+		{`UPDATE delivery SET began_at = now() - interval '2 hours'; UPDATE endpoint_state SET circuit = 'open', opened_at = now(), probe_at = now() + interval '1 hour'`, "webhook.expired"},
+		{`UPDATE webhook_endpoint SET spec = '{"name":"partner","url":"nonsense"}', revision = revision + 1`, "webhook.endpoint_unusable"},
+	} {
+		require.NoError(t, p.Store.Reset(t.Context(), "partner"))
+		p.happens(order(fmt.Sprintf("e%d", i), "7", `"a":1`))
+		in := p.starts()[0]
+		_, err := p.db.Exec(park.before)
+		require.NoError(t, err)
+		p.reread()
+		log.Reset()
+		r, _ := p.tries(in)
+		require.Equal(t, park.code, r.Code)
+		var line struct {
+			Level, Endpoint, Event, Type, Outcome, State, Fault string
+			Delivery                                            int64
+		}
+		require.NoError(t, json.Unmarshal(log.Bytes(), &line), log.String())
+		assert.Equal(t, []any{"error", "partner", in.Event, "sale.order.updated", "park", "parked", park.code, in.Delivery},
+			[]any{line.Level, line.Endpoint, line.Event, line.Type, line.Outcome, line.State, line.Fault, line.Delivery})
+		assert.Equal(t, i+1, ended, "it made room")
+		r, _ = p.tries(in)
+		assert.Equal(t, i+1, ended)
+		assert.NotEqual(t, "retrying", r.State)
+	}
 }
 
 // An endpoint that says "at once" for ever is not asked for ever.

@@ -23,12 +23,8 @@ func (d *Deliveries) logAttempt(in contract.DeliverInput, event webhook.Event, a
 	case out.State == store.DeliveryRetrying:
 		level = zerolog.WarnLevel
 	}
-	line := d.Log.WithLevel(level).Str("endpoint", in.Endpoint).Str("event", in.Event).Str("type", event.Type).Int64("delivery", in.Delivery).
-		Int("attempt", a.Tried).Str("outcome", out.Outcome).Str("state", string(out.State)).Int("status", sent.Status).Dur("took", sent.Took).
+	line := d.logLine(level, in, event.Type, a.Tried, out.Outcome, out.State, out.Code).Int("status", sent.Status).Dur("took", sent.Took).
 		Str("host", sent.Trip.Host).Bool("reused", sent.Trip.Reused).Dur("since_event", a.Now.Sub(event.OccurredAt))
-	if out.Code != "" {
-		line = line.Str("fault", out.Code)
-	}
 	if out.State == store.DeliveryRetrying {
 		line = line.Time("next", out.DueAt)
 	}
@@ -39,6 +35,16 @@ func (d *Deliveries) logAttempt(in contract.DeliverInput, event webhook.Event, a
 		line = line.AnErr("unsettled", err)
 	}
 	line.Msg("delivery attempt")
+}
+
+// logLine is what every line about a delivery says.
+func (d *Deliveries) logLine(level zerolog.Level, in contract.DeliverInput, kind string, attempt int, outcome string, state store.DeliveryState, code string) *zerolog.Event {
+	line := d.Log.WithLevel(level).Str("endpoint", in.Endpoint).Str("event", in.Event).Str("type", kind).Int64("delivery", in.Delivery).
+		Int("attempt", attempt).Str("outcome", outcome).Str("state", string(state))
+	if code != "" {
+		line = line.Str("fault", code)
+	}
+	return line
 }
 
 // disable switches an endpoint off, once, and tells whoever wants to know.

@@ -76,6 +76,30 @@ func (c *choice) filter(args []string, now time.Time) (f store.DeliveryFilter, e
 	return f, err
 }
 
+// known refuses a name that no endpoint has: nothing would be chosen, and nobody
+// would know why.
+func (p *process) known(ctx context.Context, endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	all, err := p.store.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(all))
+	for i, e := range all {
+		names[i] = e.Name
+	}
+	switch {
+	case slices.Contains(names, endpoint):
+		return nil
+	case len(names) == 0:
+		return store.UnknownEndpoint(endpoint)
+	}
+	return fault.New(fault.NotFound, "endpoint.unknown", "there is no endpoint %q", endpoint).WithField("--endpoint").
+		WithResolution("choose one of: %s", strings.Join(names, ", "))
+}
+
 func badFlag(field, problem, fix string) error {
 	return fault.New(fault.Invalid, "delivery.bad_choice", "%s", problem).WithField(field).WithResolution("%s", fix)
 }
@@ -117,6 +141,9 @@ func newDeliveryList() *cobra.Command {
 		Example: "  towpath delivery list --state parked\n  towpath delivery list --endpoint partner --type 'sale.order.*' --since 2h",
 		RunE: withProcess(func(p *process, cmd *cobra.Command, _ []string) error {
 			f, err := c.filter(nil, time.Now())
+			if err == nil {
+				err = p.known(cmd.Context(), c.endpoint)
+			}
 			if err != nil {
 				return err
 			}
@@ -220,6 +247,9 @@ Without --state these are parked and retrying ones.`,
 			if err == nil {
 				err = c.whole(args)
 			}
+			if err == nil {
+				err = p.known(cmd.Context(), c.endpoint)
+			}
 			if err != nil {
 				return err
 			}
@@ -257,6 +287,9 @@ func newDiscard() *cobra.Command {
 			}
 			if err == nil && reason == "" {
 				err = badFlag("--reason", "a discarded delivery needs a reason: it is kept with it", "add --reason \"why\"")
+			}
+			if err == nil {
+				err = p.known(cmd.Context(), c.endpoint)
 			}
 			if err != nil {
 				return err

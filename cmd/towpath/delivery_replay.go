@@ -33,6 +33,9 @@ the endpoint's events, models and filter do not let through as they are now.`,
 				return err
 			}
 			to, err := moment("--until", until, now)
+			if err == nil {
+				err = p.known(cmd.Context(), endpoint)
+			}
 			if err != nil {
 				return err
 			}
@@ -70,6 +73,9 @@ func newDeliveryStats() *cobra.Command {
 			}
 			now := time.Now()
 			from, err := moment("--since", since, now)
+			if err == nil {
+				err = p.known(cmd.Context(), endpoint)
+			}
 			if err != nil {
 				return err
 			}

@@ -131,9 +131,10 @@ FROM unnest($1::bigint[], $2::bool[]) AS u(id, told) WHERE d.id = u.id AND d.sta
 	return translate(err)
 }
 
-// ParkDelivery gives a delivery to a person.
-func (s *Store) ParkDelivery(ctx context.Context, id int64, generation int, f *fault.Fault) error {
-	return s.inTx(ctx, func(tx *sqlx.Tx) error {
+// ParkDelivery gives a delivery to a person. parked is empty where the delivery
+// went on without whoever parks it: then it is as it was.
+func (s *Store) ParkDelivery(ctx context.Context, id int64, generation int, f *fault.Fault) (parked Parked, err error) {
+	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var d struct{ Endpoint, Stream string }
 		err := tx.GetContext(ctx, &d, `SELECT endpoint, stream FROM delivery WHERE id = $1`, id)
 		if err == nil && d.Stream != "" {
@@ -142,9 +143,9 @@ func (s *Store) ParkDelivery(ctx context.Context, id int64, generation int, f *f
 		if err != nil {
 			return err
 		}
-		err = tx.GetContext(ctx, &d, `
+		err = tx.GetContext(ctx, &parked, `
 UPDATE delivery SET state = 'parked', due_at = NULL, settled_at = now(), code = $3, message = $4, resolution = $5
-WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying', 'accepted') RETURNING endpoint, stream`, id, generation, f.Code, f.Message, f.Resolution)
+WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying', 'accepted') RETURNING type, tried`, id, generation, f.Code, f.Message, f.Resolution)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -153,4 +154,11 @@ WHERE id = $1 AND generation = $2 AND state IN ('running', 'retrying', 'accepted
 		}
 		return promote(ctx, tx, d.Endpoint, []string{d.Stream})
 	})
+	return parked, err
+}
+
+// Parked is a delivery that ParkDelivery has parked.
+type Parked struct {
+	Type  string `db:"type"`
+	Tried int    `db:"tried"`
 }

@@ -211,7 +211,8 @@ func (m *deliveryMachine) giveBack(r *rapid.T) {
 		r.Skip("only what was not started is given back")
 	}
 	if rapid.Bool().Draw(r, "unfit") {
-		require.NoError(r, m.ParkDelivery(r.Context(), w.ID, w.Generation, fault.New(fault.Invalid, "webhook.endpoint_unusable", "no")))
+		_, err := m.ParkDelivery(r.Context(), w.ID, w.Generation, fault.New(fault.Invalid, "webhook.endpoint_unusable", "no"))
+		require.NoError(r, err)
 		return
 	}
 	begun := one[bool](r, m.world, `SELECT attempts > 0 FROM delivery WHERE id = $1`, w.ID)
