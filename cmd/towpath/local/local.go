@@ -29,12 +29,14 @@ type Options struct {
 	Binary   string // towpath itself; default: this program
 	Dir      string // keep data here; empty: a temporary folder
 	RealOdoo bool   // a real Odoo 19 instead of the simulator
-	Outbox   bool   // and that one with towpath_outbox
+	Outbox   bool   // Odoo tells its events; of a simulated one, those of sales orders
 	UI       bool   // Temporal's web UI
 	Fsync    bool   // PostgreSQL writes through, as in production
 	Out      io.Writer
 	// Rules of the flow, as in towpath.yaml; nil: the defaults.
 	Rules map[string]any
+	// Endpoints are told of events, as in towpath.yaml.
+	Endpoints []any
 	// Odoo adjusts the simulated Odoo, OdooConfig the connection's settings.
 	Odoo       odoosim.Options
 	OdooConfig map[string]any
@@ -121,6 +123,9 @@ func (in *Installation) upOdoo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if in.Outbox {
+			sim.Watch("sale.order")
+		}
 		in.SimOdoo, in.Odoo = sim, Simulated{sim}
 		return nil
 	}
@@ -144,11 +149,17 @@ func (in *Installation) upShop(context.Context) (err error) {
 		}
 	}
 	in.APIURL = fmt.Sprintf("http://127.0.0.1:%d", port)
+	if in.Outbox && in.SimOdoo != nil {
+		in.SimOdoo.NudgeTo(in.APIURL+"/webhooks/odoo/"+OdooName, outboxSecret)
+	}
 	shop := in.Options.Shop
 	shop.HookURL = in.APIURL + "/webhooks/shopify/" + ShopName
 	in.Shop, err = shopsim.Start(shop)
 	return err
 }
+
+// outboxSecret signs the nudges of a throw-away Odoo.
+const outboxSecret = "whsec_bG9jYWwtc2VjcmV0LWZvci1udWRnZXMtaW4tZGVtb3M="
 
 // configure migrates and applies towpath.yaml, as an operator would.
 func (in *Installation) configure(ctx context.Context) (err error) {
@@ -158,6 +169,9 @@ func (in *Installation) configure(ctx context.Context) (err error) {
 		"TOWPATH_LISTEN=" + strings.TrimPrefix(in.APIURL, "http://"), "TOWPATH_HEARTBEAT=3s", "TOWPATH_CATCH_UP=30s",
 	}, in.Options.Env...)
 	odoo := in.Odoo.Settings()
+	if in.Outbox {
+		odoo["events"], odoo["events_secret"] = "outbox", outboxSecret
+	}
 	for k, v := range in.OdooConfig {
 		odoo[k] = v
 	}
@@ -165,7 +179,7 @@ func (in *Installation) configure(ctx context.Context) (err error) {
 	if rules == nil {
 		rules = map[string]any{}
 	}
-	text, err := yaml.Marshal(map[string]any{
+	setup := map[string]any{
 		"connections": []any{
 			map[string]any{"name": OdooName, "kind": "odoo", "config": odoo},
 			map[string]any{"name": ShopName, "kind": "shopify", "config": map[string]any{
@@ -173,7 +187,11 @@ func (in *Installation) configure(ctx context.Context) (err error) {
 			}},
 		},
 		"orders": []any{map[string]any{"from": ShopName, "to": OdooName, "rules": rules}},
-	})
+	}
+	if len(in.Endpoints) > 0 {
+		setup["endpoints"] = in.Endpoints
+	}
+	text, err := yaml.Marshal(setup)
 	if err != nil {
 		return err
 	}
