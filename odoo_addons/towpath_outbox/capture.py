@@ -10,12 +10,14 @@ import logging
 
 import psycopg2
 
-from . import document, events, payload
+from . import compat, document, events, payload, values
 from .savepoint import savepoint
 
 _logger = logging.getLogger(__name__)
 
 KEY = "towpath_outbox"
+SEEN = "towpath_outbox.seen"
+_WATCHES = "towpath_outbox.watches"
 
 
 class Change:
@@ -30,7 +32,6 @@ class Change:
         self.tombstone = None  # payload.Shaped, of the moment before the deletion
         self.old = {}  # field -> value of the column before the first change
         self.touched = set()  # one2many fields whose records changed
-
 
     def company(self):
         """Where the user worked: read only for records that have no company of their own."""
@@ -50,15 +51,28 @@ def watch_of(records):
     name = records._name
     if not records.pool.ready or name.startswith("towpath."):
         return None
-    return records.env["towpath.rule"]._watches().get(name)
+    return watches_of(records.env).get(name)
+
+
+def watches_of(env):
+    """{model: watch.Watch}; asked for so often that Odoo's own cache would be felt."""
+    cache = env.cr.cache
+    found = cache.get(_WATCHES)
+    if found is None:
+        found = cache[_WATCHES] = env["towpath.rule"]._watches()
+    return found
 
 
 def _pending(env):
     data = env.cr.precommit.data
     if KEY not in data:
         data[KEY] = {}
-        env.cr.precommit.add(functools.partial(events.write, env(user=1, su=True, context={})))
+        env.cr.precommit.add(functools.partial(events.write, all_rights(env)))
     return data[KEY]
+
+
+def all_rights(env):
+    return env(user=1, su=True, context={"lang": payload.LANG})
 
 
 def changes(env, model):
@@ -93,6 +107,29 @@ def after_create(watch, records):
 
 
 @_careful
+def before_change(watch, records, names):
+    """Remember what the ORM knows of values that it is about to change: it was read already.
+
+    When they are written to the database, the ORM knows only the new ones.
+    """
+    names = watch.plain.intersection(names)
+    if not names:
+        return
+    env = records.env
+    data = env.cr.precommit.data
+    if SEEN not in data:
+        data[SEEN] = {}
+        _pending(env)  # which forgets it in time
+    seen = data[SEEN].setdefault(records._name, {})
+    for name in names:
+        field = records._fields[name]
+        known, unwritten = compat.cached(env, field), compat.unwritten(env, field)
+        for id_ in records._ids:
+            if id_ and id_ in known and id_ not in unwritten:
+                seen[id_, name] = known[id_]
+
+
+@_careful
 def before_update(watch, records, names):
     names = watch.columns.intersection(names)
     if not names:
@@ -107,9 +144,22 @@ def before_update(watch, records, names):
     new = [i for i in records._ids if i and own[i].created and not steps <= own[i].old.keys()]
     for ids, wanted in ((full, names | watch.parents_columns), (new, steps)):
         if ids and wanted:
-            for id_, row in columns(records, ids, wanted).items():
+            for id_, row in _before(records, ids, wanted, names).items():
                 for name, value in row.items():
                     own[id_].old.setdefault(name, value)
+
+
+def _before(records, ids, wanted, names):
+    """{id: {field: value}} right before names are overwritten, read only where nobody has seen it."""
+    seen = records.env.cr.precommit.data.get(SEEN, {}).get(records._name, {})
+    changing = names & wanted
+    here = [id_ for id_ in ids if all((id_, name) in seen for name in changing)]
+    found = known(records, here, wanted - changing)
+    for id_ in here:
+        found.setdefault(id_, {}).update((name, seen[id_, name]) for name in changing)
+    if len(here) < len(ids):
+        found.update(columns(records, [id_ for id_ in ids if id_ not in found], wanted))
+    return found
 
 
 @_careful
@@ -156,8 +206,8 @@ def before_unlink(watch, records):
             if watch.document:
                 document.flush(watch.document, records.browse(ids))
             with savepoint(env.cr):
-                last = env(user=1, su=True, context={})[records._name].browse(ids)
-                rows = watch.document and document.read(watch.document, last, ids)
+                last = all_rights(env)[records._name].browse(ids)
+                rows = watch.document and document.read(watch.document, last, ids, (), columns)
                 shaped = payload.shape(watch, "unlink", last, rows)
         except Exception:
             _logger.exception("towpath: only the ids of deleted %s can be told", records._name)
@@ -166,12 +216,27 @@ def before_unlink(watch, records):
             own[id_].tombstone = shaped.get(id_)
 
 
-def columns(records, ids, names, execute=None):
+def known(records, ids, names):
+    """The same as :func:`columns`, from what the ORM knows where that is what the database has."""
+    env, found = records.env, {id_: {} for id_ in ids}
+    for name in names:
+        field = records._fields[name]
+        if not values.plain(field):
+            return columns(records, ids, names)
+        cache, unwritten = compat.cached(env, field), compat.unwritten(env, field)
+        for id_ in ids:
+            if id_ not in cache or id_ in unwritten:
+                return columns(records, ids, names)
+            found[id_][name] = cache[id_]
+    return found
+
+
+def columns(records, ids, names):
     """{id: {field: value}} as the database has it."""
     cr, names = records.env.cr, sorted(names)
-    (execute or cr.execute)(
-        'SELECT id, %s FROM "%s" WHERE id IN %%s'
-        % (", ".join('"%s"' % n for n in names), records._table),
+    cr.execute(
+        'SELECT id%s FROM "%s" WHERE id IN %%s'
+        % ("".join(', "%s"' % n for n in names), records._table),
         [tuple(ids)],
     )
     return {row[0]: dict(zip(names, row[1:])) for row in cr.fetchall()}

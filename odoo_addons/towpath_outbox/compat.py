@@ -7,6 +7,7 @@ by ``odoo_addons/build.py``.
 
 def clear_rule_cache(env):
     """Forget the cached rules, here and in every other worker."""
+    env.cr.cache.pop("towpath_outbox.watches", None)
     if hasattr(env.registry, "clear_cache"):
         env.registry.clear_cache()  # 17 and later
     else:
@@ -46,6 +47,20 @@ def check_may_read(records):
 def groups_of_action(action):
     """The field that holds an action's groups."""
     return "group_ids" if "group_ids" in action._fields else "groups_id"
+
+
+def cached(env, field):
+    """{id: value} of what the ORM knows of a field that depends on no context; to look at only."""
+    if hasattr(field, "_get_cache"):
+        return field._get_cache(env)  # 19
+    return env.cache._get_field_cache(env[field.model_name], field)
+
+
+def unwritten(env, field):
+    """The ids whose value the ORM knows and the database does not, yet."""
+    if hasattr(env, "_field_dirty"):
+        return env._field_dirty.get(field, ())  # 19
+    return env.cache._dirty.get(field, ())
 
 
 def fetch(records, *names):

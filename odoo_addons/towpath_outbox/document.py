@@ -1,8 +1,11 @@
-"""Orders and invoices as they stand in the database, with their lines, in one statement.
+"""Orders and invoices with their lines, as they stand in the database.
 
 Most orders change one field at a time, and their event tells all of the order.
 Read through the ORM that takes seven statements and costs more than the change
-itself; every column here is a stored one in all versions of Odoo.
+itself. PostgreSQL spends most of a small statement on its plan, and keeps none
+from one request to the next, since Odoo resets its connections: so what the ORM
+knows is not asked, and each statement has as few tables as can be. Every column
+here is a stored one in all versions of Odoo.
 """
 from collections import namedtuple
 
@@ -16,33 +19,56 @@ Document = namedtuple("Document", "columns lines inverse quantity order")
 PARTNER, PLACES, LINES = "partner_id.name", "currency_id.decimal_places", "lines"
 
 # Sections and notes have a display type; lines of invoices with a product have one, too.
-# Selects within the list are planned in less time than joins, which is most of what it takes.
-_QUERY = """
-    SELECT t.id, {columns}, (SELECT name FROM res_partner WHERE id = t.partner_id),
-        (SELECT decimal_places FROM res_currency WHERE id = t.currency_id), (
-        SELECT json_agg(json_build_array(
-            l.product_id, (
-                SELECT pt.name FROM product_product pp JOIN product_template pt ON pt.id = pp.product_tmpl_id
-                WHERE pp.id = l.product_id),
-            l."{quantity}", l.price_unit, l.price_subtotal,
-            (SELECT decimal_places FROM res_currency WHERE id = l.currency_id)) ORDER BY {order})
-        FROM "{lines}" l
-        WHERE l."{inverse}" = t.id AND coalesce(l.display_type, 'product') = 'product')
-    FROM "{table}" t WHERE t.id IN %s
+# Selects within the list are planned in less time than joins.
+_LINES = """
+    SELECT l."{inverse}", l.product_id, (
+            SELECT name FROM product_template WHERE id = (
+                SELECT product_tmpl_id FROM product_product WHERE id = l.product_id)),
+        l."{quantity}", l.price_unit, l.price_subtotal, l.currency_id
+    FROM "{lines}" l
+    WHERE l."{inverse}" IN %s AND coalesce(l.display_type, 'product') = 'product'
+    ORDER BY {order}
 """
 
 
-def read(document, records, ids, names=(), execute=None):
-    """{id: {column: value}}, as capture.columns, with what :func:`head` and :func:`lines` need."""
-    names = sorted({"id", *document.columns, *names})
-    cr = records.env.cr
-    (execute or cr.execute)(_QUERY.format(
-        columns=", ".join('t."%s"' % name for name in names), table=records._table,
+def read(document, records, ids, names, look):
+    """{id: {column: value}}, as capture.columns, with what :func:`head` and :func:`lines` need.
+
+    ``look`` is capture.columns, or capture.known; lines and names are always read.
+    """
+    cr, found = records.env.cr, look(records, ids, {*document.columns, "currency_id", *names})
+    if not found:
+        return found
+    lines, places = {id_: [] for id_ in found}, Places(records.env)
+    cr.execute(_LINES.format(
         lines=records.env[document.lines]._table, inverse=document.inverse, quantity=document.quantity,
-        order=document.order,
-    ), [tuple(ids)])
-    names += [PARTNER, PLACES, LINES]
-    return {row[0]: dict(zip(names, row[1:])) for row in cr.fetchall()}
+        order=document.order), [tuple(found)])
+    for id_, *line, currency in cr.fetchall():
+        lines[id_].append((*line, places[currency]))
+    partners = _names(cr, {row["partner_id"] for row in found.values()} - {None, False})
+    for id_, row in found.items():
+        row.update({
+            "id": id_, PARTNER: partners.get(row["partner_id"]), PLACES: places[row["currency_id"]], LINES: lines[id_]})
+    return found
+
+
+def _names(cr, partners):
+    if not partners:
+        return {}
+    cr.execute("SELECT id, name FROM res_partner WHERE id IN %s", [tuple(partners)])
+    return dict(cr.fetchall())
+
+
+class Places(dict):
+    """{id of a currency: its decimal places}"""
+
+    def __init__(self, env):
+        super().__init__(env["towpath.rule"]._places())
+        self.env = env
+        self[None] = self[False] = None
+
+    def __missing__(self, currency):  # a new one
+        return self.env["res.currency"].browse(currency).decimal_places
 
 
 def flush(document, records):
@@ -69,4 +95,4 @@ def lines(document, record, row):
         "quantity": values.from_column(line, document.quantity, quantity, places),
         "price_unit": values.from_column(line, "price_unit", price, places),
         "price_subtotal": values.from_column(line, "price_subtotal", subtotal, places),
-    } for product, name, quantity, price, subtotal, places in row[LINES] or ()]
+    } for product, name, quantity, price, subtotal, places in row[LINES]]

@@ -6,7 +6,7 @@ from collections import namedtuple
 from psycopg2.extras import Json
 
 from . import capture, document, named, nudge, payload, values
-from .savepoint import travelling
+from .savepoint import savepoint
 
 _logger = logging.getLogger(__name__)
 
@@ -33,42 +33,47 @@ _VALUES = "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, {tx})" % ", 
 def write(env):
     """The hook: one statement for all events of the transaction.
 
-    It never fails. What cannot be told in full is told by its id, and what
-    cannot be told at all is written to the log.
+    It never fails. What cannot be told from what the ORM knows is looked at again
+    in the database, what cannot be told in full is told by its id, and what cannot
+    be told at all is written to the log.
     """
     # Another hook may have left something to write. Its errors are not ours.
     env.flush_all()
     pending = env.cr.precommit.data.pop(capture.KEY, None)
+    env.cr.precommit.data.pop(capture.SEEN, None)
     if not pending:
         return
-    watches = env["towpath.rule"]._watches()
-    for thin in (False, True):
+    watches = capture.watches_of(env)
+    for look, thin, instead in (
+            (capture.known, False, "after another look"),
+            (capture.columns, False, "by their ids"),
+            (capture.columns, True, "by the log only")):
         try:
-            with travelling(env.cr) as point:
-                _lines_to_parents(env, watches, pending, point)
+            with savepoint(env.cr) as point:
+                _lines_to_parents(env, watches, pending, look)
                 rows, gone = [], []
                 for model, changes in pending.items():
                     watch = watches.get(model)
                     if watch and watch.tells:
-                        _tell(env, watch, model, changes, thin, rows, gone, point)
+                        _tell(env, watch, model, changes, look, thin, rows, gone)
                 store(env, rows, gone, point)
             return
         except Exception:
-            _logger.exception("towpath: events are told %s", "by the log only" if thin else "by their ids")
+            _logger.exception("towpath: events are told %s", instead)
     for model, changes in pending.items():
         _logger.error("towpath: lost events of %s: %s", model, sorted(changes))
 
 
 # ---- what happened --------------------------------------------------------------------------------
 
-def _lines_to_parents(env, watches, pending, point):
+def _lines_to_parents(env, watches, pending, look):
     for model in list(pending):
         watch = watches.get(model)
         if not watch or not watch.parents:
             continue
         changes = pending[model]
         shown = watch.parents_columns.union(*(link.columns for link in watch.parents))
-        now = capture.columns(env[model], list(changes), shown, point.first)
+        now = look(env[model], list(changes), shown)
         for id_, change in list(changes.items()):  # which may hold the parents, too
             here = now.get(id_)
             for link in watch.parents:
@@ -88,17 +93,17 @@ def _touch(pending, link, parent, change):
     parents[parent].touched.add(link.name)
 
 
-def _tell(env, watch, model, changes, thin, rows, gone, point):
+def _tell(env, watch, model, changes, look, thin, rows, gone):
     records = env[model]
     wanted = {name for change in changes.values() for name in change.old} & watch.columns
     if thin or not watch.document:
-        now = capture.columns(records, list(changes), wanted | watch.steps | {"id"}, point.first)
+        now = look(records, list(changes), wanted | watch.steps or {"id"})
     else:
-        now = document.read(watch.document, records, list(changes), wanted | watch.steps, point.first)
+        now = document.read(watch.document, records, list(changes), wanted | watch.steps, look)
     for name in {n for change in changes.values() for n in change.old} & watch.relations:
         for id_, value in capture.related(records, list(now), name).items():
             now[id_][name] = value
-    new_here = env.cr.cache.setdefault(capture.KEY, set())
+    new_here = _memory(env.cr).created
     created, written, before = [], [], {}
     for id_, change in changes.items():
         if id_ not in now:
@@ -140,7 +145,7 @@ def _rows(record, action, change, old, now, shaped, thin):
     if action == "create":
         yield _row(model, id_, "created", action, change, shaped, thin)
         return
-    record = record.with_context(lang=shaped.asked.lang)
+    record = payload.in_lang(record, shaped.asked.lang)
     special = named.of(record) if shaped.asked.named else None
     extra = {}
     if not thin:
@@ -192,10 +197,11 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
 def store(env, rows, gone=(), point=None, merge=True):
     """Write rows; first take back what this transaction told of deleted records.
 
-    With ``point``, a travelling savepoint, it ends with the last statement.
+    With ``point``, a savepoint, it ends with the last statement.
     """
     cr = env.cr
-    if env.cr.cache.get(capture.KEY + ".wrote"):
+    memory = _memory(cr)
+    if memory.wrote:
         for model in {model for model, _id in gone}:
             cr.execute(
                 "DELETE FROM towpath_outbox WHERE tx = " + _TRANSACTION
@@ -204,8 +210,10 @@ def store(env, rows, gone=(), point=None, merge=True):
     if not rows:
         return
     # Nothing to merge with, mostly; and planning it takes longer than the rest.
-    query = _INSERT + _MERGE if cr.cache.get(capture.KEY + ".wrote") else _INSERT
-    _afterwards(env)
+    query = _INSERT + _MERGE if memory.wrote else _INSERT
+    if not memory.wrote:
+        memory.wrote = True
+        _afterwards(env)
     template = _VALUES.format(tx=_TRANSACTION if merge else "NULL")
     for start in range(0, len(rows), 500):
         # psycopg2's own, since it is the same in all versions of Odoo.
@@ -217,19 +225,32 @@ def store(env, rows, gone=(), point=None, merge=True):
         )
 
 
+class _Memory:
+    """What was told in the transaction."""
+
+    __slots__ = ("created", "wrote")
+
+    def __init__(self):
+        self.created = set()  # (model, id)
+        self.wrote = False
+
+
+def _memory(cr):
+    # Odoo empties cr.cache when it rolls back to a savepoint, and what was told before it stays.
+    here = vars(cr)
+    if capture.KEY not in here:
+        here[capture.KEY] = _Memory()
+
+        def forget():
+            here.pop(capture.KEY, None)
+
+        cr.postrollback.add(forget)
+        cr.postcommit.add(forget)
+    return here[capture.KEY]
+
+
 def _afterwards(env):
-    """Once per transaction: forget its traces, and ring at Towpath's door."""
-    cr = env.cr
-    if cr.cache.get(capture.KEY + ".wrote"):
-        return
-    cr.cache[capture.KEY + ".wrote"] = True
-
-    def forget():
-        cr.cache.pop(capture.KEY, None)
-        cr.cache.pop(capture.KEY + ".wrote", None)
-
-    targets = env["towpath.connection"]._targets()
-    cr.postrollback.add(forget)
-    cr.postcommit.add(forget)
+    """Once per transaction: ring at Towpath's door."""
+    targets, cr = env["towpath.connection"]._targets(), env.cr
     if targets:
         cr.postcommit.add(lambda: nudge.ring(targets))

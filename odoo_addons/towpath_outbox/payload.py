@@ -13,6 +13,7 @@ _logger = logging.getLogger(__name__)
 Shaped = namedtuple("Shaped", "data thin asked company")
 # What the matching rules ask for together.
 Asked = namedtuple("Asked", "fields full changed old named lang")
+LANG = "en_US"  # unless a rule says otherwise
 
 
 def ask(rules):
@@ -22,7 +23,7 @@ def ask(rules):
         changed=any(rule.changed for rule in rules),
         old=any(rule.old for rule in rules),
         named=any(rule.named for rule in rules),
-        lang=next((rule.lang for rule in rules if rule.lang), "en_US"),
+        lang=next((rule.lang for rule in rules if rule.lang), LANG),
     )
 
 
@@ -52,7 +53,7 @@ def shape(watch, action, records, rows=None):
     shaped = {}
     for rules, ids in groups.items():
         asked = ask(rules)
-        here = records.browse(ids).with_context(lang=asked.lang)
+        here = in_lang(records.browse(ids), asked.lang)
         special = named.of(records)
         if asked.named and special and special.document and not asked.full and not asked.fields:
             compat.fetch(here, "company_id", "currency_id", *special.minimal)
@@ -60,6 +61,11 @@ def shape(watch, action, records, rows=None):
             row = rows.get(record.id) if rows else None
             shaped[record.id] = _careful(record, asked, row, record.id in unsure)
     return shaped
+
+
+def in_lang(records, lang):
+    """Mostly it is the language already, and another environment is not free."""
+    return records if records.env.context.get("lang") == lang else records.with_context(lang=lang)
 
 
 def all_thin(watch, action, ids):

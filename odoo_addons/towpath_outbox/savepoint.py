@@ -16,12 +16,9 @@ class savepoint:
         self.open = False
 
     def __enter__(self):
-        self.begin()
-        return self
-
-    def begin(self):
         self.cr.execute("SAVEPOINT " + _NAME)
         self.open = True
+        return self
 
     def __exit__(self, error, _value, _traceback):
         # What is no Exception, as the end of the process, ends the transaction, too.
@@ -31,26 +28,7 @@ class savepoint:
             self.cr.execute("RELEASE SAVEPOINT " + _NAME)
         self.open = False
 
-
-class travelling(savepoint):
-    """The same, sent along with the first and the last statement inside.
-
-    A small change costs little more than its round trips to PostgreSQL. The first
-    statement must go through :meth:`first`, and the last may go through :meth:`last`.
-    """
-
-    def begin(self):
-        pass
-
-    def first(self, query, params):
-        """Execute; also when it is not the first."""
-        if not self.open:
-            # Before it is sent: it is there, unless the query is no SQL at all.
-            self.open = True
-            query = "SAVEPOINT %s; %s" % (_NAME, query)
-        self.cr.execute(query, params)
-
     def last(self, query, params):
-        """Execute, and keep all that was done."""
-        self.cr.execute("%s; RELEASE SAVEPOINT %s" % (query, _NAME) if self.open else query, params)
+        """Execute, and keep all that was done: in one round trip."""
+        self.cr.execute("%s; RELEASE SAVEPOINT %s" % (query, _NAME), params)
         self.open = False

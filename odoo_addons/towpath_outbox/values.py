@@ -13,6 +13,9 @@ _SECRET = re.compile(
     r"(^|_)(password|passwd|passphrase|secret|token|totp|api_?key|private_key|access_key|signature_key)(_|$)"
     r"|(^|_)(pin|cvv|otp)$", re.IGNORECASE)
 _SKIPPED = ("binary", "image", "properties_definition")
+# What the ORM's cache holds just as the column does.
+_PLAIN = frozenset((
+    "boolean", "char", "date", "datetime", "float", "integer", "many2one", "monetary", "selection", "text"))
 
 
 def secret(field):
@@ -22,6 +25,12 @@ def secret(field):
 def tracked(field):
     """Whether a change of the column is a change of the record."""
     return field.name != "id" and not _NOISE.match(field.name) and not secret(field) and field.type not in _SKIPPED
+
+
+def plain(field):
+    """Whether a value of the column may be taken from the ORM's cache."""
+    return (field.type in _PLAIN and not getattr(field, "translate", False)
+            and not getattr(field, "company_dependent", False))
 
 
 def sendable(field):

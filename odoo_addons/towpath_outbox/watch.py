@@ -23,6 +23,7 @@ class Watch:
 
     rules: list = field(default_factory=list)
     columns: frozenset = frozenset()  # whose old values are kept
+    plain: frozenset = frozenset()  # those of them that the ORM's cache has, too
     relations: frozenset = frozenset()  # many2many fields, likewise
     steps: frozenset = frozenset()  # columns whose change may be an event of its own
     parents: list = field(default_factory=list)
@@ -52,6 +53,8 @@ def build(env, rules):
         watch.parents_columns = frozenset(link.inverse for link in watch.parents)
         for link in watch.parents:
             watch.columns |= link.columns | {link.inverse}
+    for model, watch in watches.items():
+        watch.plain = frozenset(n for n in watch.columns if values.plain(env[model]._fields[n]))
     _cascades(watches, env)
     return dict(watches)
 

@@ -1,8 +1,8 @@
-"""The four places where every model's changes pass.
+"""The places where every model's changes pass.
 
 Nothing here may fail or alter the operation that it watches: old values are
-read by SQL and not through the ORM, which might compute or flush something at
-a moment when nobody expects it. See capture.py.
+those that the ORM has read already, or read by SQL and not through the ORM, which
+might compute or flush something at a moment when nobody expects it. See capture.py.
 """
 from odoo import api, models
 
@@ -26,9 +26,19 @@ class Base(models.AbstractModel):
     def write(self, vals):
         # Columns are caught when they are flushed; many2many fields are not columns.
         watch = capture.watch_of(self)
-        if watch and not watch.relations.isdisjoint(vals):
-            capture.before_relations(watch, self, watch.relations.intersection(vals))
+        if watch:
+            if not watch.relations.isdisjoint(vals):
+                capture.before_relations(watch, self, watch.relations.intersection(vals))
+            if not watch.plain.isdisjoint(vals):
+                capture.before_change(watch, self, vals)
         return super().write(vals)
+
+    def _compute_field_value(self, field):
+        if field.store:
+            watch = capture.watch_of(self)
+            if watch and field.name in watch.plain:
+                capture.before_change(watch, self, [f.name for f in self.pool.field_computed[field]])
+        return super()._compute_field_value(field)
 
     def unlink(self):
         watch = capture.watch_of(self)

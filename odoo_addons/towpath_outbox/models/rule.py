@@ -104,6 +104,13 @@ class Rule(models.Model):
             named=rule.named_events, lang=rule.lang or "",
         ) for rule in rules])
 
+    @api.model
+    @tools.ormcache()
+    def _places(self):
+        """{id: decimal places} of the currencies."""
+        self.env.cr.execute("SELECT id, decimal_places FROM res_currency")
+        return dict(self.env.cr.fetchall())
+
     def _known(self, model, names):
         """The chosen fields that still exist."""
         return tuple(sorted(n for n in names if model in self.env and n in self.env[model]._fields))

@@ -105,6 +105,29 @@ class TestCapture(OutboxCase):
         self.assertEqual((row["event"], row["changed_fields"]), ("res.partner.updated", ["zip"]))
         self.assertEqual(row["data"]["city"], "London")
 
+    def test_what_was_told_before_a_savepoint_that_is_rolled_back(self):
+        self.rule("res.partner")
+        id_ = self.partner(city="London")
+        with self.assertNoLogs("odoo.addons.towpath_outbox", "WARNING"), self.tx() as env:
+            partner = env["res.partner"].browse(id_)
+            partner.zip = "1"
+            made = env["res.partner"].create({"name": "Bob"})
+            try:
+                with env.cr.savepoint():
+                    partner.city = "Paris"
+                    raise UserError("no")
+            except UserError:
+                pass
+            partner.city = "Rome"
+            made.city = "Turin"
+            made_id = made.id
+        updated, created = sorted(self.events(), key=lambda row: row["res_id"])
+        self.assertEqual((updated["res_id"], updated["event"], updated["thin"], updated["data"]["city"]),
+                         (id_, "res.partner.updated", False, "Rome"))
+        self.assertEqual(updated["old_values"], {"city": "London", "zip": False})
+        self.assertEqual((created["res_id"], created["event"], created["data"]["city"]),
+                         (made_id, "res.partner.created", "Turin"))
+
     def test_created_and_changed_is_created(self):
         self.rule("res.partner")
         with self.tx() as env:
