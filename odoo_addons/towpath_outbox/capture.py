@@ -216,25 +216,25 @@ def before_unlink(watch, records):
             own[id_].tombstone = shaped.get(id_)
 
 
-def known(records, ids, names):
+def known(records, ids, names, execute=None):
     """The same as :func:`columns`, from what the ORM knows where that is what the database has."""
     env, found = records.env, {id_: {} for id_ in ids}
     for name in names:
         field = records._fields[name]
         if not values.plain(field):
-            return columns(records, ids, names)
+            return columns(records, ids, names, execute)
         cache, unwritten = compat.cached(env, field), compat.unwritten(env, field)
         for id_ in ids:
             if id_ not in cache or id_ in unwritten:
-                return columns(records, ids, names)
+                return columns(records, ids, names, execute)
             found[id_][name] = cache[id_]
     return found
 
 
-def columns(records, ids, names):
+def columns(records, ids, names, execute=None):
     """{id: {field: value}} as the database has it."""
     cr, names = records.env.cr, sorted(names)
-    cr.execute(
+    (execute or cr.execute)(
         'SELECT id%s FROM "%s" WHERE id IN %%s'
         % ("".join(', "%s"' % n for n in names), records._table),
         [tuple(ids)],

@@ -24,39 +24,43 @@ _LINES = """
     SELECT l."{inverse}", l.product_id, (
             SELECT name FROM product_template WHERE id = (
                 SELECT product_tmpl_id FROM product_product WHERE id = l.product_id)),
-        l."{quantity}", l.price_unit, l.price_subtotal, l.currency_id
+        l."{quantity}", l.price_unit, l.price_subtotal, l.currency_id, (SELECT name FROM res_partner WHERE id = %s)
     FROM "{lines}" l
     WHERE l."{inverse}" IN %s AND coalesce(l.display_type, 'product') = 'product'
     ORDER BY {order}
 """
 
 
-def read(document, records, ids, names, look):
+def read(document, records, ids, names, look, execute=None):
     """{id: {column: value}}, as capture.columns, with what :func:`head` and :func:`lines` need.
 
-    ``look`` is capture.columns, or capture.known; lines and names are always read.
+    ``look`` finds the columns: capture.columns, or capture.known. Lines and names are always read.
     """
-    cr, found = records.env.cr, look(records, ids, {*document.columns, "currency_id", *names})
+    cr = records.env.cr
+    execute = execute or cr.execute
+    found = look(records, ids, {*document.columns, "currency_id", *names}, execute)
     if not found:
         return found
-    lines, places = {id_: [] for id_ in found}, Places(records.env)
-    cr.execute(_LINES.format(
+    places = Places(records.env)
+    partners = {row["partner_id"] for row in found.values()} - {None, False}
+    # Of one order, its partner's name can come along with the lines.
+    partner = partners.pop() if len(partners) == 1 else None
+    execute(_LINES.format(
         lines=records.env[document.lines]._table, inverse=document.inverse, quantity=document.quantity,
-        order=document.order), [tuple(found)])
-    for id_, *line, currency in cr.fetchall():
+        order=document.order), [partner, tuple(found)])
+    lines, called = {id_: [] for id_ in found}, {}
+    for id_, *line, currency, name in cr.fetchall():
         lines[id_].append((*line, places[currency]))
-    partners = _names(cr, {row["partner_id"] for row in found.values()} - {None, False})
+        called[partner] = name
+    if partner and not called:
+        partners.add(partner)
+    if partners:
+        execute("SELECT id, name FROM res_partner WHERE id IN %s", [tuple(partners)])
+        called.update(cr.fetchall())
     for id_, row in found.items():
         row.update({
-            "id": id_, PARTNER: partners.get(row["partner_id"]), PLACES: places[row["currency_id"]], LINES: lines[id_]})
+            "id": id_, PARTNER: called.get(row["partner_id"]), PLACES: places[row["currency_id"]], LINES: lines[id_]})
     return found
-
-
-def _names(cr, partners):
-    if not partners:
-        return {}
-    cr.execute("SELECT id, name FROM res_partner WHERE id IN %s", [tuple(partners)])
-    return dict(cr.fetchall())
 
 
 class Places(dict):

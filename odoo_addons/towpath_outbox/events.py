@@ -6,7 +6,7 @@ from collections import namedtuple
 from psycopg2.extras import Json
 
 from . import capture, document, named, nudge, payload, values
-from .savepoint import savepoint
+from .savepoint import travelling
 
 _logger = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ def write(env):
             (capture.columns, False, "by their ids"),
             (capture.columns, True, "by the log only")):
         try:
-            with savepoint(env.cr) as point:
-                _lines_to_parents(env, watches, pending, look)
+            with travelling(env.cr) as point:
+                _lines_to_parents(env, watches, pending, look, point)
                 rows, gone = [], []
                 for model, changes in pending.items():
                     watch = watches.get(model)
                     if watch and watch.tells:
-                        _tell(env, watch, model, changes, look, thin, rows, gone)
+                        _tell(env, watch, model, changes, look, thin, rows, gone, point)
                 store(env, rows, gone, point)
             return
         except Exception:
@@ -66,14 +66,14 @@ def write(env):
 
 # ---- what happened --------------------------------------------------------------------------------
 
-def _lines_to_parents(env, watches, pending, look):
+def _lines_to_parents(env, watches, pending, look, point):
     for model in list(pending):
         watch = watches.get(model)
         if not watch or not watch.parents:
             continue
         changes = pending[model]
         shown = watch.parents_columns.union(*(link.columns for link in watch.parents))
-        now = look(env[model], list(changes), shown)
+        now = look(env[model], list(changes), shown, point.execute)
         for id_, change in list(changes.items()):  # which may hold the parents, too
             here = now.get(id_)
             for link in watch.parents:
@@ -93,13 +93,14 @@ def _touch(pending, link, parent, change):
     parents[parent].touched.add(link.name)
 
 
-def _tell(env, watch, model, changes, look, thin, rows, gone):
+def _tell(env, watch, model, changes, look, thin, rows, gone, point):
     records = env[model]
     wanted = {name for change in changes.values() for name in change.old} & watch.columns
     if thin or not watch.document:
-        now = look(records, list(changes), wanted | watch.steps or {"id"})
+        now = look(records, list(changes), wanted | watch.steps or {"id"}, point.execute)
     else:
-        now = document.read(watch.document, records, list(changes), wanted | watch.steps, look)
+        now = document.read(watch.document, records, list(changes), wanted | watch.steps, look, point.execute)
+    point.begin()  # what follows goes through the ORM
     for name in {n for change in changes.values() for n in change.old} & watch.relations:
         for id_, value in capture.related(records, list(now), name).items():
             now[id_][name] = value
@@ -197,7 +198,7 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
 def store(env, rows, gone=(), point=None, merge=True):
     """Write rows; first take back what this transaction told of deleted records.
 
-    With ``point``, a savepoint, it ends with the last statement.
+    With ``point``, a travelling savepoint, it ends with the last statement.
     """
     cr = env.cr
     memory = _memory(cr)

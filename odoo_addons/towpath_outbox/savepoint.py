@@ -16,9 +16,12 @@ class savepoint:
         self.open = False
 
     def __enter__(self):
+        self.begin()
+        return self
+
+    def begin(self):
         self.cr.execute("SAVEPOINT " + _NAME)
         self.open = True
-        return self
 
     def __exit__(self, error, _value, _traceback):
         # What is no Exception, as the end of the process, ends the transaction, too.
@@ -28,7 +31,34 @@ class savepoint:
             self.cr.execute("RELEASE SAVEPOINT " + _NAME)
         self.open = False
 
+
+class travelling(savepoint):
+    """The same, sent along with the first and the last statement inside.
+
+    A small change costs little more than its round trips to PostgreSQL. What comes
+    first must go through :meth:`execute`, or :meth:`begin` be called before it; the
+    last statement may go through :meth:`last`.
+    """
+
+    def begin(self):
+        """Also when it has begun."""
+        if not self.open:
+            super().begin()
+
+    def __enter__(self):
+        return self
+
+    def execute(self, query, params):
+        self.cr.execute(self._with_beginning(query), params)
+
     def last(self, query, params):
-        """Execute, and keep all that was done: in one round trip."""
-        self.cr.execute("%s; RELEASE SAVEPOINT %s" % (query, _NAME), params)
+        """Execute, and keep all that was done."""
+        self.cr.execute("%s; RELEASE SAVEPOINT %s" % (self._with_beginning(query), _NAME), params)
         self.open = False
+
+    def _with_beginning(self, query):
+        if self.open:
+            return query
+        # Before it is sent: it is there, unless the query is no SQL at all.
+        self.open = True
+        return "SAVEPOINT %s; %s" % (_NAME, query)
