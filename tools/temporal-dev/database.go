@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func openStore(o *options.Options) (cfg *config.SQL, release func(), err error) 
 		release = func() {
 			// Moves the write-ahead log into the file, so that after an orderly
 			// stop the file alone is a full copy.
-			_ = withDB(cfg.DatabaseName, func(db *sql.DB) error {
+			_ = withDB(fileDSN(cfg.DatabaseName), func(db *sql.DB) error {
 				_, err := db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 				return err
 			})
@@ -87,7 +88,47 @@ func openStore(o *options.Options) (cfg *config.SQL, release func(), err error) 
 		release()
 		return nil, nil, err
 	}
+	if o.DBFilename == "" {
+		err = withDB("file:"+cfg.DatabaseName+"?mode=memory&cache=shared", dropIndexes)
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
 	return cfg, release, nil
+}
+
+// keptIndexes are what people list workflows by. The schema has one more for
+// every field and for every search attribute that there could be, some sixty,
+// and each workflow that starts, upserts or ends writes a page of every one of
+// them: a third of all that the server does. Who filters by another field
+// searches the few thousand workflows of a development machine one by one.
+var keptIndexes = []string{"default_idx", "by_workflow_id", "by_workflow_type", "by_status", "by_temporal_scheduled_by_id"}
+
+func dropIndexes(db *sql.DB) error {
+	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'executions_visibility' AND sql IS NOT NULL`)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		if !slices.Contains(keptIndexes, name) {
+			names = append(names, name)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := db.Exec(`DROP INDEX "` + name + `"`); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepareFile creates the database with its schema if there is none, and
@@ -114,7 +155,10 @@ func prepareFile(path string) error {
 	if err := sqliteschema.SetupSchema(cfg); err != nil {
 		return fmt.Errorf("creating the schema: %w", err)
 	}
-	if err := withDB(tmp, func(db *sql.DB) error {
+	if err := withDB(fileDSN(tmp), func(db *sql.DB) error {
+		if err := dropIndexes(db); err != nil {
+			return err
+		}
 		_, err := db.Exec(fmt.Sprintf("PRAGMA user_version = %d", versionNumber(headers.ServerVersion)))
 		return err
 	}); err != nil {
@@ -128,7 +172,7 @@ func prepareFile(path string) error {
 // not change the schema.
 func checkVersion(path string) error {
 	var have int
-	if err := withDB(path, func(db *sql.DB) error {
+	if err := withDB(fileDSN(path), func(db *sql.DB) error {
 		return db.QueryRow("PRAGMA user_version").Scan(&have)
 	}); err != nil {
 		return err
@@ -143,13 +187,15 @@ func checkVersion(path string) error {
 
 // withDB runs f on a short-lived connection of its own, since the plugin's pool
 // keeps every connection for the life of the process.
-func withDB(path string, f func(*sql.DB) error) error {
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=rw")
+func withDB(dsn string, f func(*sql.DB) error) error {
+	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f(db), db.Close())
 }
+
+func fileDSN(path string) string { return "file:" + path + "?mode=rw" }
 
 // versionNumber makes 1032001 of "1.32.1", for SQLite's 32-bit user_version.
 func versionNumber(v string) int {
