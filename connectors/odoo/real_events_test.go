@@ -25,6 +25,7 @@ import (
 
 // TestRealEvents: how events leave a real Odoo 19, in all three ways.
 func TestRealEvents(t *testing.T) {
+	t.Parallel()
 	o := odootest.Serve(t)
 	admin, err := rpc.New(rpc.Config{URL: o.URL, Database: o.DB, Login: "admin", Password: "admin", Transport: rpc.JSONRPC, Private: true})
 	require.NoError(t, err)

@@ -13,25 +13,45 @@ import (
 	"towpath/schema/record"
 )
 
-// testStockLevels reads how much of products is where, in full and what
-// changed since.
-func testStockLevels(t *testing.T, b *bench, c *Connector) {
-	ctx := t.Context()
-	run := b.next("stock")
-	products := make([]string, 3)
-	for i := range products {
-		sku := fmt.Sprintf("%s-%d", run, i)
+// stocked are three products of which there is something in the warehouse's
+// stock and on a shelf of it, or nothing.
+type stocked struct {
+	run          string // with which their SKUs begin
+	products     []string
+	stock, shelf string                 // locations
+	q            connectors.RecordQuery // of all six levels
+	want         []string               // their ids
+}
+
+func stockUp(t *testing.T, b *bench, c *Connector) (s stocked) {
+	t.Helper()
+	s.run, s.products = b.next("stock"), make([]string, 3)
+	for i := range s.products {
+		sku := fmt.Sprintf("%s-%d", s.run, i)
 		var err error
-		products[i], err = c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "product", sku)},
+		s.products[i], err = c.WriteRecord(t.Context(), record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "product", sku)},
 			Values: record.Values{"name": "Stocked", "default_code": sku, "is_storable": true}})
 		require.NoError(t, err)
 	}
-	stock := only(t, c, "stock.location", "complete_name", "WH/Stock")
-	shelf := id(b.shelf(t, run, number(t, stock)))
-	b.stock(t, number(t, products[0]), number(t, stock), "7.5")
-	b.stock(t, number(t, products[0]), number(t, shelf), "2")
-	b.stock(t, number(t, products[1]), number(t, shelf), "3")
-	ours := fmt.Sprintf(`[["default_code", "like", %q]]`, run)
+	s.stock = only(t, c, "stock.location", "complete_name", "WH/Stock")
+	s.shelf = id(b.shelf(t, s.run, number(t, s.stock)))
+	b.stock(t, number(t, s.products[0]), number(t, s.stock), "7.5")
+	b.stock(t, number(t, s.products[0]), number(t, s.shelf), "2")
+	b.stock(t, number(t, s.products[1]), number(t, s.shelf), "3")
+	s.q = connectors.RecordQuery{Model: StockLevel, Filter: fmt.Sprintf(`{"location": ["WH/Stock", %s], "products": %s}`, s.shelf, s.ours()),
+		Fields: []string{"product_id.default_code", "location_id.complete_name", "warehouse_id.code", "on_hand", "free", "forecast"}}
+	for _, product := range s.products {
+		s.want = append(s.want, product+"@"+s.stock, product+"@"+s.shelf)
+	}
+	return s
+}
+
+func (s stocked) ours() string { return fmt.Sprintf(`[["default_code", "like", %q]]`, s.run) }
+
+// testStockLevels reads how much of products is where.
+func testStockLevels(t *testing.T, b *bench, c *Connector) {
+	ctx, s := t.Context(), stockUp(t, b, c)
+	products, stock, want := s.products, s.stock, s.want
 
 	fields, err := c.RecordFields(ctx, StockLevel)
 	require.NoError(t, err)
@@ -39,8 +59,8 @@ func testStockLevels(t *testing.T, b *bench, c *Connector) {
 	require.Equal(t, "product.product", field(t, fields, "product_id").Relation)
 
 	// By default the warehouse's stock, with all that lies below.
-	q := connectors.RecordQuery{Model: StockLevel, Filter: `{"products": ` + ours + `}`,
-		Fields: []string{"product_id.default_code", "location_id.complete_name", "warehouse_id.code", "on_hand", "free", "forecast"}}
+	q := s.q
+	q.Filter = `{"products": ` + s.ours() + `}`
 	page, err := c.ReadRecords(ctx, q, "", 10)
 	require.NoError(t, err)
 	require.Empty(t, page.Next)
@@ -48,43 +68,41 @@ func testStockLevels(t *testing.T, b *bench, c *Connector) {
 	require.Equal(t, []string{"9.5", "3", "0"}, onHand(page.Records))
 	first := page.Records[0]
 	require.Equal(t, products[0]+"@"+stock, first.ID)
-	require.Equal(t, run+"-0", first.Values["product_id"].(record.Values)["default_code"])
+	require.Equal(t, s.run+"-0", first.Values["product_id"].(record.Values)["default_code"])
 	require.Equal(t, "WH/Stock", first.Values["location_id"].(record.Values)["complete_name"])
 	require.Equal(t, "WH", first.Values["warehouse_id"].(record.Values)["code"])
 	require.Equal(t, "9.5", first.Values["free"].(decimal.Decimal).String())
 	require.WithinDuration(t, time.Now(), first.Changed, time.Hour)
 	require.Zero(t, page.Records[2].Changed, "there never was any")
 
-	// Locations by name and id, page by page, in lanes.
-	q.Filter = fmt.Sprintf(`{"location": ["WH/Stock", %s], "products": %s}`, shelf, ours)
+	// Locations by name and id, page by page.
+	q = s.q
 	count, err := c.CountRecords(ctx, q)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, count)
-	all := readAll(t, c, q, 4)
-	want := []string{products[0] + "@" + stock, products[0] + "@" + shelf, products[1] + "@" + stock, products[1] + "@" + shelf, products[2] + "@" + stock, products[2] + "@" + shelf}
-	require.Equal(t, want, all)
-	require.Equal(t, want, readAll(t, c, q, 1))
-	ids, next, err := c.ReadIDs(ctx, q, want[0], 2)
-	require.NoError(t, err)
-	require.Equal(t, want[1:3], ids)
-	require.Equal(t, want[2], next)
-	bounds, err := c.SplitRecords(ctx, q, 3)
-	require.NoError(t, err)
-	require.Equal(t, []string{want[1], want[3]}, bounds)
-	for from := range want {
-		for to := from; to < len(want); to++ {
-			lane := q
-			lane.From, lane.To = want[from], want[to]
-			require.Equal(t, want[from+1:to+1], append([]string{}, readAll(t, c, lane, 10)...))
-			count, err := c.CountRecords(ctx, lane)
-			require.NoError(t, err)
-			require.EqualValues(t, to-from, count, "%d to %d", from, to)
-		}
-	}
+	require.Equal(t, want, readAll(t, c, q, 4))
 	back, err := c.RecordsByID(ctx, StockLevel, []string{want[1], want[2], "99999999@" + stock}, []string{"on_hand"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"2", "3"}, onHand(back))
 	require.Equal(t, want[1], back[0].ID)
+
+	for _, bad := range []string{`{"location": "Nowhere"}`, `{"location": true}`, `{"place": 1}`, `[["id", "=", 1]]`} {
+		_, err = c.CountRecords(ctx, connectors.RecordQuery{Model: StockLevel, Filter: bad})
+		require.True(t, fault.Is(err, fault.Invalid), "%s: %v", bad, err)
+		require.Equal(t, "filter", fault.Of(err).Field)
+	}
+	_, err = c.ReadRecords(ctx, q, "17", 1)
+	wantCode(t, err, fault.Invalid, codeInvalid)
+	_, err = c.ReadRecords(ctx, connectors.RecordQuery{Model: StockLevel, Fields: []string{"nofield"}, Filter: q.Filter}, "", 1)
+	wantCode(t, err, fault.Invalid, "odoo.unknown_field")
+	_, err = c.WriteRecord(ctx, record.Row{Model: StockLevel, Write: record.Write{ID: "1"}, Values: record.Values{"on_hand": dec("1")}})
+	wantCode(t, err, fault.Unsupported, "odoo.read_only_model")
+}
+
+// testStockChanges reads what changed in a window of time.
+func testStockChanges(t *testing.T, b *bench, c *Connector) {
+	s := stockUp(t, b, c)
+	q, products, shelf, want := s.q, s.products, s.shelf, s.want
 
 	// What changed since: Odoo's clock tells whole seconds.
 	since := nextSecond(t, c)
@@ -103,18 +121,31 @@ func testStockLevels(t *testing.T, b *bench, c *Connector) {
 	q.Since = until
 	q.Until = time.Time{}
 	wantLevels(t, c, q, later[2:])
+}
 
-	for _, bad := range []string{`{"location": "Nowhere"}`, `{"location": true}`, `{"place": 1}`, `[["id", "=", 1]]`} {
-		_, err = c.CountRecords(ctx, connectors.RecordQuery{Model: StockLevel, Filter: bad})
-		require.True(t, fault.Is(err, fault.Invalid), "%s: %v", bad, err)
-		require.Equal(t, "filter", fault.Of(err).Field)
+// testStockLanes reads levels one by one, from a place on, and in every lane
+// that there can be.
+func testStockLanes(t *testing.T, b *bench, c *Connector) {
+	ctx, s := t.Context(), stockUp(t, b, c)
+	q, want := s.q, s.want
+	require.Equal(t, want, readAll(t, c, q, 1))
+	ids, next, err := c.ReadIDs(ctx, q, want[0], 2)
+	require.NoError(t, err)
+	require.Equal(t, want[1:3], ids)
+	require.Equal(t, want[2], next)
+	bounds, err := c.SplitRecords(ctx, q, 3)
+	require.NoError(t, err)
+	require.Equal(t, []string{want[1], want[3]}, bounds)
+	for from := range want {
+		for to := from; to < len(want); to++ {
+			lane := q
+			lane.From, lane.To = want[from], want[to]
+			require.Equal(t, want[from+1:to+1], append([]string{}, readAll(t, c, lane, 10)...))
+			count, err := c.CountRecords(ctx, lane)
+			require.NoError(t, err)
+			require.EqualValues(t, to-from, count, "%d to %d", from, to)
+		}
 	}
-	_, err = c.ReadRecords(ctx, q, "17", 1)
-	wantCode(t, err, fault.Invalid, codeInvalid)
-	_, err = c.ReadRecords(ctx, connectors.RecordQuery{Model: StockLevel, Fields: []string{"nofield"}, Filter: q.Filter}, "", 1)
-	wantCode(t, err, fault.Invalid, "odoo.unknown_field")
-	_, err = c.WriteRecord(ctx, record.Row{Model: StockLevel, Write: record.Write{ID: "1"}, Values: record.Values{"on_hand": dec("1")}})
-	wantCode(t, err, fault.Unsupported, "odoo.read_only_model")
 }
 
 // wantLevels wants reading, counting and sweeping to agree.

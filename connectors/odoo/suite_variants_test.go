@@ -22,30 +22,73 @@ func attributesOf(names [2]string, colors, sizes []any) []any {
 	return list
 }
 
-// testVariants writes products with attributes in bulk, their variants with
-// SKU and price, and changes which attributes they have.
-func testVariants(t *testing.T, b *bench, c *Connector) {
-	ctx := t.Context()
-	names := [2]string{b.next("Color"), b.next("Size")}
-	red, blue, m, l := "Red", record.Values{"name": "Blue", "extra": dec("2.5")}, "M", "L"
-	const many = 8
-	row := func(n int, attributes []any) record.Row {
-		return record.Row{Model: "product.template", Write: record.Write{XID: record.XID(b.run, "template", names[0], fmt.Sprint(n))},
-			Values: record.Values{"name": fmt.Sprintf("Shirt %d", n), "list_price": dec("20"), "attributes": attributes}}
-	}
-	full := attributesOf(names, []any{red, blue}, []any{m, l})
-	ids := make([]string, many)
-	together(many, func(n int) {
-		var err error
-		ids[n], err = c.WriteRecord(ctx, row(n, full))
-		assert.NoError(t, err)
-	})
-	combos := []string{}
+// shirts are templates in two colors and two sizes; Blue costs more.
+type shirts struct {
+	b      *bench
+	c      *Connector
+	names  [2]string // of their attributes: color and size
+	colors []any
+	sizes  []any
+	combos []string // their variants, in this order: Blue and L, Blue and M, Red and L, Red and M
+	ids    []string
+}
+
+func makeShirts(t *testing.T, b *bench, c *Connector, many int) *shirts {
+	t.Helper()
+	s := &shirts{b: b, c: c, names: [2]string{b.next("Color"), b.next("Size")}, ids: make([]string, many),
+		colors: []any{"Red", record.Values{"name": "Blue", "extra": dec("2.5")}}, sizes: []any{"M", "L"}}
 	for _, color := range []string{"Blue", "Red"} {
 		for _, size := range []string{"L", "M"} {
-			combos = append(combos, fmt.Sprintf("%s=%s; %s=%s", names[0], color, names[1], size))
+			s.combos = append(s.combos, fmt.Sprintf("%s=%s; %s=%s", s.names[0], color, s.names[1], size))
 		}
 	}
+	together(many, func(n int) {
+		var err error
+		s.ids[n], err = c.WriteRecord(t.Context(), s.row(n, s.full()))
+		assert.NoError(t, err)
+	})
+	return s
+}
+
+func (s *shirts) full() []any { return attributesOf(s.names, s.colors, s.sizes) }
+
+func (s *shirts) row(n int, attributes []any) record.Row {
+	return record.Row{Model: "product.template", Write: record.Write{XID: record.XID(s.b.run, "template", s.names[0], fmt.Sprint(n))},
+		Values: record.Values{"name": fmt.Sprintf("Shirt %d", n), "list_price": dec("20"), "attributes": attributes}}
+}
+
+// first writes the first shirt, known by its id.
+func (s *shirts) first(t *testing.T, values record.Values) {
+	t.Helper()
+	row := s.row(0, nil)
+	row.ID, row.Values = s.ids[0], values
+	_, err := s.c.WriteRecord(t.Context(), row)
+	require.NoError(t, err)
+}
+
+// variant writes a variant of the first shirt.
+func (s *shirts) variant(t *testing.T, combination any, values record.Values) (string, error) {
+	values["product_tmpl_id"], values["combination"] = record.Values{"id": s.ids[0]}, combination
+	return s.c.WriteRecord(t.Context(), record.Row{Model: "product.product", Write: record.Write{XID: record.XID(s.b.run, "variant", s.b.next("v"))}, Values: values})
+}
+
+// stockKeeping gives each variant a SKU and a barcode.
+func (s *shirts) stockKeeping(t *testing.T) (variants, skus []string) {
+	variants, skus = make([]string, len(s.combos)), make([]string, len(s.combos))
+	together(len(s.combos), func(n int) {
+		skus[n] = s.b.next("SKU")
+		var err error
+		variants[n], err = s.variant(t, s.combos[n], record.Values{"default_code": skus[n], "barcode": skus[n] + "B"})
+		assert.NoError(t, err)
+	})
+	return variants, skus
+}
+
+// testVariants writes products with attributes in bulk, and their variants with
+// SKU and price.
+func testVariants(t *testing.T, b *bench, c *Connector) {
+	ctx, s := t.Context(), makeShirts(t, b, c, 8)
+	names, combos, ids := s.names, s.combos, s.ids
 	before := variantsOf(t, c, ids[0])
 	require.ElementsMatch(t, combos, before.active)
 	found, err := c.FindRecords(ctx, "product.attribute", "name", []string{names[0]})
@@ -53,13 +96,10 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 	require.Len(t, found[names[0]], 1, "one attribute, however many asked for it at once")
 
 	// The same again, by external id and by id, changes nothing.
-	again, err := c.WriteRecord(ctx, row(0, full))
+	again, err := c.WriteRecord(ctx, s.row(0, s.full()))
 	require.NoError(t, err)
 	require.Equal(t, ids[0], again)
-	byID := row(0, full)
-	byID.ID = ids[0]
-	_, err = c.WriteRecord(ctx, byID)
-	require.NoError(t, err)
+	s.first(t, s.row(0, s.full()).Values)
 	require.Equal(t, before, variantsOf(t, c, ids[0]))
 
 	// What was written is read.
@@ -69,28 +109,15 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 	require.Equal(t, spelt, back[0].Values["attributes"], "sorted by name")
 
 	// As text, in any order, it is the same; extra prices stay.
-	byID.Values = record.Values{"attributes": fmt.Sprintf("%s=M, L;%s = Red,Blue", names[1], names[0])}
-	_, err = c.WriteRecord(ctx, byID)
-	require.NoError(t, err)
+	s.first(t, record.Values{"attributes": fmt.Sprintf("%s=M, L;%s = Red,Blue", names[1], names[0])})
 	require.Equal(t, before, variantsOf(t, c, ids[0]))
 
 	// Variants are found by their values, in any order and spelling of a combination.
-	write := func(combination any, values record.Values) (string, error) {
-		values["product_tmpl_id"], values["combination"] = record.Values{"id": ids[0]}, combination
-		return c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{XID: record.XID(b.run, "variant", b.next("v"))}, Values: values})
-	}
-	skus := make([]string, len(combos))
-	variants := make([]string, len(combos))
-	together(len(combos), func(n int) {
-		skus[n] = b.next("SKU")
-		var err error
-		variants[n], err = write(combos[n], record.Values{"default_code": skus[n], "barcode": skus[n] + "B"})
-		assert.NoError(t, err)
-	})
-	same, err := write(record.Values{names[1]: "M", names[0]: "Red"}, record.Values{"default_code": skus[3]})
+	variants, skus := s.stockKeeping(t)
+	same, err := s.variant(t, record.Values{names[1]: "M", names[0]: "Red"}, record.Values{"default_code": skus[3]})
 	require.NoError(t, err)
 	require.Equal(t, variants[3], same)
-	same, err = write(names[1]+"=M;"+names[0]+"= Red", record.Values{})
+	same, err = s.variant(t, names[1]+"=M;"+names[0]+"= Red", record.Values{})
 	require.NoError(t, err)
 	require.Equal(t, variants[3], same)
 	read, err := c.RecordsByID(ctx, "product.product", variants, []string{"default_code", "barcode", "combination", "lst_price", "product_tmpl_id"})
@@ -102,7 +129,7 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 		require.Equal(t, combos[n], v.Values["combination"])
 		require.Equal(t, []string{"22.5", "22.5", "20", "20"}[n], v.Values["lst_price"].(decimal.Decimal).String())
 	}
-	_, err = write(names[0]+"=Green; "+names[1]+"=M", record.Values{"default_code": "x"})
+	_, err = s.variant(t, names[0]+"=Green; "+names[1]+"=M", record.Values{"default_code": "x"})
 	wantCode(t, err, fault.NotFound, "odoo.no_such_variant")
 	plain, err := c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{ID: variants[0]},
 		Values: record.Values{"product_tmpl_id": ids[0], "combination": combos[0], "default_code": skus[0]}})
@@ -117,6 +144,14 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 	same, err = c.WriteRecord(ctx, record.Row{Model: "product.product", Write: record.Write{ID: variants[0]}, Values: record.Values{"combination": names[1] + "=L;" + names[0] + "=Blue"}})
 	require.NoError(t, err)
 	require.Equal(t, variants[0], same)
+}
+
+// testVariantsChanged changes which attributes products have: some none, some
+// other ones, and refuses what are no attributes.
+func testVariantsChanged(t *testing.T, b *bench, c *Connector) {
+	ctx, s := t.Context(), makeShirts(t, b, c, 2)
+	names, combos, ids := s.names, s.combos, s.ids
+	variants, _ := s.stockKeeping(t)
 
 	// A template without attributes has one variant, which needs no combination.
 	mug, err := c.WriteRecord(ctx, record.Row{Model: "product.template", Write: record.Write{XID: record.XID(b.run, "template", b.next("mug"))},
@@ -138,15 +173,11 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 	order := b.order(t, c, 1)
 	order.Lines[0].ProductID = variants[0] // Blue, L
 	upsert(t, c, order)
-	byID.Values = row(0, attributesOf(names, []any{red, blue}, []any{m})).Values
-	_, err = c.WriteRecord(ctx, byID)
-	require.NoError(t, err)
+	s.first(t, s.row(0, attributesOf(names, s.colors, s.sizes[:1])).Values)
 	after := variantsOf(t, c, ids[0])
 	require.ElementsMatch(t, []string{combos[1], combos[3]}, after.active)
 	require.Equal(t, []string{variants[0]}, after.archived)
-	byID.Values = row(0, full).Values
-	_, err = c.WriteRecord(ctx, byID)
-	require.NoError(t, err)
+	s.first(t, s.row(0, s.full()).Values)
 	after = variantsOf(t, c, ids[0])
 	require.ElementsMatch(t, combos, after.active)
 	require.Contains(t, after.ids, variants[0])
@@ -154,9 +185,7 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 
 	// A vanished attribute, and one more.
 	third := b.next("Cut")
-	byID.Values = record.Values{"attributes": []any{record.Values{"name": names[0], "values": []any{red, "Green"}}, record.Values{"name": third, "values": []any{"Slim"}}}}
-	_, err = c.WriteRecord(ctx, byID)
-	require.NoError(t, err)
+	s.first(t, record.Values{"attributes": []any{record.Values{"name": names[0], "values": []any{"Red", "Green"}}, record.Values{"name": third, "values": []any{"Slim"}}}})
 	require.ElementsMatch(t, []string{
 		fmt.Sprintf("%s=Red; %s=Slim", names[0], third), fmt.Sprintf("%s=Green; %s=Slim", names[0], third),
 	}, variantsOf(t, c, ids[0]).active)
@@ -166,9 +195,9 @@ func testVariants(t *testing.T, b *bench, c *Connector) {
 		[]any{record.Values{"name": "Color", "values": []any{"Red", "Red"}}},
 		[]any{record.Values{"name": "Color", "values": []any{record.Values{"name": "Red", "extra": "much"}}}},
 	} {
-		_, err = c.WriteRecord(ctx, row(0, nil))
+		_, err = c.WriteRecord(ctx, s.row(0, nil))
 		require.NoError(t, err, "without attributes")
-		refused := row(1, nil)
+		refused := s.row(1, nil)
 		refused.Values["attributes"] = bad
 		_, err = c.WriteRecord(ctx, refused)
 		wantCode(t, err, fault.Invalid, codeInvalid)
