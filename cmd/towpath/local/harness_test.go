@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	if err := manyAtOnce(); err != nil {
 		panic(err)
 	}
+	go room.watch()
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
