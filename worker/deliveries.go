@@ -98,7 +98,7 @@ func (p *pullers) nudge(connection string) {
 func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan struct{}) {
 	pause, wait, failed := time.Duration(0), time.Duration(0), false
 	jobs := wakes{process: p.process, connection: connection}
-	systems := offers{process: p.process, connection: connection}
+	desk := exportDesk{process: p.process, connection: connection}
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,7 +124,7 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 				p.Log.Info().Str("connection", connection).Int("events", pulled.Fresh).Msg("events are read again")
 			}
 			failed, pause = false, pullEvery
-			systems.tell(ctx)
+			desk.tell(ctx)
 		}
 		if pulled.Exports { // even if the pull failed behind them
 			p.exports.nudge()

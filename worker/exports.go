@@ -153,7 +153,7 @@ func (e *exports) ended(ctx context.Context, r store.Run, part []store.ExportReq
 	switch jobs.Status(r.Status) {
 	case jobs.Success, jobs.Partial:
 		log.Msg("chosen records were exported")
-		return e.Store.SettleExports(ctx, r.ID, words)
+		return e.Store.SettleExports(ctx, r.ID, words, named)
 	case jobs.Running:
 		log.Msg("a run that exports chosen records is gone; they are parked")
 		return e.Store.ParkExports(ctx, idsOf(part), fault.New(fault.Conflict, "export.run_lost", "the run that exports the records ended without a word (terminated, or timed out)").

@@ -2,6 +2,7 @@ package odoo
 
 import (
 	"context"
+	"strconv"
 
 	"towpath/connectors"
 	"towpath/connectors/httpx"
@@ -24,20 +25,37 @@ func (c *Connector) TakesExports() bool { return c.cfg.Events == eventsOutbox }
 func (c *Connector) OfferExports(ctx context.Context, systems []connectors.ExportSystem) error {
 	list := make([]map[string]any, len(systems))
 	for i, s := range systems {
-		list[i] = map[string]any{"code": s.Connection, "name": s.Connection, "models": s.Models, "last_export": false}
-		if s.Last != nil {
-			list[i]["last_export"] = s.Last.UTC().Format("2006-01-02 15:04:05") // as Odoo writes times
+		list[i] = map[string]any{"code": s.Connection, "name": s.Connection, "models": s.Models}
+	}
+	return c.callSystems(ctx, "set_systems", map[string]any{"systems": list})
+}
+
+// ReportExports shows people in Odoo what became of the records that they chose,
+// and keeps it with the system. Told twice, it is shown twice.
+//
+// Faults: as OfferExports.
+func (c *Connector) ReportExports(ctx context.Context, reports []connectors.ExportReport) error {
+	list := make([]map[string]any, len(reports))
+	for i, r := range reports {
+		user, _ := strconv.Atoi(r.Asker) // 0: nobody is shown it
+		list[i] = map[string]any{
+			"code": r.Connection, "model": r.Model, "user_id": user, "cause": r.Cause,
+			"exported": r.Exported, "created": r.Created, "skipped": r.Skipped, "errors": r.Errors,
 		}
 	}
+	return c.callSystems(ctx, "report_exports", map[string]any{"reports": list})
+}
+
+func (c *Connector) callSystems(ctx context.Context, method string, args map[string]any) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	err := repeatable(c.rpc.Call(httpx.RetrySafe(ctx), systemModel, "set_systems", nil, nil, map[string]any{"systems": list}, nil))
+	err := repeatable(c.rpc.Call(httpx.RetrySafe(ctx), systemModel, method, nil, nil, args, nil))
 	if err == nil {
 		return nil
 	}
 	switch f := fault.Of(err); f.Code {
 	case "odoo.model_missing", "odoo.method_missing", "odoo.wrong_arguments":
-		return fault.New(fault.Unsupported, "odoo.exports_missing", "this Odoo has no list of systems to export to: the module towpath_outbox is older than it").
+		return fault.New(fault.Unsupported, "odoo.exports_missing", "the module towpath_outbox in this Odoo is older than this Towpath: it has no %s.%s", systemModel, method).
 			WithResolution("update odoo_addons/towpath_outbox in Odoo; events come all the same").WithDetail(f.Detail).WithCause(err)
 	}
 	return outboxFault(err)

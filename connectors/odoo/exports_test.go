@@ -2,7 +2,6 @@ package odoo
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,9 +21,8 @@ func TestExportsAreOfferedAndChosen(t *testing.T) {
 	assert.Equal(t, "odoo.exports_missing", fault.Of(c.OfferExports(t.Context(), nil)).Code, "the module is not there")
 
 	server.Watch()
-	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	systems := []connectors.ExportSystem{
-		{Connection: "shop", Models: []string{"product.product", "res.partner"}, Last: &at}, {Connection: "files", Models: []string{"product.product"}},
+		{Connection: "shop", Models: []string{"product.product", "res.partner"}}, {Connection: "files", Models: []string{"product.product"}},
 	}
 	for range 2 {
 		require.NoError(t, c.OfferExports(t.Context(), systems))
@@ -50,6 +48,13 @@ func TestExportsAreOfferedAndChosen(t *testing.T) {
 	}
 	assert.Contains(t, string(b.Events[2].Data), `"ids":[101,102,`)
 	require.NoError(t, b.Ack(t.Context()))
+
+	require.NoError(t, c.ReportExports(t.Context(), []connectors.ExportReport{
+		{Connection: "shop", Model: "res.partner", Asker: "6", Exported: 3, Created: 2, Skipped: 1}, {Connection: "shop", Model: "stock.picking", Errors: 1, Cause: "no"},
+	}))
+	assert.Equal(t, []simulator.Report{
+		{Code: "shop", Model: "res.partner", User: 6, Exported: 3, Created: 2, Skipped: 1}, {Code: "shop", Model: "stock.picking", Errors: 1, Cause: "no"},
+	}, server.Reported())
 
 	require.NoError(t, c.OfferExports(t.Context(), nil))
 	assert.Empty(t, server.Offered())

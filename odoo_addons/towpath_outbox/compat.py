@@ -68,3 +68,11 @@ def fetch(records, *names):
     if records and hasattr(records, "fetch"):  # 17 and later
         records.fetch([name for name in names if name in records._fields])
     return records
+
+
+def notify(user, kind, title, message):
+    """Show a message to a user who is in Odoo now. Without the module bus nobody is told."""
+    if user and "bus.bus" in user.env:
+        user.env["bus.bus"]._sendone(user.partner_id, "simple_notification", {
+            "type": kind, "title": title, "message": message, "sticky": kind == "warning",
+        })

@@ -11,7 +11,7 @@ import (
 // were exported, of them made in the target, skipped, and not exported for an
 // error. asked is how many were chosen; warn: not all of it went well.
 func (c Counts) ExportWords(asked int) (words string, warn bool) {
-	missing := max(0, int64(asked)-c.Fetched)
+	missing := c.Missing(asked)
 	words = fmt.Sprintf("%d exported (%d created), %d skipped, %d errors", c.Succeeded(), c.Created, c.SkippedAll(), c.Errors()+missing)
 	var reasons []string
 	for _, reason := range slices.Sorted(maps.Keys(c.Skipped)) {
@@ -25,3 +25,6 @@ func (c Counts) ExportWords(asked int) (words string, warn bool) {
 	}
 	return words, c.Errors()+missing > 0
 }
+
+// Missing is how many of so many named records the source did not have.
+func (c Counts) Missing(asked int) int64 { return max(0, int64(asked)-c.Fetched) }

@@ -36,7 +36,8 @@ func exportOf(e webhook.Event) *store.ExportRequest {
 	}
 	x.System, x.Model = asked.System, asked.Model
 	if user, ok := asked.By.(float64); ok {
-		x.By = fmt.Sprintf("user %.0f of %s", user, e.Connection)
+		x.Asker = fmt.Sprintf("%.0f", user)
+		x.By = "user " + x.Asker + " of " + e.Connection
 	}
 	for _, id := range asked.IDs {
 		if text := id.String(); !slices.Contains(x.IDs, text) {

@@ -27,24 +27,27 @@ const (
 // ExportRequest is records that somebody in a system chose to be exported to
 // another: what one event asks of one job.
 type ExportRequest struct {
-	ID          int64          `db:"id"`
-	Event       string         `db:"event"`
-	Job         string         `db:"job"` // empty: none was chosen yet
-	Connection  string         `db:"connection"`
-	System      string         `db:"system"`
-	Model       string         `db:"model"`
-	IDs         pq.StringArray `db:"ids"`
-	By          string         `db:"by"`
-	State       ExportState    `db:"state"`
-	Run         string         `db:"run"`
-	Attempt     int            `db:"attempt"`
-	Code        string         `db:"code"`
-	Message     string         `db:"message"`
-	Resolution  string         `db:"resolution"`
-	Note        string         `db:"note"`
-	RequestedAt time.Time      `db:"requested_at"`
-	ReceivedAt  time.Time      `db:"received_at"`
-	SettledAt   sql.NullTime   `db:"settled_at"`
+	ID         int64          `db:"id"`
+	Event      string         `db:"event"`
+	Job        string         `db:"job"` // empty: none was chosen yet
+	Connection string         `db:"connection"`
+	System     string         `db:"system"`
+	Model      string         `db:"model"`
+	IDs        pq.StringArray `db:"ids"`
+	By         string         `db:"by"`
+	Asker      string         `db:"asker"` // who chose them, by their id in the system
+	State      ExportState    `db:"state"`
+	Run        string         `db:"run"`
+	Attempt    int            `db:"attempt"`
+	Code       string         `db:"code"`
+	Message    string         `db:"message"`
+	Resolution string         `db:"resolution"`
+	Note       string         `db:"note"`
+	// Counts are of the run that ended, whose requests are told together.
+	Counts      json.RawMessage `db:"counts"`
+	RequestedAt time.Time       `db:"requested_at"`
+	ReceivedAt  time.Time       `db:"received_at"`
+	SettledAt   sql.NullTime    `db:"settled_at"`
 	// Told is how many endpoints were told of the event.
 	Told int `db:"told"`
 	// Behind is the run of its job that goes on, which a waiting one waits for.
@@ -53,8 +56,8 @@ type ExportRequest struct {
 	Age float64 `db:"age"`
 }
 
-const exportColumns = `e.id, e.event, e.job, e.connection, e.system, e.model, e.ids, e.by, e.state, e.run, e.attempt, e.code, e.message,
-    e.resolution, e.note, e.requested_at, e.received_at, e.settled_at,
+const exportColumns = `e.id, e.event, e.job, e.connection, e.system, e.model, e.ids, e.by, e.asker, e.state, e.run, e.attempt, e.code, e.message,
+    e.resolution, e.note, e.counts, e.requested_at, e.received_at, e.settled_at,
     (SELECT count(*) FROM delivery d WHERE d.event = e.event) AS told,
     coalesce((SELECT r.id FROM run r WHERE r.job = e.job AND r.status = 'running' AND e.state = 'waiting'), '') AS behind,
     extract(epoch FROM now() - e.received_at)::float8 AS age`
@@ -71,9 +74,9 @@ func insertExports(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) err
 			state = ExportParked
 		}
 		if _, err := tx.ExecContext(ctx, `
-INSERT INTO export_request (event, connection, system, model, ids, by, state, code, message, resolution, requested_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
-			e.ID, e.Connection, x.System, x.Model, textArray(x.IDs), x.By, string(state), x.Code, x.Message, x.Resolution, e.OccurredAt.UTC()); err != nil {
+INSERT INTO export_request (event, connection, system, model, ids, by, asker, state, code, message, resolution, requested_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+			e.ID, e.Connection, x.System, x.Model, textArray(x.IDs), x.By, x.Asker, string(state), x.Code, x.Message, x.Resolution, e.OccurredAt.UTC()); err != nil {
 			return err
 		}
 	}
@@ -102,8 +105,8 @@ func (s *Store) RouteExport(ctx context.Context, id int64, jobs []string) error 
 WITH one AS (
     UPDATE export_request SET job = $2 WHERE id = $1 AND job = '' AND state = 'waiting' RETURNING *
 )
-INSERT INTO export_request (event, job, connection, system, model, ids, by, requested_at, received_at)
-SELECT event, u.job, connection, system, model, ids, by, requested_at, received_at FROM one, unnest($3::text[]) AS u(job)
+INSERT INTO export_request (event, job, connection, system, model, ids, by, asker, requested_at, received_at)
+SELECT event, u.job, connection, system, model, ids, by, asker, requested_at, received_at FROM one, unnest($3::text[]) AS u(job)
 ON CONFLICT (event, job) DO NOTHING`, id, jobs[0], textArray(jobs[1:]))
 	return translate(err)
 }
@@ -122,10 +125,16 @@ func (s *Store) ExportsOfRun(ctx context.Context, run string) (all []ExportReque
 	return all, translate(err)
 }
 
-// SettleExports ends the requests of a run, with what became of them in words.
-func (s *Store) SettleExports(ctx context.Context, run, note string) error {
-	_, err := s.db.ExecContext(ctx, `
-UPDATE export_request SET state = 'done', note = $2, code = '', message = '', resolution = '', settled_at = now() WHERE run = $1 AND state = 'running'`, run, note)
+// SettleExports ends the requests of a run, with what became of them in words
+// and numbers.
+func (s *Store) SettleExports(ctx context.Context, run, note string, counts map[string]int64) error {
+	raw, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `
+UPDATE export_request SET state = 'done', note = $2, counts = $3, code = '', message = '', resolution = '', settled_at = now() WHERE run = $1 AND state = 'running'`,
+		run, note, string(raw))
 	return translate(err)
 }
 
@@ -175,7 +184,7 @@ func (s *Store) Exports(ctx context.Context, f ExportFilter) (all []ExportReques
 
 // ExportAgain carries parked requests out once more, and reports how many.
 func (s *Store) ExportAgain(ctx context.Context, f ExportFilter) (int64, error) {
-	return s.steerExports(ctx, `UPDATE export_request e SET state = 'waiting', code = '', message = '', resolution = '', note = '', received_at = now(),
+	return s.steerExports(ctx, `UPDATE export_request e SET state = 'waiting', code = '', message = '', resolution = '', note = '', received_at = now(), reported_at = NULL,
     job = CASE WHEN (SELECT count(*) FROM export_request o WHERE o.event = e.event) = 1 THEN '' ELSE job END -- another job may do it now
 WHERE e.state = 'parked' AND e.ids <> '{}' AND `+exportFilterSQL, f.args()...)
 }
@@ -195,20 +204,18 @@ func (s *Store) steerExports(ctx context.Context, query string, args ...any) (in
 	return n, translate(err)
 }
 
-// LastExports gives by system when records of a connection that somebody chose
-// were exported to it last.
-func (s *Store) LastExports(ctx context.Context, connection string) (map[string]time.Time, error) {
-	var rows []struct {
-		System string    `db:"system"`
-		At     time.Time `db:"at"`
-	}
-	err := s.db.SelectContext(ctx, &rows, `
-SELECT system, max(settled_at) AS at FROM export_request WHERE connection = $1 AND state = 'done' AND run <> '' GROUP BY system`, connection)
-	last := make(map[string]time.Time, len(rows))
-	for _, r := range rows {
-		last[r.System] = r.At.UTC()
-	}
-	return last, translate(err)
+// UnreportedExports gives the requests of a connection that have ended, well or
+// not, and of which nobody there was told yet.
+func (s *Store) UnreportedExports(ctx context.Context, connection string) (all []ExportRequest, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT `+exportColumns+` FROM export_request e WHERE e.connection = $1 AND e.reported_at IS NULL AND e.state IN ('done', 'parked') ORDER BY e.id LIMIT 1000`, connection)
+	return all, translate(err)
+}
+
+// ReportedExports notes that somebody was told of requests, as they stood.
+func (s *Store) ReportedExports(ctx context.Context, ids []int64) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE export_request SET reported_at = now() WHERE id = ANY($1) AND state IN ('done', 'parked')`, pq.Array(ids))
+	return translate(err)
 }
 
 // PurgeExports deletes requests that were settled longer ago.

@@ -17,7 +17,7 @@ import (
 func chosen(id string, ids ...string) store.OutboundEvent {
 	e := happened(id, "")
 	e.Type, e.Model = "export.requested", "product.product"
-	e.Export = &store.ExportRequest{System: "shop", Model: e.Model, IDs: ids, By: "user 2 of odoo"}
+	e.Export = &store.ExportRequest{System: "shop", Model: e.Model, IDs: ids, By: "user 2 of odoo", Asker: "2"}
 	return e
 }
 
@@ -65,15 +65,23 @@ func TestRequestsToExportRecords(t *testing.T) {
 	part, err := w.ExportsOfRun(t.Context(), "r1")
 	require.NoError(t, err)
 	assert.Len(t, part, 2)
-	require.NoError(t, w.SettleExports(t.Context(), "r1", "3 exported"))
+	require.NoError(t, w.SettleExports(t.Context(), "r1", "3 exported", map[string]int64{"fetched": 3}))
 	assert.Equal(t, []string{`e1 "b" waiting [1 2] `}, w.openExports(t))
 	done := w.exportOf(t, "e2", "a")
 	assert.Equal(t, store.ExportDone, done.State)
 	assert.Equal(t, "3 exported", done.Note)
 	assert.True(t, done.SettledAt.Valid)
-	last, err := w.LastExports(t.Context(), "odoo")
-	require.NoError(t, err)
-	assert.WithinDuration(t, time.Now(), last["shop"], time.Minute)
+	for _, n := range []int{2, 0} {
+		told, err := w.UnreportedExports(t.Context(), "odoo")
+		require.NoError(t, err)
+		require.Len(t, told, n)
+		var ids []int64
+		for _, x := range told {
+			assert.Equal(t, []string{"2", `{"fetched": 3}`}, []string{x.Asker, string(x.Counts)})
+			ids = append(ids, x.ID)
+		}
+		require.NoError(t, w.ReportedExports(t.Context(), ids))
+	}
 	assert.Equal(t, 0, w.record(t, chosen("e2", "3")), "and again")
 	assert.Len(t, w.openExports(t), 1)
 }

@@ -48,8 +48,49 @@ func (s *Server) Export(system, model string, ids ...int64) (events []string) {
 	return events
 }
 
+// A Report is what became of records that a person chose.
+type Report struct {
+	Code, Model, Cause                       string
+	User, Exported, Created, Skipped, Errors int64
+}
+
+// Reported are the reports that people were shown, oldest first.
+func (s *Server) Reported() []Report {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.db.outbox == nil {
+		return nil
+	}
+	return slices.Clone(s.db.outbox.reports)
+}
+
 func init() {
-	modelMethods[systemModel] = map[string]method{"set_systems": {[]string{"systems"}, 1, true, callSetSystems}}
+	modelMethods[systemModel] = map[string]method{
+		"set_systems":    {[]string{"systems"}, 1, true, callSetSystems},
+		"report_exports": {[]string{"reports"}, 1, true, callReportExports},
+	}
+}
+
+// callReportExports shows people what became of what they chose.
+func callReportExports(c *call) any {
+	o := c.bot()
+	list, _ := c.args["reports"].([]any)
+	for _, entry := range list {
+		one, _ := entry.(map[string]any)
+		number := func(name string) int64 {
+			n, ok := asInt(one[name])
+			if !ok {
+				raise(valueError("a report needs %s", name))
+			}
+			return n
+		}
+		r := Report{User: number("user_id"), Exported: number("exported"), Created: number("created"), Skipped: number("skipped"), Errors: number("errors")}
+		r.Code, _ = one["code"].(string)
+		r.Model, _ = one["model"].(string)
+		r.Cause, _ = one["cause"].(string)
+		o.reports = append(o.reports, r)
+	}
+	return int64(len(list))
 }
 
 // callSetSystems makes the list this one.

@@ -21,6 +21,7 @@ type outbox struct {
 	last    int64
 	bell    bell
 	systems map[string][]string // to export to, with the models that each takes
+	reports []Report
 }
 
 // An outboxRow is an event that waits for Towpath.

@@ -28,6 +28,8 @@ class System(models.Model):
     name = fields.Char(required=True)
     active = fields.Boolean(default=True)
     models = fields.Char(help="Technical names of the models it takes, with commas; empty: all")
+    last_export = fields.Datetime(readonly=True)
+    last_result = fields.Char(readonly=True)
 
     def init(self):
         self.env.cr.execute(
@@ -59,6 +61,34 @@ class System(models.Model):
         self.sudo().concat(*(s for code, s in known.items() if code not in codes)).write({"active": False})
         self.env["towpath.export"]._offer()
         return len(codes)
+
+    @api.model
+    def report_exports(self, reports):
+        """Tell people what became of the records that they chose.
+
+        For Towpath, which may tell twice: [{code, model, user_id, exported, created, skipped, errors, cause}],
+        cause "" unless a person must do something. Returns how many there are.
+        """
+        self.env["towpath.outbox"]._check_bot()
+        for report in reports:
+            system = self.sudo().with_context(active_test=False).search([("code", "=", report["code"])], limit=1)
+            user = self.env["res.users"].sudo().browse(int(report.get("user_id") or 0)).exists()
+            title, text = system.with_context(lang=user.lang or self.env.lang)._result(report)
+            vals = {"last_result": text.replace("\n", " ")}
+            if report["exported"]:
+                vals["last_export"] = fields.Datetime.now()
+            system.write(vals)
+            compat.notify(user, "warning" if report["errors"] or report["cause"] else "success", title, text)
+        return len(reports)
+
+    def _result(self, report):
+        """(title, text) of what became of an export, in the language of the context."""
+        text = _("%(model)s to %(system)s: %(exported)s exported (%(created)s new), %(skipped)s skipped, "
+                 "%(errors)s errors.",
+                 model=self.env["ir.model"]._get(report["model"]).name or report["model"],
+                 system=self.name or report["code"], exported=report["exported"], created=report["created"],
+                 skipped=report["skipped"], errors=report["errors"])
+        return _("Export to Connectors"), "\n".join(filter(None, [text, report["cause"]]))
 
 
 class Exclusion(models.Model):

@@ -1,3 +1,5 @@
+import json
+
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import tagged
 
@@ -103,6 +105,46 @@ class TestExport(OutboxCase):
         self.assertIn("no lines", told["message"])
         [row] = self.events()
         self.assertEqual(row["data"]["ids"], [ids[1]])
+
+    def report(self, **values):
+        with self.tx(self.bot) as env:
+            return env["towpath.system"].report_exports([{
+                "code": "shop", "model": "res.partner", "user_id": self.exporter, "exported": 3, "created": 1,
+                "skipped": 0, "errors": 0, "cause": "", **values}])
+
+    def told(self):
+        """What was shown to the exporter; and it is gone."""
+        with self.tx() as env:
+            if "bus.bus" not in env:
+                self.skipTest("bus is not installed")
+            partner = env["res.users"].browse(self.exporter).partner_id.id
+            rows = env["bus.bus"].search([], order="id")
+            own = rows.filtered(lambda row: json.loads(row.channel)[1:] == ["res.partner", partner])
+            messages = [json.loads(row.message) for row in own]
+            own.unlink()
+        return [m["payload"] for m in messages if m["type"] == "simple_notification"]
+
+    def test_people_are_told_what_became_of_it(self):
+        self.assertEqual(self.report(), 1)
+        with self.tx() as env:
+            system = env["towpath.system"].search([("code", "=", "shop")])
+            name = env["ir.model"]._get("res.partner").name
+            self.assertTrue(system.last_export)
+            text = name + " to Web shop: 3 exported (1 new), 0 skipped, 0 errors."
+            self.assertEqual(system.last_result, text)
+            system.last_export = False
+        self.assertEqual([(m["type"], m["title"], m["message"]) for m in self.told()],
+                         [("success", "Export to Connectors", text)])
+        self.report(exported=0, created=0, errors=2, cause="The run failed")
+        self.report(user_id=False, code="nobody knows it")
+        with self.tx() as env:
+            system = env["towpath.system"].search([("code", "=", "shop")])
+            self.assertFalse(system.last_export)
+            self.assertIn("2 errors. The run failed", system.last_result)
+        [message] = self.told()
+        self.assertEqual((message["type"], message["sticky"]), ("warning", True))
+        with self.tx(self.exporter) as env, self.assertRaises(AccessError):
+            env["towpath.system"].report_exports([])
 
     def test_in_french(self):
         with self.tx() as env:
