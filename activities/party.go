@@ -70,16 +70,8 @@ func (p *pass) claimCustomer(ctx context.Context, need *orders.PartyNeed) (id, m
 	}
 	var matched bool
 	if claim.TargetID == "" {
-		if id, err = p.findCustomer(ctx, need); err != nil {
+		if id, matched, err = p.findOrMakeCustomer(ctx, need, claim.XID); err != nil {
 			return "", "", err
-		}
-		matched = id != ""
-		if !matched {
-			row := need.Row
-			row.XID = claim.XID
-			if id, err = p.target.UpsertParty(ctx, row); err != nil {
-				return "", "", err
-			}
 		}
 		failpoint.Here("customer")
 		if claim, err = p.Store.Claimed(ctx, p.Target, store.BindCustomer, claim.XID, id, matched); err != nil {
@@ -97,6 +89,28 @@ func (p *pass) claimCustomer(ctx context.Context, need *orders.PartyNeed) (id, m
 		})
 	}
 	return claim.TargetID, mainKey, p.Store.Remember(ctx, remember...)
+}
+
+// findOrMakeCustomer looks for the customer by e-mail, and else makes it. Who
+// makes it says so before: what the others find, or a successor of one who died
+// in between, is then not taken for a stranger's record, whose address is
+// unknown, but written once more under its external id.
+func (p *pass) findOrMakeCustomer(ctx context.Context, need *orders.PartyNeed, xid string) (id string, matched bool, err error) {
+	if id, err = p.findCustomer(ctx, need); err != nil {
+		return "", false, err
+	}
+	if id != "" {
+		made, err := p.Store.Made(ctx, p.Target, store.BindCustomer, xid)
+		if err != nil || !made {
+			return id, true, err
+		}
+	} else if err := p.Store.Making(ctx, p.Target, store.BindCustomer, xid); err != nil {
+		return "", false, err
+	}
+	row := need.Row
+	row.XID = xid
+	id, err = p.target.UpsertParty(ctx, row)
+	return id, false, err
 }
 
 func claimXID(c store.Claim) string {

@@ -69,6 +69,20 @@ SELECT $1, $2, u, $4, nullif($5, ''), $6 FROM unnest($3::text[]) u ON CONFLICT D
 	return c, err
 }
 
+// Making notes, before it happens, that an open claim's record is made under its
+// external id, since none was found.
+func (s *Store) Making(ctx context.Context, target string, kind record.Kind, xid string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE claim SET making = true WHERE target = $1 AND kind = $2 AND xid = $3 AND target_id IS NULL AND NOT making`, target, kind, xid)
+	return translate(err)
+}
+
+// Made tells of an open claim that somebody may have made its record meanwhile,
+// or began to and died: a record that was found since then is that one.
+func (s *Store) Made(ctx context.Context, target string, kind record.Kind, xid string) (made bool, err error) {
+	err = s.db.GetContext(ctx, &made, `SELECT coalesce(bool_or(making), false) FROM claim WHERE target = $1 AND kind = $2 AND xid = $3`, target, kind, xid)
+	return made, translate(err)
+}
+
 // Claimed closes a claim: its record is known. The first answer wins; the
 // winner's is returned.
 func (s *Store) Claimed(ctx context.Context, target string, kind record.Kind, xid, targetID string, matched bool) (Claim, error) {
@@ -98,7 +112,7 @@ func lockXID(ctx context.Context, tx *sqlx.Tx, target, xid string) error {
 // target, so the next who needs it looks or creates anew.
 func (s *Store) Forget(ctx context.Context, target string, kind record.Kind, targetID string) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE claim SET target_id = NULL, matched = false WHERE target = $1 AND kind = $2 AND target_id = $3`,
+		if _, err := tx.ExecContext(ctx, `UPDATE claim SET target_id = NULL, matched = false, making = false WHERE target = $1 AND kind = $2 AND target_id = $3`,
 			target, kind, targetID); err != nil {
 			return err
 		}
@@ -113,7 +127,7 @@ func (s *Store) TakeKey(ctx context.Context, target string, kind record.Kind, ke
 	var c Claim
 	err := s.db.GetContext(ctx, &c, `
 WITH taken AS (
-    UPDATE claim SET xid = $4, target_id = NULL, matched = false
+    UPDATE claim SET xid = $4, target_id = NULL, matched = false, making = false
     WHERE target = $1 AND kind = $2 AND match_key = $3 AND xid = $5 AND target_id = $6 RETURNING xid, '' AS target_id, matched
 )
 SELECT * FROM taken UNION ALL

@@ -191,3 +191,30 @@ func TestOrderOfADeadWorkerIsFoundWithoutItsExternalID(t *testing.T) {
 	w.settle(patience)
 	require.Equal(t, "cancel", w.inSim(o).State)
 }
+
+// A worker dies after it made a customer and before it could say so. Whoever
+// finds that customer knows it for Towpath's own, whose address needs no record
+// below it.
+func TestCustomerOfADeadWorkerIsKnown(t *testing.T) {
+	t.Parallel()
+	w := watched(t, local.Options{})
+	w.sell(1) // the canary has its customer, too
+	w.settle(patience)
+	before, err := w.Odoo.Partners(w.ctx)
+	require.NoError(t, err)
+	require.NoError(t, w.Worker[0].Kill())
+	doomed := w.NewWorker("doomed", "TOWPATH_FAILPOINT=customer")
+	require.NoError(t, doomed.Start(w.ctx))
+	c := buyer()
+	own := func(d *shopsim.Draft) { d.Customer, d.Email, d.Billing, d.Delivery = c, c.Email, c.Address, c.Address }
+	w.sell(1, own)
+	w.die(doomed)
+	require.NoError(t, w.Worker[0].Start(w.ctx))
+	w.settle(patience)
+	w.sell(1, own)
+	w.settle(patience)
+	w.counted(nil)
+	after, err := w.Odoo.Partners(w.ctx)
+	require.NoError(t, err)
+	assert.Equal(t, before+1, after)
+}
