@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -123,6 +124,19 @@ func (b *engine) open(ctx context.Context, id string, in contract.SyncInput) err
 		return err
 	}
 	return b.opened(ctx, id)
+}
+
+// underWay waits until a run of the job has told what it has done so far.
+func (d *desk) underWay(job string) {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool {
+		run, err := d.RunningRun(d.t.Context(), job)
+		if err != nil {
+			return false
+		}
+		told, err := d.Totals(d.t.Context(), run.ID, 0, math.MaxInt32)
+		return err == nil && len(told) > 0
+	}, time.Minute, 20*time.Millisecond)
 }
 
 func (b *engine) end(ctx context.Context, id, status string) error {

@@ -26,7 +26,7 @@ func TestSyncRunsAreSteered(t *testing.T) {
 	b := d.engine(c, &engine{})
 	_, exit = d.run("sync", "run", "products")
 	require.Zero(t, exit)
-	require.Eventually(t, func() bool { _, err := d.RunningRun(t.Context(), "products"); return err == nil }, time.Minute, 20*time.Millisecond)
+	d.underWay("products")
 
 	out, exit = d.run("sync", "pause", "products", "--by", "anna", "--reason", "stock-taking")
 	require.Zero(t, exit, out)

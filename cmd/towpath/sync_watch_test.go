@@ -55,7 +55,7 @@ func TestSyncWatchEndsWithoutTheRun(t *testing.T) {
 	d.engine(c, &engine{})
 	_, exit := d.run("sync", "run", "products")
 	require.Zero(t, exit)
-	require.Eventually(t, func() bool { _, err := d.RunningRun(t.Context(), "products"); return err == nil }, time.Minute, 20*time.Millisecond)
+	d.underWay("products")
 	out, exit := d.run("sync", "run", "products")
 	assert.Equal(t, exitFailed, exit)
 	assert.Contains(t, out, `another run of "products" goes on`)

@@ -122,10 +122,10 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	flow := func() (took []time.Duration) {
 		before, known := len(healthy.came()), len(w.told)
 		for range 20 {
-			w.happen(5, 40)
+			w.happen(3, 30)
 			time.Sleep(250 * time.Millisecond) // a steady flow
 		}
-		w.awaitTaken(healthy, known+100)
+		w.awaitTaken(healthy, known+60)
 		occurred := map[string]time.Time{}
 		for _, e := range w.told {
 			occurred[e.ID] = e.OccurredAt
