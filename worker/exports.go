@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
 
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
@@ -25,6 +28,9 @@ const (
 	// and that were chosen, too. After that they go ahead: what they refer to and
 	// is not there yet, their run parks or waits for as any other.
 	dependenciesFirst = 5 * time.Minute
+	// mostAttempts are the runs of a request that could not begin, each of which
+	// tried for some six minutes, before a person is asked: four hours.
+	mostAttempts = 40
 )
 
 // exports carries out what people in Odoo chose to be exported. The requests
@@ -128,6 +134,20 @@ func (e *exports) settle(ctx context.Context, open []store.ExportRequest, all []
 	return nil
 }
 
+// mayBegin tells whether a run that was never opened may be opened another time:
+// what it could not get over in its own minutes of trying was an outage.
+func (e *exports) mayBegin(ctx context.Context, r store.Run) bool {
+	if r.Status != string(jobs.Failed) || string(r.Plan) != "{}" && len(r.Plan) > 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := e.Temporal.GetWorkflow(ctx, r.ID, "").Get(ctx, nil)
+	var app *temporal.ApplicationError
+	var late *temporal.TimeoutError
+	return errors.As(err, &late) || errors.As(err, &app) && !app.NonRetryable()
+}
+
 func runsOf(open []store.ExportRequest) (runs []string) {
 	for _, x := range open {
 		if x.State == store.ExportRunning && !slices.Contains(runs, x.Run) {
@@ -159,7 +179,11 @@ func (e *exports) ended(ctx context.Context, r store.Run, part []store.ExportReq
 		return e.Store.ParkExports(ctx, idsOf(part), fault.New(fault.Conflict, "export.run_lost", "the run that exports the records ended without a word (terminated, or timed out)").
 			WithResolution("see what it did: towpath sync show %s; then: towpath sync exports again %s", r.ID, part[0].Event), "")
 	}
-	log.Str("status", r.Status).Msg("chosen records were not exported; they are parked")
+	if part[0].Attempt < mostAttempts && e.mayBegin(ctx, r) {
+		log.Str("cause", r.Sentence).Msg("a run that exports chosen records could not begin; it is tried again")
+		return e.Store.ReleaseExports(ctx, r.ID)
+	}
+	log.Str("status", r.Status).Str("cause", r.Sentence).Msg("chosen records were not exported; they are parked")
 	return e.Store.ParkExports(ctx, idsOf(part), fault.New(fault.Conflict, "export.run_ended", "the run that exports the records ended as %s: %s", r.Status, r.Sentence).
 		WithResolution("mend what it says (towpath sync show %s), then: towpath sync exports again %s", r.ID, part[0].Event), words)
 }

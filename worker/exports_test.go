@@ -38,6 +38,7 @@ type desk struct {
 	mu      sync.Mutex
 	ran     []contract.SyncInput
 	holding map[string]chan jobs.Status // by job: what its runs end as
+	closed  error                       // why runs cannot begin at the moment
 	events  int
 }
 
@@ -92,8 +93,14 @@ func (d *desk) sync(ctx workflow.Context, in contract.SyncInput) (contract.SyncR
 
 func (d *desk) sync1(ctx context.Context, run string, in contract.SyncInput) error {
 	d.mu.Lock()
-	hold := d.holding[in.Job]
+	hold, closed := d.holding[in.Job], d.closed
 	d.mu.Unlock()
+	if closed != nil {
+		if err := d.st.LogUnopened(ctx, store.Run{ID: run, Job: in.Job, Mode: in.Mode, Code: "odoo.unreachable", Sentence: "it did not begin: " + closed.Error()}); err != nil {
+			return err
+		}
+		return closed
+	}
 	r, err := d.st.StartRun(ctx, store.Run{ID: run, Job: in.Job, Mode: in.Mode, By: in.By, Reason: in.Reason, SourceNow: time.Now(), JobRevision: 1})
 	if f := fault.Of(err); err != nil && f.Code == "run.underway" {
 		return nil
@@ -278,6 +285,34 @@ func TestWhatIsNotExportedIsParked(t *testing.T) {
 
 	require.NoError(t, d.Temporal.TerminateWorkflow(t.Context(), again.Run, "", "by a person"))
 	assert.Equal(t, "export.run_lost", d.becomes(picking.Event, store.ExportParked).Code)
+}
+
+func (d *desk) closes(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = err
+}
+
+// An outage is sat out; what only a person can mend is theirs at once.
+func TestAnExportThatCannotBegin(t *testing.T) {
+	d := newDesk(t)
+	d.closes(temporal.NewApplicationError("Odoo does not answer", "odoo.unreachable"))
+	event := d.chooses("shop", "product.product", 1)
+	require.Eventually(t, func() bool {
+		d.works()
+		all, err := d.st.Exports(t.Context(), store.ExportFilter{Event: event})
+		require.NoError(t, err)
+		return all[0].Attempt >= 3
+	}, time.Minute, 20*time.Millisecond)
+	d.closes(nil)
+	assert.Equal(t, []string{"1"}, d.runs(1)[0].Only)
+	d.ends("a-variants", jobs.Success)
+	d.becomes(event, store.ExportDone)
+
+	d.closes(temporal.NewNonRetryableApplicationError("the mapping does not fit", "mapping.unknown_field", nil))
+	x := d.becomes(d.chooses("shop", "product.product", 2), store.ExportParked)
+	assert.Equal(t, 1, x.Attempt)
+	assert.Contains(t, x.Message, "the mapping does not fit")
 }
 
 // A system that Towpath does not know is a matter of the endpoints that were told.

@@ -21,6 +21,7 @@ var (
 	descParked  = prometheus.NewDesc("towpath_parked_open", "Objects that need a person.", nil, nil)
 	descStale   = prometheus.NewDesc("towpath_sync_behind_seconds", "How long ago everything of a job was last in step.", []string{"job"}, nil)
 	descRun     = prometheus.NewDesc("towpath_sync_last_ok", "1: the job's last run that ended was a success or partial.", []string{"job"}, nil)
+	descExports = prometheus.NewDesc("towpath_export_requests", "What was chosen in Odoo to be exported and is not, by state: parked needs a person.", []string{"state"}, nil)
 	descBroken  = prometheus.NewDesc("towpath_invariant_broken", "Objects with pending events that are not due: must be 0.", nil, nil)
 )
 
@@ -28,7 +29,7 @@ func registerBacklog(s *store.Store) { _ = prometheus.Register(backlog{s}) }
 
 // Describe implements prometheus.Collector.
 func (b backlog) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descPending, descDue, descOverdue, descOldest, descParked, descBroken, descStale, descRun} {
+	for _, d := range []*prometheus.Desc{descPending, descDue, descOverdue, descOldest, descParked, descBroken, descStale, descRun, descExports} {
 		ch <- d
 	}
 	describeDeliveries(ch)
@@ -49,6 +50,11 @@ func (b backlog) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
 	b.collectDeliveries(ctx, ch)
+	if exports, err := b.store.ExportCounts(ctx); err == nil {
+		for state, n := range exports {
+			ch <- prometheus.MustNewConstMetric(descExports, prometheus.GaugeValue, float64(n), string(state))
+		}
+	}
 	jobs, err := b.store.Freshness(ctx)
 	if err != nil {
 		return

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -34,6 +35,10 @@ it. Below it stand cause and remedy of what is parked.`,
 		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
 			f := store.ExportFilter{Event: strings.Join(args, ""), Limit: limit}
 			for _, s := range states {
+				if !slices.Contains(exportStates, s) {
+					return fault.New(fault.Invalid, "export.bad_choice", "there is no state %q", s).WithField("--state").
+						WithResolution("one of %s", strings.Join(exportStates, ", "))
+				}
 				f.States = append(f.States, store.ExportState(s))
 			}
 			all, err := p.store.Exports(cmd.Context(), f)
@@ -47,10 +52,12 @@ it. Below it stand cause and remedy of what is parked.`,
 			return printExports(cmd.OutOrStdout(), all)
 		}),
 	}
-	cmd.Flags().StringSliceVar(&states, "state", nil, "in these states: waiting, running, done, parked, discarded")
+	cmd.Flags().StringSliceVar(&states, "state", nil, "in these states: "+strings.Join(exportStates, ", "))
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0: all")
 	return cmd
 }
+
+var exportStates = []string{"waiting", "running", "done", "parked", "discarded"}
 
 func printExports(out io.Writer, all []store.ExportRequest) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

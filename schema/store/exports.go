@@ -138,6 +138,12 @@ UPDATE export_request SET state = 'done', note = $2, counts = $3, code = '', mes
 	return translate(err)
 }
 
+// ReleaseExports lets the requests of a run wait for another one.
+func (s *Store) ReleaseExports(ctx context.Context, run string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE export_request SET state = 'waiting' WHERE run = $1 AND state = 'running'`, run)
+	return translate(err)
+}
+
 // ParkExports keeps open requests for a person, with the cause.
 func (s *Store) ParkExports(ctx context.Context, ids []int64, why error, note string) error {
 	f := fault.Of(why)
@@ -174,6 +180,20 @@ func (f ExportFilter) args() []any {
 }
 
 const exportFilterSQL = `($1 = '' OR e.event = $1) AND ($2::text[] IS NULL OR e.state = ANY($2))`
+
+// ExportCounts counts requests that are open or parked, by state.
+func (s *Store) ExportCounts(ctx context.Context) (map[ExportState]int64, error) {
+	counts := map[ExportState]int64{ExportWaiting: 0, ExportRunning: 0, ExportParked: 0}
+	var rows []struct {
+		State ExportState `db:"state"`
+		N     int64       `db:"n"`
+	}
+	err := s.db.SelectContext(ctx, &rows, `SELECT state, count(*) AS n FROM export_request WHERE state IN ('waiting', 'running', 'parked') GROUP BY state`)
+	for _, r := range rows {
+		counts[r.State] = r.N
+	}
+	return counts, translate(err)
+}
 
 // Exports lists requests, the newest first.
 func (s *Store) Exports(ctx context.Context, f ExportFilter) (all []ExportRequest, err error) {
