@@ -70,7 +70,7 @@ type Deliveries struct {
 func (d *Deliveries) init() *loop {
 	d.initOnce.Do(func() {
 		d.watched = map[string]time.Time{}
-		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, Parallel, d.Prepare)
+		d.loop = newLoop(d.Log, "starting deliveries", d.Poll, d.Prepare)
 		d.slots = make(chan struct{}, Parallel)
 		d.trials = rate.NewLimiter(rate.Every(trialsEvery), trialsAtOnce)
 		d.later = time.AfterFunc(trialsEvery, d.loop.nudge)

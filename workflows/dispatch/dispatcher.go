@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,13 +47,17 @@ type Dispatcher struct {
 
 	loop     *loop
 	initOnce sync.Once
+	slots    chan struct{} // a bell under way holds one
 }
 
 // batch is how many objects one claim takes.
 const batch = 100
 
 func (d *Dispatcher) init() *loop {
-	d.initOnce.Do(func() { d.loop = newLoop(d.Log, "dispatch", d.Poll, d.Parallel, d.Prepare) })
+	d.initOnce.Do(func() {
+		d.loop = newLoop(d.Log, "dispatch", d.Poll, d.Prepare)
+		d.slots = make(chan struct{}, cmp.Or(d.Parallel, 16))
+	})
 	return d.loop
 }
 
@@ -70,21 +75,43 @@ func (d *Dispatcher) round(ctx context.Context, limit int) (claimed int, more bo
 	if err != nil || len(due) == 0 {
 		return 0, false, err
 	}
-	refused, err := d.loop.atOnce(len(due), func(i int) error { return d.ring(ctx, due[i]) }, func(i int, about string) {
-		d.Log.Warn().Str("ref", refOf(due[i]).String()).Str("cause", about).Msg("Temporal refuses this object's bell; it rings again later")
-	})
+	refused, err := d.ringAll(ctx, due)
 	if len(refused) > 0 {
 		bg, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		keys := make([]store.Key, len(refused))
-		for n, i := range refused {
-			keys[n] = due[i].Key
-		}
-		if relErr := d.Table.Release(bg, keys, time.Second); relErr != nil {
-			d.Log.Warn().Err(relErr).Int("objects", len(keys)).Msg("not released; their visibility timeout brings them back")
+		if relErr := d.Table.Release(bg, refused, time.Second); relErr != nil {
+			d.Log.Warn().Err(relErr).Int("objects", len(refused)).Msg("not released; their visibility timeout brings them back")
 		}
 	}
 	return len(due), len(due) == limit, err
+}
+
+// ringAll rings some bells at the same time, and gives those that were refused
+// for what has nothing to do with them, with the last reason.
+func (d *Dispatcher) ringAll(ctx context.Context, due []store.Due) (refused []store.Key, err error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, o := range due {
+		d.slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-d.slots }()
+			refusal := d.ring(ctx, o)
+			if refusal == nil {
+				return
+			}
+			if about := onlyThis(refusal); about != "" {
+				// Not released: its visibility timeout slows it down, and the
+				// others are not held up by it.
+				d.Log.Warn().Str("ref", refOf(o).String()).Str("cause", about).Msg("Temporal refuses this object's bell; it rings again later")
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			refused, err = append(refused, o.Key), refusal
+		})
+	}
+	wg.Wait()
+	return refused, err
 }
 
 // onlyThis names the cause when a refusal is about one workflow and says

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -11,25 +10,21 @@ import (
 // loop is what dispatchers have in common: rounds of claiming and starting,
 // when nudged and now and then, and patience while Temporal refuses.
 type loop struct {
-	log      zerolog.Logger
-	what     string // is stopped and works again, in the log
-	poll     time.Duration
-	parallel int
-	prepare  func(ctx context.Context) error
-	nudges   chan struct{}
+	log     zerolog.Logger
+	what    string // is stopped and works again, in the log
+	poll    time.Duration
+	prepare func(ctx context.Context) error
+	nudges  chan struct{}
 }
 
-func newLoop(log zerolog.Logger, what string, poll time.Duration, parallel int, prepare func(ctx context.Context) error) *loop {
+func newLoop(log zerolog.Logger, what string, poll time.Duration, prepare func(ctx context.Context) error) *loop {
 	if poll == 0 {
 		poll = time.Second
-	}
-	if parallel == 0 {
-		parallel = 16
 	}
 	if prepare == nil {
 		prepare = func(context.Context) error { return nil }
 	}
-	return &loop{log: log, what: what, poll: poll, parallel: parallel, prepare: prepare, nudges: make(chan struct{}, 1)}
+	return &loop{log: log, what: what, poll: poll, prepare: prepare, nudges: make(chan struct{}, 1)}
 }
 
 // nudge never blocks.
@@ -82,35 +77,4 @@ func (l *loop) run(ctx context.Context, before func(ctx context.Context), round 
 			}
 		}
 	}
-}
-
-// atOnce starts n things, some at the same time, and gives the indexes of those
-// that were refused for what has nothing to do with them, with the last reason.
-func (l *loop) atOnce(n int, start func(i int) error, concerns func(i int, about string)) (refused []int, err error) {
-	var (
-		mu    sync.Mutex
-		wg    sync.WaitGroup
-		slots = make(chan struct{}, l.parallel)
-	)
-	for i := range n {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			startErr := start(i)
-			if startErr == nil {
-				return
-			}
-			if about := onlyThis(startErr); about != "" {
-				// Not released: its visibility timeout slows it down, and the
-				// others are not held up by it.
-				concerns(i, about)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			refused, err = append(refused, i), startErr
-		})
-	}
-	wg.Wait()
-	return refused, err
 }
