@@ -76,6 +76,18 @@ func (f *Fault) WithCause(err error) *Fault { f.Cause = err; return f }
 // WithDetail keeps private text for PostgreSQL.
 func (f *Fault) WithDetail(detail string) *Fault { f.Detail = detail; return f }
 
+// WithAll makes it one fault of several, at least one: its message lists theirs,
+// each with its fix, and it is about the first one's field.
+func (f *Fault) WithAll(faults []*Fault) *Fault {
+	causes := make([]error, len(faults))
+	f.Message += ":"
+	for i, one := range faults {
+		causes[i] = one
+		f.Message += "\n  " + one.Message + ": " + one.Resolution
+	}
+	return f.WithField(faults[0].Field).WithCause(errors.Join(causes...))
+}
+
 // WithFamily sets what equal faults share.
 func (f *Fault) WithFamily(family string) *Fault { f.Family = family; return f }
 

@@ -57,3 +57,14 @@ func TestFamiliesShareAFingerprint(t *testing.T) {
 	require.NotEqual(t, base().Fingerprint(), base().WithField("g").Fingerprint())
 	require.NotEqual(t, New(Invalid, "a", "").WithField("bc").Fingerprint(), New(Invalid, "ab", "").WithField("c").Fingerprint())
 }
+
+func TestOneFaultOfSeveral(t *testing.T) {
+	a := New(Invalid, "x.field", "a is empty").WithField("a").WithResolution("fill it in")
+	b := New(Invalid, "x.other", "b is long").WithField("b").WithResolution("shorten it")
+	f := New(Invalid, "x.all", "the thing is not good").WithResolution("correct these").WithAll([]*Fault{a, b})
+	require.Equal(t, "the thing is not good:\n  a is empty: fill it in\n  b is long: shorten it", f.Message)
+	require.Equal(t, "a", f.Field)
+	require.Equal(t, "correct these", f.Resolution)
+	require.ErrorIs(t, f, a)
+	require.ErrorIs(t, f, b)
+}

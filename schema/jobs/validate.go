@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -57,13 +56,7 @@ func joined(name string, faults []*fault.Fault) error {
 	if !slug.MatchString(name) {
 		name = "without a good name"
 	}
-	lines, causes := make([]string, len(faults)), make([]error, len(faults))
-	for i, f := range faults {
-		lines[i], causes[i] = fmt.Sprintf("%s: %s", f.Message, f.Resolution), f
-	}
-	return fault.New(fault.Invalid, "jobs.invalid", "the job %s is not good:\n  %s", name, strings.Join(lines, "\n  ")).
-		WithField(faults[0].Field).WithResolution("correct these fields; nothing was changed").
-		WithCause(errors.Join(causes...))
+	return fault.New(fault.Invalid, "jobs.invalid", "the job %s is not good", name).WithResolution("correct these fields; nothing was changed").WithAll(faults)
 }
 
 // check gathers what is wrong with a job.

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -28,12 +27,7 @@ func joined(name string, faults []*fault.Fault) error {
 	if !slug.MatchString(name) {
 		name = "without a good name"
 	}
-	lines, causes := make([]string, len(faults)), make([]error, len(faults))
-	for i, f := range faults {
-		lines[i], causes[i] = fmt.Sprintf("%s: %s", f.Message, f.Resolution), f
-	}
-	return fault.New(fault.Invalid, "webhook.endpoint_invalid", "the endpoint %s is not good:\n  %s", name, strings.Join(lines, "\n  ")).
-		WithField(faults[0].Field).WithResolution("correct these settings; nothing was changed").WithCause(errors.Join(causes...))
+	return fault.New(fault.Invalid, "webhook.endpoint_invalid", "the endpoint %s is not good", name).WithResolution("correct these settings; nothing was changed").WithAll(faults)
 }
 
 // check gathers what is wrong with an endpoint.
