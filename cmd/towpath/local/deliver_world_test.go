@@ -177,7 +177,7 @@ FROM delivery d JOIN endpoint_state s USING (endpoint) WHERE d.state NOT IN ('ok
 // awaitTaken waits until a receiver has taken so many events.
 func (w *outward) awaitTaken(r *receiver, n int) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { return len(r.taken()) >= n }, patience, 20*time.Millisecond, "%s takes %d events", r.name, n)
+	w.eventually(patience, fmt.Sprintf("%s takes %d events", r.name, n), func() bool { return len(r.taken()) >= n })
 }
 
 // allTold is promise 4, counted on both sides: what was recorded is at every

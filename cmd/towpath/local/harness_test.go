@@ -281,10 +281,21 @@ FROM object o WHERE o.settled_at IS NULL OR o.calls > 0 OR o.due_at < now() + in
 	return b.String()
 }
 
-// eventually waits for a predicate.
+// eventually waits for a predicate. It looks often at first, so that what is
+// under way is met under way; who waits for longer, mostly for some timeout,
+// leaves the machine to the others.
 func (w *world) eventually(within time.Duration, what string, holds func() bool) {
 	w.t.Helper()
-	require.Eventually(w.t, holds, within, 25*time.Millisecond, what)
+	const often, seldom = 25 * time.Millisecond, 100 * time.Millisecond
+	for began := time.Now(); !holds(); {
+		waited := time.Since(began)
+		require.Less(w.t, waited, within, "%s: not yet", what)
+		if waited < 3*time.Second {
+			time.Sleep(often)
+			continue
+		}
+		time.Sleep(seldom)
+	}
 }
 
 // count reads one number from the book of record; -1 while it is away.
