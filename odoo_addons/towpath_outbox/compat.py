@@ -51,15 +51,15 @@ def groups_of_action(action):
 
 def cached(env, field):
     """{id: value} of what the ORM knows of a field that depends on no context; to look at only."""
-    if hasattr(field, "_get_cache"):
+    if hasattr(env.transaction, "field_data"):
         return field._get_cache(env)  # 19
     return env.cache._get_field_cache(env[field.model_name], field)
 
 
 def unwritten(env, field):
     """The ids whose value the ORM knows and the database does not, yet."""
-    if hasattr(env, "_field_dirty"):
-        return env._field_dirty.get(field, ())  # 19
+    if hasattr(env.transaction, "field_dirty"):
+        return env.transaction.field_dirty.get(field, ())  # 19
     return env.cache._dirty.get(field, ())
 
 

@@ -7,6 +7,7 @@ from one request to the next, since Odoo resets its connections: so what the ORM
 knows is not asked, and each statement has as few tables as can be. Every column
 here is a stored one in all versions of Odoo.
 """
+import functools
 from collections import namedtuple
 
 from . import values
@@ -45,9 +46,7 @@ def read(document, records, ids, names, look, execute=None):
     partners = {row["partner_id"] for row in found.values()} - {None, False}
     # Of one order, its partner's name can come along with the lines.
     partner = partners.pop() if len(partners) == 1 else None
-    execute(_LINES.format(
-        lines=records.env[document.lines]._table, inverse=document.inverse, quantity=document.quantity,
-        order=document.order), [partner, tuple(found)])
+    execute(_query(document, records.env[document.lines]._table), [partner, tuple(found)])
     lines, called = {id_: [] for id_ in found}, {}
     for id_, *line, currency, name in cr.fetchall():
         lines[id_].append((*line, places[currency]))
@@ -61,6 +60,11 @@ def read(document, records, ids, names, look, execute=None):
         row.update({
             "id": id_, PARTNER: called.get(row["partner_id"]), PLACES: places[row["currency_id"]], LINES: lines[id_]})
     return found
+
+
+@functools.lru_cache(maxsize=8)
+def _query(document, table):
+    return _LINES.format(lines=table, inverse=document.inverse, quantity=document.quantity, order=document.order)
 
 
 class Places(dict):
@@ -90,13 +94,13 @@ def head(record, row, *names):
 
 def lines(document, record, row):
     """The lines with goods or services, in their order."""
-    line = record.env[document.lines]
-    lang = record.env.lang
+    line, lang = record.env[document.lines], record.env.lang
+    counted, priced, summed = (values.numbers(line, name) for name in (document.quantity, "price_unit", "price_subtotal"))
     return [{
         "product_id": product or False,
         # As translated; a product's name is its template's.
         "product_name": name and (name.get(lang) or name.get("en_US")) or False,
-        "quantity": values.from_column(line, document.quantity, quantity, places),
-        "price_unit": values.from_column(line, "price_unit", price, places),
-        "price_subtotal": values.from_column(line, "price_subtotal", subtotal, places),
+        "quantity": counted(quantity, places),
+        "price_unit": priced(price, places),
+        "price_subtotal": summed(subtotal, places),
     } for product, name, quantity, price, subtotal, places in row[LINES]]

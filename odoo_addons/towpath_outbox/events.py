@@ -1,9 +1,11 @@
 """From collected changes to rows of the outbox, just before the commit."""
+import functools
+import json
 import logging
 import uuid
 from collections import namedtuple
 
-from psycopg2.extras import Json
+from psycopg2.extensions import adapt
 
 from . import capture, document, named, nudge, payload, values
 from .savepoint import travelling
@@ -14,7 +16,8 @@ _COLUMNS = ("event_id", "event", "action", "model", "res_id", "company_id", "use
             "data", "old_values", "changed_fields", "thin")
 Row = namedtuple("Row", _COLUMNS)
 
-_TRANSACTION = "txid_current() || '.' || extract(epoch from now())"
+# With its casts: without them PostgreSQL looks long for what || may mean here.
+_TRANSACTION = "txid_current()::text || '.'::text || extract(epoch from now())::text"
 _INSERT = "INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx) VALUES %%s" % ", ".join(_COLUMNS)
 # What an earlier part of this transaction wrote is brought up to date, so that a
 # transaction tells one event of a kind per record, whatever savepoints it took.
@@ -27,7 +30,16 @@ _MERGE = """
             ELSE (SELECT jsonb_agg(DISTINCT name ORDER BY name) FROM jsonb_array_elements_text(
                 excluded.changed_fields || coalesce(towpath_outbox.changed_fields, '[]')) AS name) END
 """
-_VALUES = "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, {tx})" % ", ".join(["%s"] * len(_COLUMNS))
+
+
+@functools.lru_cache(maxsize=1024)
+def _values(event, action, model, thin, merge):
+    """SQL of a row; what is the same for many is in it already, since psycopg2 takes its time for each."""
+    same = {"event": event, "action": action, "model": model, "thin": thin}
+    return "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, %s)" % (
+        ", ".join(adapt(same[name]).getquoted().decode().replace("%", "%%") if name in same else "%s"
+                  for name in _COLUMNS),
+        _TRANSACTION if merge else "NULL")
 
 
 def write(env):
@@ -186,9 +198,9 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
     data = {"id": id_} if thin else shaped.data
     return Row(
         str(uuid.uuid4()), "%s.%s" % (model, what), action, model, id_,
-        shaped.company or change.company() or None, change.env.uid, Json(data),
-        None if old_values is None else Json(old_values),
-        None if changed_fields is None else Json(changed_fields),
+        shaped.company or change.company() or None, change.env.uid, json.dumps(data),
+        None if old_values is None else json.dumps(old_values),
+        None if changed_fields is None else json.dumps(changed_fields),
         thin or shaped.thin,
     )
 
@@ -215,14 +227,14 @@ def store(env, rows, gone=(), point=None, merge=True):
     if not memory.wrote:
         memory.wrote = True
         _afterwards(env)
-    template = _VALUES.format(tx=_TRANSACTION if merge else "NULL")
     for start in range(0, len(rows), 500):
         # psycopg2's own, since it is the same in all versions of Odoo.
         part = rows[start:start + 500]
         execute = point.last if point and start + 500 >= len(rows) else cr.execute
         execute(
-            query % ", ".join([template] * len(part)),
-            [value for row in part for value in row],
+            query % ", ".join([_values(row.event, row.action, row.model, row.thin, merge) for row in part]),
+            [value for row in part for value in (
+                row.event_id, row.res_id, row.company_id, row.user_id, row.data, row.old_values, row.changed_fields)],
         )
 
 

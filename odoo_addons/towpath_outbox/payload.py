@@ -1,5 +1,6 @@
 """What an event carries: the records that rules match, shaped as they ask."""
 import ast
+import functools
 import logging
 from collections import defaultdict, namedtuple
 
@@ -16,7 +17,9 @@ Asked = namedtuple("Asked", "fields full changed old named lang")
 LANG = "en_US"  # unless a rule says otherwise
 
 
+@functools.lru_cache(maxsize=256)
 def ask(rules):
+    """For a tuple of rules."""
     return Asked(
         fields=tuple(sorted({name for rule in rules for name in rule.fields})),
         full=any(rule.full and not rule.fields for rule in rules),
@@ -70,7 +73,7 @@ def in_lang(records, lang):
 
 def all_thin(watch, action, ids):
     """The same when even the rules cannot be asked."""
-    asked = ask(watch.rules_on(action))
+    asked = ask(tuple(watch.rules_on(action)))
     return {id_: Shaped({"id": id_}, True, asked, False) for id_ in ids}
 
 

@@ -83,6 +83,15 @@ def from_column(record, name, value, places=None):
     return _scalar(record, field, value)
 
 
+def numbers(model, name):
+    """A function of a column's value and of its currency's places: the number as :func:`from_column` has it."""
+    field = model._fields[name]
+    if field.type == "monetary":
+        return lambda value, places: _number(value or 0.0, places)
+    places = _places(model, field)
+    return lambda value, _places_of_currency: _number(value or 0.0, places)
+
+
 def _scalar(record, field, value):
     if field.type == "boolean":
         return bool(value)
@@ -112,14 +121,14 @@ def clean(value):
     """Any other value, down to the last member."""
     if value is None:
         return False
+    if isinstance(value, (str, bool, int)):
+        return value
     if isinstance(value, datetime.datetime):
         return value.isoformat(timespec="microseconds" if value.microsecond else "seconds") + "Z"
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, float):
         return _number(value, None)
-    if isinstance(value, (bool, int)):
-        return value
     if isinstance(value, dict):
         return {str(k): clean(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set)):

@@ -3,8 +3,6 @@ import json
 import uuid
 from collections import Counter
 
-from psycopg2.extras import Json
-
 from odoo import _, api, fields, models
 from odoo.exceptions import AccessError, MissingError, ValidationError
 
@@ -218,7 +216,7 @@ class Export(models.TransientModel):
         events.store(self.env(su=True), [
             events.Row(
                 event_id=str(uuid.uuid4()), event="export.requested", action="export", model=self.model, res_id=0,
-                company_id=self.env.company.id, user_id=self.env.uid, data=Json(part),
+                company_id=self.env.company.id, user_id=self.env.uid, data=json.dumps(part),
                 old_values=None, changed_fields=None, thin=False)
             for part in data
         ], merge=False)

@@ -1,3 +1,4 @@
+import uuid
 from unittest.mock import patch
 
 from odoo.exceptions import RedirectWarning, UserError
@@ -59,6 +60,50 @@ class TestCapture(OutboxCase):
         self.assertEqual((row["data"]["city"], row["data"]["zip"]), ("Turin", "00100"))
         self.assertEqual(row["old_values"], {"city": "London", "zip": False})
         self.assertEqual(row["changed_fields"], ["city", "zip"])
+
+    def test_old_values_that_the_orm_has_read_or_not(self):
+        self.rule("res.partner", named_events=False)
+        told = []
+        for read in (False, True):
+            id_ = self.partner(city="London", color=3, ref="x", website="https://example.com")
+            with self.tx() as env:
+                partner = env["res.partner"].browse(id_)
+                if read:
+                    partner.read()
+                partner.write({"city": "Paris", "color": 4, "ref": False, "is_company": True})
+                partner.city = "Rome"
+            [row] = self.events()
+            told.append((row["old_values"], row["changed_fields"]))
+        self.assertEqual(*told)
+        self.assertLessEqual({"city": "London", "color": 3, "ref": "x", "is_company": False}.items(),
+                             told[0][0].items())
+
+    def test_what_a_write_costs(self):
+        """Statements that a write takes more with a rule than without."""
+        self.need("sale.order")
+        with self.tx() as env:
+            partner = env["res.partner"].create({"name": "Ada"})
+            order = env["sale.order"].create({
+                "partner_id": partner.id, "order_line": [(0, 0, {
+                    "product_id": env["product.product"].create({"name": "Chair"}).id})]})
+            records = {"sale.order": (order.id, "client_order_ref"), "res.partner": (partner.id, "ref")}
+
+        def statements(model):
+            counts = []
+            for _warm in range(3):
+                with self.tx() as env:
+                    id_, name = records[model]
+                    env[model].browse(id_).write({name: str(uuid.uuid4())})
+                    env.cr.flush()
+                    counts.append(env.cr.sql_log_count)
+            return counts[-1]
+
+        without = {model: statements(model) for model in records}
+        for model in records:
+            self.rule(model)
+        more = {model: statements(model) - without[model] for model in records}
+        self.assertLessEqual(more["sale.order"], 2, "its lines and their names, and the event")
+        self.assertLessEqual(more["res.partner"], 3, "a savepoint, old values that were not read, and the event")
 
     def test_savepoints_do_not_split_the_event(self):
         self.rule("res.partner")
