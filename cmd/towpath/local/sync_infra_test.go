@@ -150,8 +150,8 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 	w := syncing(t, local.Options{Odoo: unhurried, Env: []string{steady}})
 	s, run := w.runningRun("cancelled", 10) // it hears of its cancellation by a heartbeat
 	require.NoError(t, w.temporal().CancelWorkflow(w.ctx, run, ""))
-	r := w.ended(run, 20*time.Second)
-	assert.Equal(t, "stopped", r.Status)
+	r := w.ended(run, patience)
+	assert.Equal(t, "stopped", r.Status, "before its end")
 	assert.Equal(t, "cancelled in Temporal", r.Sentence)
 	assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 	c := w.proved(s, w.start(s))
@@ -164,7 +164,7 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 		w.towpath("sync", "pause", s.name)
 		w.eventually(patience, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
 		require.NoError(t, w.temporal().CancelWorkflow(w.ctx, run, ""))
-		assert.Equal(t, "stopped", w.ended(run, 20*time.Second).Status)
+		assert.Equal(t, "stopped", w.ended(run, patience).Status)
 	})
 	w.as(t)
 }
@@ -221,7 +221,7 @@ func TestSyncWithoutRights(t *testing.T) {
 // what Odoo refused is not asked again.
 func (w *world) believed(s *sheet, refusal string) (run string) {
 	w.t.Helper()
-	w.eventually(20*time.Second, "Odoo is believed again", func() bool {
+	w.eventually(time.Minute, "Odoo is believed again", func() bool {
 		run = w.start(s)
 		return w.ended(run, patience).Code != refusal
 	})

@@ -80,7 +80,7 @@ func (w *world) aborted() {
 	_, err := w.Run(w.ctx, "sync", "abort", s.name)
 	assert.Equal(w.t, 2, exitCode(err), "an abort needs a reason")
 	w.towpath("sync", "abort", s.name, "--by", "ada", "--reason", "wrong file")
-	r := w.ended(run, 10*time.Second)
+	r := w.ended(run, time.Minute)
 	assert.Equal(w.t, "stopped", r.Status)
 	assert.Equal(w.t, "stopped by ada: wrong file", r.Sentence)
 	c := countsOf(r)
@@ -98,7 +98,7 @@ func (w *world) abortedAtRest() {
 	w.towpath("sync", "pause", s.name)
 	w.eventually(patience, "it rests", func() bool { return w.at(run).Asked == contract.UpdatePause })
 	w.towpath("sync", "abort", s.name, "--by", "ben", "--reason", "no time")
-	r := w.ended(run, 10*time.Second)
+	r := w.ended(run, time.Minute)
 	assert.Equal(w.t, "stopped", r.Status)
 	assert.Equal(w.t, "stopped by ben: no time", r.Sentence)
 }
