@@ -80,6 +80,38 @@ class TestExport(OutboxCase):
         [row] = self.events()
         self.assertEqual(row["data"]["ids"], ids[:1])
 
+    def test_a_thousand_at_once(self):
+        with self.tx() as env:
+            ids = env["res.partner"].create([{"name": "P%d" % n} for n in range(1000)]).ids
+        with self.tx(self.exporter) as env:
+            wizard = self.wizard(env, "res.partner", ids)
+            wizard.system_id = env["towpath.system"].search([("code", "=", "shop")])
+            env.flush_all()
+            env.invalidate_all()
+            before = env.cr.sql_log_count
+            told = wizard.action_export()["params"]
+            self.assertLess(env.cr.sql_log_count - before, 60, "queries, however many records")
+        self.assertIn("1000 queued", told["message"])
+        self.assertEqual(len(self.events()), 20)
+
+    def test_what_one_may_not_read(self):
+        with self.tx() as env:
+            seen, hidden = env["res.partner"].create([{"name": "Seen"}, {"name": "Hidden"}]).ids
+            rule = env["ir.rule"].create({
+                "name": "test", "model_id": env["ir.model"]._get("res.partner").id,
+                "domain_force": [("name", "!=", "Hidden")]})
+        try:
+            with self.tx(self.exporter) as env:
+                told = self.export(env, "res.partner", [hidden, seen])
+        finally:
+            with self.tx() as env:
+                env["ir.rule"].browse(rule.id).unlink()
+        self.assertEqual(told["message"].splitlines(), [
+            "1 queued for Web shop, 0 not to be exported, 0 not ready, 1 errors.",
+            "Record %d: gone, or you may not read it" % hidden])
+        [row] = self.events()
+        self.assertEqual(row["data"]["ids"], [seen])
+
     def test_the_first_ten_messages(self):
         with self.tx() as env:
             ids = env["res.partner"].create([{"name": "P%d" % n, "active": False} for n in range(14)]).ids
