@@ -29,8 +29,8 @@ func TestSyncLogIsTold(t *testing.T) {
 
 	out, exit = d.run("sync", "runs", "products")
 	require.Zero(t, exit)
-	assert.Regexp(t, `(?m)^20\S+ \S+ +\d\d:\d\d:\d\d +0s +incremental, plan +partial +1200 +1190 +3 +7 +1,197 of 1,200 records are in step$`, out)
-	assert.Regexp(t, `(?m)^20\S+ \S+ +0s +incremental +running +1200 +1190 +3 +7`, out)
+	assert.Regexp(t, `(?m)^20\S+ \S+ +\d\d:\d\d:\d\d +\d+s +incremental, plan +partial +1200 +1190 +3 +7 +1,197 of 1,200 records are in step$`, out)
+	assert.Regexp(t, `(?m)^20\S+ \S+ +\d+s +incremental +running +1200 +1190 +3 +7`, out)
 	assert.Less(t, strings.Index(out, "running"), strings.Index(out, "partial"), "newest first")
 	out, _ = d.run("sync", "runs", "products", "--limit", "1")
 	assert.NotContains(t, out, "partial")
@@ -56,7 +56,7 @@ func TestSyncLogIsTold(t *testing.T) {
 	assert.Contains(t, out, "parked of products at this moment, by cause:\n     1 × a required field is empty (field Name)\n")
 	out, exit = d.run("sync", "list")
 	require.Zero(t, exit)
-	assert.Contains(t, out, "running for 0s, pause asked for")
+	assert.Regexp(t, `running for \d+s, pause asked for`, out)
 	assert.Contains(t, out, "until ", "the proved run has moved the watermark")
 
 	require.NoError(t, d.endRun(ctx, "sync/products-2", "stopped"))

@@ -243,21 +243,29 @@ func TestTwoThousandEventsOfARealOdoo(t *testing.T) {
 	}
 	t.Logf("%d events, %d arrivals", len(taken), len(r.came()))
 
-	before := len(r.came())
+	// What does not come from Odoo takes the same way but for the nudge and the
+	// pull, on the same machine, however busy it is.
+	before, pulled := len(r.came()), len(w.told)
 	const quick = 40
 	for n := range quick {
 		office.moves(ids[n:n+1], each+1)
-		time.Sleep(300 * time.Millisecond) // idle in between
+		time.Sleep(150 * time.Millisecond) // idle in between
+		w.happen(1, 1)
+		time.Sleep(150 * time.Millisecond)
 	}
-	w.awaitTaken(r, contacts*each+quick)
-	occurred := map[string]time.Time{}
+	w.awaitTaken(r, contacts*each+2*quick)
+	direct, occurred := map[string]bool{}, map[string]time.Time{}
+	for _, e := range w.told[pulled:] {
+		direct[e.ID] = true
+	}
 	for _, e := range w.fromOdoo() {
 		occurred[e.ID] = e.OccurredAt
 	}
-	var took []time.Duration
+	took := map[bool][]time.Duration{}
 	for _, a := range r.came()[before:] {
-		took = append(took, a.at.Sub(occurred[a.id]))
+		took[direct[a.id]] = append(took[direct[a.id]], a.at.Sub(occurred[a.id]))
 	}
-	t.Logf("idle, from Odoo's commit to the first attempt: p50 %s, p99 %s", percentile(took, 50), percentile(took, 99))
-	assert.Less(t, percentile(took, 50), time.Second, "the nudge is faster than looking now and then")
+	t.Logf("idle, from Odoo's commit to the first attempt: p50 %s, p99 %s; without Odoo p50 %s",
+		percentile(took[false], 50), percentile(took[false], 99), percentile(took[true], 50))
+	assert.Less(t, percentile(took[false], 50), percentile(took[true], 50)+time.Second, "the nudge is faster than looking every five seconds")
 }
