@@ -41,6 +41,30 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 			assert.NoError(t, w.Reset(t.Context(), "a"))
 		}
 	})
+	wg.Go(func() { // whether a parked one holds the stream is changed to and fro, and the endpoint is switched off
+		for n := 0; open(done); n++ {
+			assert.NoError(t, w.HoldStreams(t.Context(), "a", n%2 == 0))
+			_, err := w.DisableEndpoint(t.Context(), "a", "gone", happened(fmt.Sprintf("off%d", n), "a", inOrder("a", "s")))
+			assert.NoError(t, err)
+			assert.NoError(t, w.SwitchEndpoint(t.Context(), "a", true))
+		}
+	})
+	wg.Go(func() { // what was given up is told again
+		states := []store.DeliveryState{store.DeliverySuperseded, store.DeliveryDiscarded}
+		for open(done) {
+			page, _, err := w.EventsToRetell(t.Context(), "a", time.Time{}, time.Time{}, nil, states, 0, 5)
+			if !assert.NoError(t, err) || len(page) == 0 {
+				continue
+			}
+			var again []store.OutboundEvent
+			for _, e := range page {
+				e.Receivers = []store.Receiver{inOrder("a", "s")}
+				again = append(again, e.OutboundEvent)
+			}
+			_, _, err = w.Retell(t.Context(), "a", again, states, "me")
+			assert.NoError(t, err)
+		}
+	})
 	for range 2 {
 		wg.Go(func() { // attempts are made and noted; some of them say that they will come back
 			for n := 0; open(done); n++ {
@@ -65,9 +89,11 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for range 20 { // nothing is left behind
+	require.NoError(t, w.Reset(t.Context(), "a"))
+	for idle := 0; idle < 20; idle++ { // nothing is left behind
 		for _, s := range w.claimDeliveries(t) {
 			w.succeeds(t, s)
+			idle = 0
 		}
 	}
 	for id, state := range w.states(t, "a") {
