@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -109,7 +110,10 @@ func (p *pass) findOrMakeCustomer(ctx context.Context, need *orders.PartyNeed, x
 	}
 	row := need.Row
 	row.XID = xid
-	id, err = p.target.UpsertParty(ctx, row)
+	if id, err = p.target.UpsertParty(ctx, row); err != nil && !fault.Retryable(err) {
+		// The target refused it: whom a person makes instead is a stranger.
+		return "", false, cmp.Or(p.Store.NotMade(ctx, p.Target, store.BindCustomer, xid), err)
+	}
 	return id, false, err
 }
 

@@ -99,6 +99,7 @@ func (p *pullers) follow(ctx context.Context, connection string, nudges <-chan s
 	pause, wait, failed := time.Duration(0), time.Duration(0), false
 	jobs := wakes{process: p.process, connection: connection}
 	desk := exportDesk{process: p.process, connection: connection}
+	defer desk.beside.Wait()
 	for {
 		select {
 		case <-ctx.Done():

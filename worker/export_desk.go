@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"towpath/connectors"
@@ -28,9 +29,23 @@ type exportDesk struct {
 	looked     time.Time
 	notBefore  time.Time
 	failed     bool
+
+	busy   sync.Mutex // held while the system is told
+	beside sync.WaitGroup
 }
 
+// tell does it beside the events: they do not wait for a system that takes its
+// time. Who is being told is told again later.
 func (o *exportDesk) tell(ctx context.Context) {
+	if o.busy.TryLock() {
+		o.beside.Go(func() {
+			defer o.busy.Unlock()
+			o.tellNow(ctx)
+		})
+	}
+}
+
+func (o *exportDesk) tellNow(ctx context.Context) {
 	now := time.Now()
 	if now.Before(o.notBefore) || now.Sub(o.looked) < pullEvery-time.Second { // nudges are many
 		return

@@ -143,11 +143,15 @@ func (e *exports) free(ctx context.Context, job string) (bool, error) {
 }
 
 // mustWait tells whether records that these may refer to were chosen for the
-// same system, too, and are not there yet.
+// same system, too, and are not there yet. They do not wait for ever: others may
+// be chosen all the time.
 func (e *exports) mustWait(part, open []store.ExportRequest, all []store.JobModels) bool {
+	if part[0].Age >= dependenciesFirst.Seconds() {
+		return false
+	}
 	mine := rank(all, part[0].Job)
 	return slices.ContainsFunc(open, func(x store.ExportRequest) bool {
-		return x.Job != "" && x.Connection == part[0].Connection && x.System == part[0].System && x.Age < dependenciesFirst.Seconds() && rank(all, x.Job) < mine
+		return x.Job != "" && x.Connection == part[0].Connection && x.System == part[0].System && rank(all, x.Job) < mine
 	})
 }
 

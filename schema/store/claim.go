@@ -83,6 +83,12 @@ func (s *Store) Made(ctx context.Context, target string, kind record.Kind, xid s
 	return made, translate(err)
 }
 
+// NotMade takes Making back: the target has refused the record.
+func (s *Store) NotMade(ctx context.Context, target string, kind record.Kind, xid string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE claim SET making = false WHERE target = $1 AND kind = $2 AND xid = $3 AND target_id IS NULL AND making`, target, kind, xid)
+	return translate(err)
+}
+
 // Claimed closes a claim: its record is known. The first answer wins; the
 // winner's is returned.
 func (s *Store) Claimed(ctx context.Context, target string, kind record.Kind, xid, targetID string, matched bool) (Claim, error) {

@@ -230,8 +230,11 @@ func (d *Deliveries) start(ctx context.Context, s store.Starting) error {
 func fairnessKey(endpoint string) string { return "endpoint/" + endpoint }
 
 // watchEvery is how often a watch is made sure of: Temporal's database may have
-// been lost.
-const watchEvery = time.Minute
+// been lost. Of one that could not be started, it is sooner.
+const (
+	watchEvery = time.Minute
+	watchRetry = 5 * time.Second
+)
 
 // sweepEvery is how often at most what no delivery does for itself is done.
 const sweepEvery = time.Second
@@ -252,10 +255,14 @@ func (d *Deliveries) sweep(ctx context.Context) {
 	// A few at a time: those that fail together are not to be looked at together.
 	for room := 1 + len(unwell)/30; len(unwell) > 0 && room > 0; room-- {
 		name := slices.MinFunc(unwell, func(a, b string) int { return d.watched[a].Compare(d.watched[b]) })
-		if time.Since(d.watched[name]) < watchEvery || d.watch(ctx, name) != nil {
+		if time.Since(d.watched[name]) < watchEvery {
 			break
 		}
 		d.watched[name] = time.Now()
+		if d.watch(ctx, name) != nil { // again soon, after the others
+			d.watched[name] = d.watched[name].Add(watchRetry - watchEvery)
+			break
+		}
 	}
 	maps.DeleteFunc(d.watched, func(name string, _ time.Time) bool { return !slices.Contains(unwell, name) })
 }
