@@ -55,8 +55,8 @@ func TestOrderStaysWithinItsBudget(t *testing.T) {
 			require.NoError(t, run.Get(t.Context(), &r))
 			assert.Equal(t, k.outcome, r.Outcome)
 			history := historyOf(t, c, k.id, run.GetRunID())
-			t.Logf("%s: %d events", k.id, len(history.Events))
-			assert.LessOrEqual(t, len(history.Events), k.budget)
+			t.Logf("%s: %d events", k.id, spent(history))
+			assert.LessOrEqual(t, spent(history), k.budget)
 			if k.golden != "" {
 				keep(t, k.golden, history)
 			}
@@ -110,7 +110,7 @@ func TestHotOrdersStayWithinTheirBudget(t *testing.T) {
 			for run, id := range runs {
 				require.NoError(t, c.GetWorkflow(t.Context(), contract.OrderWorkflowID(refOf(id)), run).Get(t.Context(), nil))
 				history := historyOf(t, c, id, run)
-				events += len(history.Events)
+				events += spent(history)
 				signals += answered(t, history.Events)
 				if id == "hot-0" && k.at > 1 {
 					keep(t, "hot", history)

@@ -185,13 +185,33 @@ func decide(ctx context.Context, c client.Client, id string, d contract.Decision
 
 func historyOf(t *testing.T, c client.Client, id, run string) *historypb.History {
 	t.Helper()
+	return historyOfRun(t, c, c.GetWorkflow(t.Context(), contract.OrderWorkflowID(refOf(id)), run))
+}
+
+func historyOfRun(t *testing.T, c client.Client, run client.WorkflowRun) *historypb.History {
+	t.Helper()
 	h := &historypb.History{}
-	for it := c.GetWorkflowHistory(t.Context(), contract.OrderWorkflowID(refOf(id)), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+	for it := c.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
 		e, err := it.Next()
 		require.NoError(t, err)
 		h.Events = append(h.Events, e)
 	}
 	return h
+}
+
+// spent is how many events a history has, but for workflow tasks whose answer a
+// busy machine gave too late: they are no more of the workflow than the weather.
+func spent(h *historypb.History) int {
+	n := len(h.Events)
+	for _, e := range h.Events {
+		if late := e.GetWorkflowTaskTimedOutEventAttributes(); late != nil {
+			n -= 2 // it was scheduled, and timed out
+			if late.StartedEventId > 0 {
+				n--
+			}
+		}
+	}
+	return n
 }
 
 // keep writes a history to testdata when the tests run with -record.

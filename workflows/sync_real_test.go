@@ -8,8 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	enumspb "go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -87,17 +85,6 @@ func startSync(t *testing.T, c client.Client, id string) client.WorkflowRun {
 	return run
 }
 
-func syncHistory(t *testing.T, c client.Client, run client.WorkflowRun) *historypb.History {
-	t.Helper()
-	h := &historypb.History{}
-	for it := c.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
-		e, err := it.Next()
-		require.NoError(t, err)
-		h.Events = append(h.Events, e)
-	}
-	return h
-}
-
 func sayToSync(t *testing.T, c client.Client, run client.WorkflowRun, what string, beyond bool) {
 	t.Helper()
 	h, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{WorkflowID: run.GetID(), UpdateName: what,
@@ -124,8 +111,8 @@ func TestSyncStaysWithinItsBudget(t *testing.T) {
 			var r contract.SyncResult
 			require.NoError(t, run.Get(t.Context(), &r))
 			assert.Equal(t, "success", r.Status)
-			history := syncHistory(t, c, run)
-			events := int64(len(history.Events))
+			history := historyOfRun(t, c, run)
+			events := int64(spent(history))
 			t.Logf("%d minutes: %d events, %.5f per record", minutes, events, float64(events)/float64(minutes*perMinute))
 			assert.LessOrEqual(t, events, budgetRun+budgetStretch*minutes)
 			assert.LessOrEqual(t, float64(events)/float64(minutes*perMinute), budgetPerRecord)
@@ -189,9 +176,9 @@ func TestSyncIsSteeredThroughTemporal(t *testing.T) {
 			require.NoError(t, run.Get(t.Context(), &r))
 			assert.Equal(t, k.status, r.Status)
 			assert.Equal(t, k.status != "success", needs())
-			history := syncHistory(t, c, run)
-			t.Logf("%d events", len(history.Events))
-			assert.LessOrEqual(t, len(history.Events), budgetRun+2*budgetStretch+2*budgetAsk)
+			history := historyOfRun(t, c, run)
+			t.Logf("%d events", spent(history))
+			assert.LessOrEqual(t, spent(history), budgetRun+2*budgetStretch+2*budgetAsk)
 			keep(t, k.name, history)
 		})
 	}
