@@ -89,10 +89,13 @@ func TestHotOrdersStayWithinTheirBudget(t *testing.T) {
 			var mu sync.Mutex
 			runs := map[string]string{} // run -> order
 			var wg sync.WaitGroup
+			lines := make(chan struct{}, 200) // a call that a busy server answers too late fails
 			for e := range entities {
 				id := fmt.Sprint("hot-", e)
 				for range k.at {
 					wg.Go(func() {
+						lines <- struct{}{}
+						defer func() { <-lines }()
 						for n := range bells / k.at {
 							run, err := ring(t.Context(), c, id, contract.EventSignal{Epoch: int64(n)})
 							if !assert.NoError(t, err) {
