@@ -9,6 +9,7 @@ import functools
 import logging
 
 import psycopg2
+from psycopg2.extensions import TransactionRollbackError
 
 from . import compat, document, events, payload, values
 from .savepoint import savepoint
@@ -175,8 +176,35 @@ def before_relations(watch, records, names):
             own[id_].old.setdefault(name, value)
 
 
-@_careful
 def before_unlink(watch, records):
+    """Keep what is told of deleted records.
+
+    Whatever the user has written so far is flushed first, as Odoo does next anyway,
+    and its errors are the user's. Were it flushed by what is read below, an error
+    would be swallowed and the ORM believe that it is in the database.
+    """
+    if not watch.rules_on("unlink") and not watch.cascades:
+        return _before_unlink(watch, records)
+    # What is not computed yet of the records themselves, Odoo drops without computing it.
+    waiting = compat.to_compute(records)
+    try:
+        for field, some in waiting:
+            records.env.remove_to_compute(field, some)
+        records.env.flush_all()
+    finally:
+        _compute_later(waiting)
+    _before_unlink(watch, records)
+    # Again: it may have been computed for the tombstone, and undone.
+    _compute_later(waiting)
+
+
+def _compute_later(waiting):
+    for field, some in waiting:
+        some.env.add_to_compute(field, some)
+
+
+@_careful
+def _before_unlink(watch, records):
     env = records.env
     ids = [i for i in records._ids if i]
     # Odoo leaves these to PostgreSQL, so nobody else hears of them.
@@ -188,7 +216,7 @@ def before_unlink(watch, records):
         found = [row[0] for row in env.cr.fetchall()]
         below = watch_of(child)
         if found and below:
-            before_unlink(below, child.browse(found))
+            _before_unlink(below, child.browse(found))
     if not watch.tells and not watch.parents:
         return
     own = changes(env, records._name)
@@ -203,12 +231,14 @@ def before_unlink(watch, records):
                 own[id_].old.setdefault(name, value)
     if ids and watch.rules_on("unlink"):
         try:
-            if watch.document:
-                document.flush(watch.document, records.browse(ids))
             with savepoint(env.cr):
                 last = all_rights(env)[records._name].browse(ids)
+                if watch.document:
+                    document.flush(watch.document, last)  # what was to be computed of them, and no more
                 rows = watch.document and document.read(watch.document, last, ids, (), columns)
                 shaped = payload.shape(watch, "unlink", last, rows)
+        except TransactionRollbackError:
+            raise  # somebody else writes there, too: Odoo tries again
         except Exception:
             _logger.exception("towpath: only the ids of deleted %s can be told", records._name)
             shaped = payload.all_thin(watch, "unlink", ids)

@@ -63,6 +63,17 @@ def unwritten(env, field):
     return env.cache._dirty.get(field, ())
 
 
+def to_compute(records):
+    """[(field, those of the records)] of stored fields that are not computed yet."""
+    found = []
+    for field in list(records.env.fields_to_compute()):
+        if field.model_name == records._name:
+            some = records & records.env.records_to_compute(field)
+            if some:
+                found.append((field, some))
+    return found
+
+
 def fetch(records, *names):
     """Read just these fields into the cache: some models have a hundred."""
     if records and hasattr(records, "fetch"):  # 17 and later

@@ -1,11 +1,13 @@
 import uuid
 from unittest.mock import patch
 
+from psycopg2.errors import SerializationFailure
+
 from odoo.exceptions import RedirectWarning, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .. import events, named, payload
+from .. import capture, events, named, payload
 from .common import OutboxCase
 
 _LOGS = ("odoo.addons.towpath_outbox.payload", "odoo.addons.towpath_outbox.events",
@@ -356,3 +358,62 @@ class TestCapture(OutboxCase):
             env["res.partner"].browse(id_).unlink()
         [row] = self.events()
         self.assertEqual((row["event"], row["data"], row["thin"]), ("res.partner.deleted", {"id": id_}, True))
+
+    # ---- the user's own writes, in whose way nothing may come ------------------------------------------
+
+    def test_a_collision_is_the_users_own_when_something_is_deleted(self):
+        self.rule("res.partner", named_events=False)
+        with self.tx() as env:
+            env = env(context={"tracking_disable": True, "mail_create_nolog": True})
+            tag = env["res.partner.category"].create({"name": "old"}).id
+            id_ = env["res.partner"].create({"name": "Bob", "category_id": [(6, 0, [tag])]}).id
+        self.events()
+        with mute_logger("odoo.sql_db", *_LOGS), self.assertRaises(SerializationFailure), self.tx() as env:
+            mine = env["res.partner.category"].browse(tag)
+            mine.read(["name", "color"])
+            with self.tx() as other:
+                other.cr.execute("UPDATE res_partner_category SET color = 5 WHERE id = %s", [tag])
+            mine.name = "mine"
+            env["res.partner"].browse(id_).unlink()
+        self.assertEqual(self.events(), [])
+
+    def test_a_collision_while_an_order_is_deleted(self):
+        self.need("sale.order")
+        self.rule("sale.order")
+        with self.tx() as env:
+            partner = env["res.partner"].create({"name": "Ada"}).id
+            product = env["product.product"].create({"name": "Table"}).id
+            env = env(context={"tracking_disable": True, "mail_create_nolog": True})
+            line = env["sale.order"].create({
+                "partner_id": partner, "order_line": [(0, 0, {"product_id": product})]}).order_line.id
+            gone = env["sale.order"].create({"partner_id": partner}).id
+        with mute_logger("odoo.sql_db", *_LOGS), self.assertRaises(SerializationFailure), self.tx() as env:
+            mine = env["sale.order.line"].browse(line)
+            mine.read(["price_unit", "sequence"])
+            with self.tx() as other:
+                other.cr.execute("UPDATE sale_order_line SET sequence = sequence + 1 WHERE id = %s", [line])
+            mine.price_unit += 1
+            env["sale.order"].browse(gone).unlink()
+
+    def test_what_is_still_to_be_computed_is_told_of_a_deletion(self):
+        self.need("sale.order")
+        self.rule("sale.order")
+        with self.tx() as env:
+            product = env["product.product"].create({"name": "Table", "list_price": 5, "taxes_id": False})
+            order = env["sale.order"].create({
+                "partner_id": env["res.partner"].create({"name": "Ada"}).id,
+                "order_line": [(0, 0, {"product_id": product.id}), (0, 0, {"product_id": product.id})]})
+            ids, id_ = order.order_line.ids, order.id
+        self.events()
+        with self.tx() as env:
+            env["sale.order.line"].browse(ids[0]).unlink()
+            order = env["sale.order"].browse(id_)
+            waiting = order._fields["amount_total"]
+            env.add_to_compute(waiting, order)
+            watch = capture.watch_of(order)
+            capture.before_unlink(watch, order)
+            self.assertIn(order, env.records_to_compute(waiting), "a deletion that is refused loses nothing")
+            order.unlink()
+        [row] = self.events()
+        self.assertEqual((row["event"], row["data"]["amount_total"], len(row["data"]["order_lines"])),
+                         ("sale.order.deleted", 5.0, 1))
