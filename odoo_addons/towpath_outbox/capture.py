@@ -12,13 +12,11 @@ import psycopg2
 from psycopg2.extensions import TransactionRollbackError
 
 from . import compat, document, events, payload, values
-from .savepoint import savepoint
+from .savepoint import savepoint, undone
 
 _logger = logging.getLogger(__name__)
 
 KEY = "towpath_outbox"
-SEEN = "towpath_outbox.seen"
-_WATCHES = "towpath_outbox.watches"
 
 
 class Change:
@@ -57,10 +55,9 @@ def watch_of(records):
 
 def watches_of(env):
     """{model: watch.Watch}; asked for so often that Odoo's own cache would be felt."""
-    cache = env.cr.cache
-    found = cache.get(_WATCHES)
+    found = env.cr.cache.get(compat.WATCHES)
     if found is None:
-        found = cache[_WATCHES] = env["towpath.rule"]._watches()
+        found = compat.remember(env.cr, compat.WATCHES, env["towpath.rule"]._watches())
     return found
 
 
@@ -114,14 +111,14 @@ def before_change(watch, records, names):
     When they are written to the database, the ORM knows only the new ones.
     """
     names = watch.plain.intersection(names)
-    if not names:
+    if not names or undone(records.env.cr):
         return
     env = records.env
     data = env.cr.precommit.data
-    if SEEN not in data:
-        data[SEEN] = {}
+    if compat.SEEN not in data:
+        data[compat.SEEN] = {}
         _pending(env)  # which forgets it in time
-    seen = data[SEEN].setdefault(records._name, {})
+    seen = data[compat.SEEN].setdefault(records._name, {})
     for name in names:
         field = records._fields[name]
         known, unwritten = compat.cached(env, field), compat.unwritten(env, field)
@@ -152,7 +149,7 @@ def before_update(watch, records, names):
 
 def _before(records, ids, wanted, names):
     """{id: {field: value}} right before names are overwritten, read only where nobody has seen it."""
-    seen = records.env.cr.precommit.data.get(SEEN, {}).get(records._name, {})
+    seen = records.env.cr.precommit.data.get(compat.SEEN, {}).get(records._name, {})
     changing = names & wanted
     here = [id_ for id_ in ids if all((id_, name) in seen for name in changing)]
     found = known(records, here, wanted - changing)
@@ -249,6 +246,8 @@ def _before_unlink(watch, records):
 def known(records, ids, names, execute=None):
     """The same as :func:`columns`, from what the ORM knows where that is what the database has."""
     env, found = records.env, {id_: {} for id_ in ids}
+    if undone(env.cr) or compat.masks(records):
+        return columns(records, ids, names, execute)
     for name in names:
         field = records._fields[name]
         if not values.plain(field):
@@ -263,6 +262,8 @@ def known(records, ids, names, execute=None):
 
 def columns(records, ids, names, execute=None):
     """{id: {field: value}} as the database has it."""
+    if not ids:
+        return {}
     cr, names = records.env.cr, sorted(names)
     (execute or cr.execute)(
         'SELECT id%s FROM "%s" WHERE id IN %%s'

@@ -3,11 +3,35 @@
 What differs in data files (``list`` or ``tree``, privileges of groups) is done
 by ``odoo_addons/build.py``.
 """
+from odoo import models
+
+# Keys of cr.cache.
+WATCHES = "towpath_outbox.watches"
+UNDONE = "towpath_outbox.undone"
+# Key of cr.precommit.data.
+SEEN = "towpath_outbox.seen"
+
+# What the models that hide values from some users override; the ORM's cache holds what those may see.
+_FETCHING = ("_fetch_query", "_fetch_field", "_read")
+
+
+def remember(cr, key, value):
+    """Keep it in cr.cache for this transaction, at whose end Odoo 16 keeps the cache."""
+    if key not in cr.cache:
+        for ending in (cr.postcommit, cr.postrollback):
+            ending.add(lambda: cr.cache.pop(key, None))
+    cr.cache[key] = value
+    return value
+
+
+def masks(model):
+    """Whether the ORM's cache may hold other values than the database has, for the user who read them."""
+    return any(getattr(type(model), name, None) is not getattr(models.BaseModel, name, None) for name in _FETCHING)
 
 
 def clear_rule_cache(env):
     """Forget the cached rules, here and in every other worker."""
-    env.cr.cache.pop("towpath_outbox.watches", None)
+    env.cr.cache.pop(WATCHES, None)
     if hasattr(env.registry, "clear_cache"):
         env.registry.clear_cache()  # 17 and later
     else:

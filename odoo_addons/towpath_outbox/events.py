@@ -7,8 +7,8 @@ from collections import namedtuple
 
 from psycopg2.extensions import adapt
 
-from . import capture, document, named, nudge, payload, values
-from .savepoint import travelling
+from . import capture, compat, document, named, nudge, payload, values
+from .savepoint import travelling, undone
 
 _logger = logging.getLogger(__name__)
 
@@ -52,9 +52,11 @@ def write(env):
     # Another hook may have left something to write. Its errors are not ours.
     env.flush_all()
     pending = env.cr.precommit.data.pop(capture.KEY, None)
-    env.cr.precommit.data.pop(capture.SEEN, None)
+    env.cr.precommit.data.pop(compat.SEEN, None)
     if not pending:
         return
+    _forget_untrue(env, pending)
+    env.cr.cache.pop(compat.WATCHES, None)  # Odoo 16 keeps it when a savepoint with a new rule is rolled back
     watches = capture.watches_of(env)
     for look, thin, instead in (
             (capture.known, False, "after another look"),
@@ -74,6 +76,13 @@ def write(env):
             _logger.exception("towpath: events are told %s", instead)
     for model, changes in pending.items():
         _logger.error("towpath: lost events of %s: %s", model, sorted(changes))
+
+
+def _forget_untrue(env, pending):
+    """Let the ORM read again the records whose values it may hold otherwise than the database."""
+    if undone(env.cr):
+        for model, changes in pending.items():
+            env[model].browse(changes).invalidate_recordset(flush=False)  # all of it was flushed
 
 
 # ---- what happened --------------------------------------------------------------------------------
@@ -249,7 +258,7 @@ class _Memory:
 
 
 def _memory(cr):
-    # Odoo empties cr.cache when it rolls back to a savepoint, and what was told before it stays.
+    # From 17 on Odoo empties cr.cache when it rolls back to a savepoint, and what was told before it stays.
     here = vars(cr)
     if capture.KEY not in here:
         here[capture.KEY] = _Memory()

@@ -3,7 +3,15 @@
 ``cr.savepoint()`` flushes and runs the hooks that run before a commit, of which
 ours is one; ``cr.savepoint(flush=False)`` would do, were it not that errors in
 between are to be handled here and never reach the business operation.
+
+It is Odoo's own, too, after whose end the ORM's cache may hold what is no longer
+in the database; that is what :func:`undone` knows.
 """
+import functools
+
+from odoo import sql_db
+
+from . import compat
 
 _NAME = '"towpath_outbox"'
 
@@ -62,3 +70,25 @@ class travelling(savepoint):
         # Before it is sent: it is there, unless the query is no SQL at all.
         self.open = True
         return "SAVEPOINT %s; %s" % (_NAME, query)
+
+
+def undone(cr):
+    """Whether a savepoint was rolled back in this transaction, so that the ORM's cache cannot be believed."""
+    return compat.UNDONE in cr.cache
+
+
+def _tell_of_rollbacks(rollback):
+    @functools.wraps(rollback)
+    def telling(self):
+        rollback(self)
+        # Where Odoo empties its cache it has done so before: then this costs a look at the database.
+        compat.remember(self._cr, compat.UNDONE, True)
+        self._cr.precommit.data.pop(compat.SEEN, None)
+
+    telling.towpath = True
+    return telling
+
+
+# With and without flush, in all versions of Odoo.
+if not hasattr(sql_db.Savepoint.rollback, "towpath"):
+    sql_db.Savepoint.rollback = _tell_of_rollbacks(sql_db.Savepoint.rollback)

@@ -2,7 +2,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from . import named, values
+from . import compat, named, values
 
 Rule = named.Rule
 
@@ -54,7 +54,8 @@ def build(env, rules):
         for link in watch.parents:
             watch.columns |= link.columns | {link.inverse}
     for model, watch in watches.items():
-        watch.plain = frozenset(n for n in watch.columns if values.plain(env[model]._fields[n]))
+        if not compat.masks(env[model]):
+            watch.plain = frozenset(n for n in watch.columns if values.plain(env[model]._fields[n]))
     _cascades(watches, env)
     return dict(watches)
 

@@ -1,3 +1,4 @@
+import contextlib
 import uuid
 from unittest.mock import patch
 
@@ -174,6 +175,37 @@ class TestCapture(OutboxCase):
         self.assertEqual(updated["old_values"], {"city": "London", "zip": False})
         self.assertEqual((created["res_id"], created["event"], created["data"]["city"]),
                          (made_id, "res.partner.created", "Turin"))
+
+    def test_nothing_of_a_savepoint_that_is_rolled_back_behind_the_orm(self):
+        """Without flush the ORM is left believing what is undone in the database."""
+        self.rule("res.partner", named_events=False)
+        id_, other = self.partner(city="London"), self.partner(city="London", ref="x")
+        with self.tx() as env:
+            both = env["res.partner"].browse([id_, other])
+            both.read()
+            with contextlib.suppress(KeyError), env.cr.savepoint(flush=False):
+                both.city = "Paris"
+                both.flush_recordset()
+                raise KeyError
+            both[1].ref = "y"
+        [row] = self.events()
+        self.assertEqual((row["res_id"], row["changed_fields"], row["old_values"], row["data"]["city"]),
+                         (other, ["ref"], {"ref": "x"}, "London"))
+
+    def test_old_values_after_such_a_savepoint(self):
+        self.rule("res.partner", named_events=False)
+        id_ = self.partner(city="London")
+        with self.tx() as env:
+            partner = env["res.partner"].browse(id_)
+            partner.read()
+            with contextlib.closing(env.cr.savepoint(flush=False)):
+                partner.city = "Paris"
+                partner.flush_recordset()
+            partner.city = "Rome"
+        with self.tx() as env:
+            env["res.partner"].browse(id_).read()
+            env["res.partner"].browse(id_).city = "Turin"
+        self.assertEqual([r["old_values"] for r in self.events()], [{"city": "London"}, {"city": "Rome"}])
 
     def test_created_and_changed_is_created(self):
         self.rule("res.partner")

@@ -53,6 +53,24 @@ class TestNamed(OutboxCase):
         self.assertRegex(text, r'"price_subtotal": 0\.3[,}]')
         self.assertNotIn("0000000", text)
 
+    def test_numbers_after_a_currency_got_more_decimal_places(self):
+        self.need("sale.order")
+        self.rule("sale.order")
+        with self.tx() as env:
+            currency = env["res.currency"].create({"name": "XTS", "symbol": "x", "rounding": 0.01})
+            pricelist = env["product.pricelist"].create({"name": "x", "currency_id": currency.id})
+            currency_id, pricelist_id = currency.id, pricelist.id
+        order_id, *_ = self.order((1, 0.01), pricelist_id=pricelist_id)
+        self.assertEqual([r["data"]["amount_untaxed"] for r in self.events()], [0.01])
+        with self.tx() as env:
+            env["res.currency"].browse(currency_id).rounding = 0.0001
+        with self.tx() as env:
+            env["sale.order"].browse(order_id).order_line[0].write({"product_uom_qty": 1.25, "price_unit": 0.01})
+        [row] = self.events()
+        self.assertEqual((row["data"]["amount_untaxed"], row["data"]["order_lines"][0]["price_subtotal"]),
+                         (0.0125, 0.0125))
+        self.assertEqual(row["old_values"]["amount_untaxed"], 0.01)
+
     def test_a_line_changes_its_order(self):
         self.need("sale.order")
         self.rule("sale.order")
