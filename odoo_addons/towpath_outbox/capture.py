@@ -105,26 +105,43 @@ def after_create(watch, records):
 
 
 @_careful
+def before_write(watch, records, vals):
+    """Remember who writes, and where: the ORM may flush it as somebody else, in another company."""
+    env, seen = records.env, _seen(records)
+    for id_ in records._ids:
+        if id_:
+            seen.setdefault((id_, None), env)
+    _remember(watch, records, vals, seen)
+
+
+@_careful
 def before_change(watch, records, names):
-    """Remember what the ORM knows of values that it is about to change: it was read already.
+    _remember(watch, records, names, _seen(records))
+
+
+def _remember(watch, records, names, seen):
+    """What the ORM knows of values that it is about to change: it was read already.
 
     When they are written to the database, the ORM knows only the new ones.
     """
-    names = watch.plain.intersection(names)
-    if not names or undone(records.env.cr):
-        return
     env = records.env
-    data = env.cr.precommit.data
-    if compat.SEEN not in data:
-        data[compat.SEEN] = {}
-        _pending(env)  # which forgets it in time
-    seen = data[compat.SEEN].setdefault(records._name, {})
-    for name in names:
+    if undone(env.cr):
+        return
+    for name in watch.plain.intersection(names):
         field = records._fields[name]
         known, unwritten = compat.cached(env, field), compat.unwritten(env, field)
         for id_ in records._ids:
             if id_ and id_ in known and id_ not in unwritten:
                 seen[id_, name] = known[id_]
+
+
+def _seen(records):
+    """{(id, field): value, (id, None): environment of who writes} of the records' model."""
+    data = records.env.cr.precommit.data
+    if compat.SEEN not in data:
+        data[compat.SEEN] = {}
+        _pending(records.env)  # which forgets it in time
+    return data[compat.SEEN].setdefault(records._name, {})
 
 
 @_careful
@@ -133,23 +150,23 @@ def before_update(watch, records, names):
     if not names:
         return
     own = changes(records.env, records._name)
+    seen = records.env.cr.precommit.data.get(compat.SEEN, {}).get(records._name, {})
     for id_ in records._ids:
         if id_ and id_ not in own:
-            own[id_] = Change(records.env)
+            own[id_] = Change(seen.get((id_, None), records.env))
     # Of a record that is new, only what moves it to another state is of interest.
     steps = names & watch.steps
     full = [i for i in records._ids if i and not own[i].created and not names <= own[i].old.keys()]
     new = [i for i in records._ids if i and own[i].created and not steps <= own[i].old.keys()]
     for ids, wanted in ((full, names | watch.parents_columns), (new, steps)):
         if ids and wanted:
-            for id_, row in _before(records, ids, wanted, names).items():
+            for id_, row in _before(records, ids, wanted, names, seen).items():
                 for name, value in row.items():
                     own[id_].old.setdefault(name, value)
 
 
-def _before(records, ids, wanted, names):
+def _before(records, ids, wanted, names, seen):
     """{id: {field: value}} right before names are overwritten, read only where nobody has seen it."""
-    seen = records.env.cr.precommit.data.get(compat.SEEN, {}).get(records._name, {})
     changing = names & wanted
     here = [id_ for id_ in ids if all((id_, name) in seen for name in changing)]
     found = known(records, here, wanted - changing)
@@ -232,8 +249,9 @@ def _before_unlink(watch, records):
                 last = all_rights(env)[records._name].browse(ids)
                 if watch.document:
                     document.flush(watch.document, last)  # what was to be computed of them, and no more
+                read_again(last)
                 rows = watch.document and document.read(watch.document, last, ids, (), columns)
-                shaped = payload.shape(watch, "unlink", last, rows)
+                shaped = payload.shape(watch, "unlink", last, rows, own)
         except TransactionRollbackError:
             raise  # somebody else writes there, too: Odoo tries again
         except Exception:
@@ -241,6 +259,12 @@ def _before_unlink(watch, records):
             shaped = payload.all_thin(watch, "unlink", ids)
         for id_ in ids:
             own[id_].tombstone = shaped.get(id_)
+
+
+def read_again(records):
+    """Let the ORM forget what may not be what the database has; all of it must have been flushed."""
+    if undone(records.env.cr) or compat.masks(records):
+        records.invalidate_recordset(flush=False)
 
 
 def known(records, ids, names, execute=None):

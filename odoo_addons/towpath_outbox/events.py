@@ -8,7 +8,7 @@ from collections import namedtuple
 from psycopg2.extensions import adapt
 
 from . import capture, compat, document, named, nudge, payload, values
-from .savepoint import travelling, undone
+from .savepoint import travelling
 
 _logger = logging.getLogger(__name__)
 
@@ -55,9 +55,20 @@ def write(env):
     env.cr.precommit.data.pop(compat.SEEN, None)
     if not pending:
         return
-    _forget_untrue(env, pending)
+    told = [env[model].browse(changes) for model, changes in pending.items()]
+    for records in told:
+        capture.read_again(records)
     env.cr.cache.pop(compat.WATCHES, None)  # Odoo 16 keeps it when a savepoint with a new rule is rolled back
     watches = capture.watches_of(env)
+    if not _written(env, watches, pending):
+        for model, changes in pending.items():
+            _logger.error("towpath: lost events of %s: %s", model, sorted(changes))
+    for records in told:
+        if compat.masks(records):
+            records.invalidate_recordset()  # what was read with all rights is not for the user
+
+
+def _written(env, watches, pending):
     for look, thin, instead in (
             (capture.known, False, "after another look"),
             (capture.columns, False, "by their ids"),
@@ -71,18 +82,10 @@ def write(env):
                     if watch and watch.tells:
                         _tell(env, watch, model, changes, look, thin, rows, gone, point)
                 store(env, rows, gone, point)
-            return
+            return True
         except Exception:
             _logger.exception("towpath: events are told %s", instead)
-    for model, changes in pending.items():
-        _logger.error("towpath: lost events of %s: %s", model, sorted(changes))
-
-
-def _forget_untrue(env, pending):
-    """Let the ORM read again the records whose values it may hold otherwise than the database."""
-    if undone(env.cr):
-        for model, changes in pending.items():
-            env[model].browse(changes).invalidate_recordset(flush=False)  # all of it was flushed
+    return False
 
 
 # ---- what happened --------------------------------------------------------------------------------
@@ -145,7 +148,7 @@ def _tell(env, watch, model, changes, look, thin, rows, gone, point):
             written.append(id_)
             before[id_] = old
     for action, ids in (("create", created), ("write", written)):
-        shaped = _shape(watch, action, records.browse(ids), now, thin) if ids else {}
+        shaped = _shape(watch, action, records.browse(ids), now, thin, changes) if ids else {}
         for id_ in ids:
             change = changes[id_]
             if id_ in shaped:
@@ -156,10 +159,10 @@ def _tell(env, watch, model, changes, look, thin, rows, gone, point):
                 rows.extend(_step_rows(watch, records.browse(id_), change, before[id_], now[id_], thin))
 
 
-def _shape(watch, action, records, now, thin):
+def _shape(watch, action, records, now, thin, changes):
     if thin:
         return payload.all_thin(watch, action, records.ids)
-    return payload.shape(watch, action, records, now if watch.document else None)
+    return payload.shape(watch, action, records, now if watch.document else None, changes)
 
 
 def _rows(record, action, change, old, now, shaped, thin):
@@ -173,9 +176,13 @@ def _rows(record, action, change, old, now, shaped, thin):
     if not thin:
         # Columns may differ where values do not: rounding, other languages.
         places = now.get(document.PLACES)
+        elsewhere = {n for n in old if values.dependent(record._fields[n])}
+        if elsewhere:
+            record = record.with_company(shaped.company or change.company() or None)
         was = {n: values.from_column(record, n, v, places) for n, v in old.items()}
         was = {n: v for n, v in was.items() if v != values.from_column(record, n, now[n], places)}
-        changed = sorted(was.keys() | change.touched)
+        # What changed for another company than the event's has no value to be told, but is a change.
+        changed = sorted(was.keys() | change.touched | elsewhere)
         if not changed:
             return
         if special and special.before and "old_values" in shaped.data:
@@ -197,7 +204,7 @@ def _step_rows(watch, record, change, old, now, thin):
     steps = special.happened(record, old, now, True)
     if not steps:
         return
-    shaped = _shape(watch, "write", record, {record.id: now}, thin).get(record.id)
+    shaped = _shape(watch, "write", record, {record.id: now}, thin, {record.id: change}).get(record.id)
     if shaped and shaped.asked.named:
         for step in steps:
             yield _row(record._name, record.id, step, "action", change, shaped, thin)

@@ -30,10 +30,11 @@ def ask(rules):
     )
 
 
-def shape(watch, action, records, rows=None):
+def shape(watch, action, records, rows=None, changes=None):
     """{id: Shaped} of the records that rules for the action match.
 
-    ``rows`` are those of document.read, when the watch has a document.
+    ``rows`` are those of document.read, when the watch has a document. ``changes``,
+    {id: capture.Change}, say in which company a record was changed that has none.
     Whatever goes wrong with a rule or a record costs its details: the record
     is then told by its id. Errors of PostgreSQL go on.
     """
@@ -62,7 +63,8 @@ def shape(watch, action, records, rows=None):
             compat.fetch(here, "company_id", "currency_id", *special.minimal)
         for record in here:
             row = rows.get(record.id) if rows else None
-            shaped[record.id] = _careful(record, asked, row, record.id in unsure)
+            change = changes[record.id] if changes and watch.dependent else None
+            shaped[record.id] = _careful(record, asked, row, record.id in unsure, change)
     return shaped
 
 
@@ -93,7 +95,7 @@ def domain(text, env):
         return safe_eval(text, {"datetime": safe_datetime, "time": safe_time, "uid": env.uid})
 
 
-def _careful(record, asked, row, unsure):
+def _careful(record, asked, row, unsure, change):
     if unsure:
         return Shaped({"id": record.id}, True, asked, False)
     try:
@@ -101,8 +103,9 @@ def _careful(record, asked, row, unsure):
             # Nothing of it depends on the company.
             return Shaped(named.of(record).payload(record, row), False, asked, row["company_id"])
         company = _company(record)
-        if company:
-            record = record.with_company(company)
+        where = company.id or change and change.company()
+        if where:
+            record = record.with_company(where)
         data, thin = _data(record, asked, row)
         return Shaped(data, thin, asked, company.id)
     except psycopg2.Error:

@@ -29,8 +29,12 @@ def tracked(field):
 
 def plain(field):
     """Whether a value of the column may be taken from the ORM's cache."""
-    return (field.type in _PLAIN and not getattr(field, "translate", False)
-            and not getattr(field, "company_dependent", False))
+    return field.type in _PLAIN and not getattr(field, "translate", False) and not dependent(field)
+
+
+def dependent(field):
+    """Whether each company has a value of its own; a column only in Odoo 18 and later."""
+    return bool(getattr(field, "company_dependent", False))
 
 
 def sendable(field):
@@ -71,16 +75,25 @@ def from_column(record, name, value, places=None):
     field = record._fields[name]
     if field.type == "many2many":
         return value
-    if isinstance(value, dict):
-        if getattr(field, "company_dependent", False):
-            value = value.get(str(record.env.company.id))
-        elif getattr(field, "translate", False):
+    if dependent(field):
+        company = str(record.env.company.id)
+        if not value or company not in value:
+            return _of_every_company(record, field)
+        value = value[company]
+    elif isinstance(value, dict):
+        if getattr(field, "translate", False):
             value = value.get(record.env.lang or "en_US") or value.get("en_US")
     if field.type in ("many2one", "reference"):
         return value or False
     if places is not None and field.type == "monetary":
         return _number(value or 0.0, places)
     return _scalar(record, field, value)
+
+
+def _of_every_company(record, field):
+    """What a company has that has no value of its own."""
+    value = field.get_company_dependent_fallback(record)
+    return value.id if field.type == "many2one" else _scalar(record, field, value)
 
 
 def numbers(model, name):

@@ -24,6 +24,7 @@ class Watch:
     rules: list = field(default_factory=list)
     columns: frozenset = frozenset()  # whose old values are kept
     plain: frozenset = frozenset()  # those of them that the ORM's cache has, too
+    dependent: frozenset = frozenset()  # fields that are told, and differ from company to company
     relations: frozenset = frozenset()  # many2many fields, likewise
     steps: frozenset = frozenset()  # columns whose change may be an event of its own
     parents: list = field(default_factory=list)
@@ -64,6 +65,11 @@ def _own(watch, model):
     special = named.of(model)
     if any(rule.named for rule in watch.rules) and any(rule.full and not rule.fields for rule in watch.rules):
         watch.document = special and special.document
+    watch.dependent = frozenset(
+        name for rule in watch.rules
+        for name in rule.fields or (values.full_names(model) if rule.full and not (special and rule.named) else ())
+        if values.dependent(model._fields[name])
+    )
     if not watch.rules_on("write"):
         return
     watch.columns = frozenset(

@@ -29,8 +29,8 @@ class Base(models.AbstractModel):
         if watch:
             if not watch.relations.isdisjoint(vals):
                 capture.before_relations(watch, self, watch.relations.intersection(vals))
-            if not watch.plain.isdisjoint(vals):
-                capture.before_change(watch, self, vals)
+            if not watch.columns.isdisjoint(vals):
+                capture.before_write(watch, self, vals)
         return super().write(vals)
 
     def _compute_field_value(self, field):

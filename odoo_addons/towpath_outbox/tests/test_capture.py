@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 from psycopg2.errors import SerializationFailure
 
+from odoo import SUPERUSER_ID
 from odoo.exceptions import RedirectWarning, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -314,6 +315,70 @@ class TestCapture(OutboxCase):
             company = env.company.id
         [row] = self.events()
         self.assertEqual((row["user_id"], row["company_id"]), (manager, company))
+
+    def test_a_field_of_every_company(self):
+        self.need("product.product")
+        with self.tx() as env:
+            dependent = getattr(env["product.product"]._fields["standard_price"], "column_type", None)
+            if not dependent:
+                self.skipTest("no column, before 18")
+            other = env["res.company"].create({"name": "Two %s" % uuid.uuid4()}).id
+            user = env["res.users"].browse(SUPERUSER_ID)
+            user.company_ids = [(4, other)]
+            first = user.company_id.id
+            id_ = env["product.product"].create({"name": "Chair", "standard_price": 5}).id
+            field = env["ir.model.fields"]._get("product.product", "standard_price").id
+        self.rule("product.product", field_ids=[(6, 0, [field])])
+
+        def change(of_company, acting, price):
+            with self.tx() as env:
+                env = env(context={"allowed_company_ids": [acting, *{first, other} - {acting}]})
+                env["product.product"].browse(id_).with_company(of_company).standard_price = price
+            return [(r["company_id"], r["changed_fields"], r["old_values"], r["data"]["standard_price"])
+                    for r in self.events() if r["event"] == "product.product.updated"]
+
+        self.assertEqual(change(other, other, 9), [(other, ["standard_price"], {"standard_price": 0.0}, 9.0)])
+        self.assertEqual(change(other, other, 8), [(other, ["standard_price"], {"standard_price": 9.0}, 8.0)])
+        self.assertEqual(change(first, first, 7), [(first, ["standard_price"], {"standard_price": 5.0}, 7.0)])
+        self.assertEqual(change(other, first, 6), [(other, ["standard_price"], {"standard_price": 8.0}, 6.0)])
+        # Not through write(), so nobody knows for which company: it is told without its value.
+        with self.tx() as env:
+            product = env["product.product"].browse(id_)
+            watch = capture.watch_of(product)
+            capture.before_update(watch, product, {"standard_price"})
+            env.cr.execute("UPDATE product_product SET standard_price = standard_price || %s WHERE id = %s",
+                           ['{"%d": 2}' % other, id_])
+        self.assertEqual([(r["changed_fields"], r["old_values"]) for r in self.events()], [(["standard_price"], {})])
+        with self.tx() as env:
+            env["ir.default"].set("product.product", "standard_price", 3.0, company_id=other)
+            id_ = env["product.product"].create({"name": "Table"}).id
+        self.events()
+        self.assertEqual(change(other, other, 4), [(other, ["standard_price"], {"standard_price": 3.0}, 4.0)])
+
+    def test_what_a_user_may_not_see_is_told_as_it_is(self):
+        self.need("calendar.event")
+        user = self.user()
+        with self.tx() as env:
+            start = {"start": "2026-01-01 10:00:00", "stop": "2026-01-01 11:00:00"}
+            owner = env["res.users"].browse(SUPERUSER_ID)
+            id_ = env["calendar.event"].create({
+                "name": "Secret", "privacy": "private", "user_id": owner.id, "location": "here",
+                "partner_ids": [(6, 0, owner.partner_id.ids)], **start}).id
+        self.rule("calendar.event", named_events=False)
+        self.events()
+        with self.tx(user) as env:
+            event = env["calendar.event"].browse(id_)
+            self.assertNotEqual(event.name, "Secret")
+            event.sudo().write({"name": "New"})
+            env.cr.flush()
+            self.assertFalse(event.location, "what was told is not for the user")
+        with self.tx(user) as env:
+            event = env["calendar.event"].browse(id_)
+            self.assertNotEqual(event.name, "New")
+            event.sudo().unlink()
+        updated, deleted = self.events()
+        self.assertEqual((updated["old_values"], updated["data"]["location"]), ({"name": "Secret"}, "here"))
+        self.assertEqual((deleted["data"]["name"], deleted["data"]["location"]), ("New", "here"))
 
     # ---- what goes wrong costs details, never the operation nor the event ----------------------------
 
