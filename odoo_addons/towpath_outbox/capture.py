@@ -16,7 +16,7 @@ from .savepoint import savepoint, undone
 
 _logger = logging.getLogger(__name__)
 
-KEY = "towpath_outbox"
+KEY = compat.KEY
 
 
 class Change:
@@ -31,6 +31,16 @@ class Change:
         self.tombstone = None  # payload.Shaped, of the moment before the deletion
         self.old = {}  # field -> value of the column before the first change
         self.touched = set()  # one2many fields whose records changed
+
+    def before(self, later):
+        """This and what happened later, if anything, as one."""
+        if later:
+            self.created |= later.created
+            self.deleted |= later.deleted
+            self.tombstone = later.tombstone or self.tombstone
+            self.old = {**later.old, **self.old}
+            self.touched |= later.touched
+        return self
 
     def company(self):
         """Where the user worked: read only for records that have no company of their own."""
@@ -67,6 +77,14 @@ def _pending(env):
         data[KEY] = {}
         env.cr.precommit.add(functools.partial(events.write, all_rights(env)))
     return data[KEY]
+
+
+def again(env, told):
+    """Collect once more what was told, since its rows are undone; some of it happened before and is not."""
+    for model, earlier in told.items():
+        own = changes(env, model)
+        for id_, change in earlier.items():
+            own[id_] = change.before(own.get(id_))
 
 
 def all_rights(env):

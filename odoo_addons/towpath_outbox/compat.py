@@ -5,6 +5,8 @@ by ``odoo_addons/build.py``.
 """
 from odoo import models
 
+# Key of what is collected in cr.precommit.data, and of what was told in vars(cr).
+KEY = "towpath_outbox"
 # Keys of cr.cache.
 WATCHES = "towpath_outbox.watches"
 UNDONE = "towpath_outbox.undone"

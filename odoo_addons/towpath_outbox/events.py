@@ -8,7 +8,7 @@ from collections import namedtuple
 from psycopg2.extensions import adapt
 
 from . import capture, compat, document, named, nudge, payload, values
-from .savepoint import travelling
+from .savepoint import may_be_undone, travelling
 
 _logger = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ def _written(env, watches, pending):
                     if watch and watch.tells:
                         _tell(env, watch, model, changes, look, thin, rows, gone, point)
                 store(env, rows, gone, point)
+            if may_be_undone(env.cr):
+                _memory(env.cr).told.append(functools.partial(capture.again, env, pending))
             return True
         except Exception:
             _logger.exception("towpath: events are told %s", instead)
@@ -257,11 +259,12 @@ def store(env, rows, gone=(), point=None, merge=True):
 class _Memory:
     """What was told in the transaction."""
 
-    __slots__ = ("created", "wrote")
+    __slots__ = ("created", "wrote", "told")
 
     def __init__(self):
         self.created = set()  # (model, id)
         self.wrote = False
+        self.told = []  # functions to tell again what a savepoint may take along
 
 
 def _memory(cr):

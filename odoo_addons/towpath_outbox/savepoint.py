@@ -8,12 +8,14 @@ It is Odoo's own, too, after whose end the ORM's cache may hold what is no longe
 in the database; that is what :func:`undone` knows.
 """
 import functools
+import weakref
 
 from odoo import sql_db
 
 from . import compat
 
 _NAME = '"towpath_outbox"'
+_OPEN = "towpath_outbox.savepoints"  # key of vars(cr)
 
 
 class savepoint:
@@ -77,13 +79,33 @@ def undone(cr):
     return compat.UNDONE in cr.cache
 
 
-def _tell_of_rollbacks(rollback):
+def may_be_undone(cr):
+    """Whether a savepoint is open for which nobody flushed, so that it may take what was done before it along."""
+    return any(not point.closed for point in vars(cr).get(_OPEN, ()))
+
+
+def _known_to_the_cursor(init):
+    @functools.wraps(init)
+    def knowing(self, cr):
+        init(self, cr)
+        if type(self) is sql_db.Savepoint:
+            vars(cr).setdefault(_OPEN, weakref.WeakSet()).add(self)
+
+    return knowing
+
+
+def _told_to_the_cursor(rollback):
     @functools.wraps(rollback)
     def telling(self):
         rollback(self)
+        cr = self._cr
         # Where Odoo empties its cache it has done so before: then this costs a look at the database.
-        compat.remember(self._cr, compat.UNDONE, True)
-        self._cr.precommit.data.pop(compat.SEEN, None)
+        compat.remember(cr, compat.UNDONE, True)
+        cr.precommit.data.pop(compat.SEEN, None)
+        memory = vars(cr).get(compat.KEY)
+        if memory and type(self) is sql_db.Savepoint:
+            while memory.told:
+                memory.told.pop()()
 
     telling.towpath = True
     return telling
@@ -91,4 +113,5 @@ def _tell_of_rollbacks(rollback):
 
 # With and without flush, in all versions of Odoo.
 if not hasattr(sql_db.Savepoint.rollback, "towpath"):
-    sql_db.Savepoint.rollback = _tell_of_rollbacks(sql_db.Savepoint.rollback)
+    sql_db.Savepoint.__init__ = _known_to_the_cursor(sql_db.Savepoint.__init__)
+    sql_db.Savepoint.rollback = _told_to_the_cursor(sql_db.Savepoint.rollback)

@@ -9,7 +9,7 @@ from odoo.exceptions import RedirectWarning, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .. import capture, events, named, payload
+from .. import capture, compat, events, named, payload
 from .common import OutboxCase
 
 _LOGS = ("odoo.addons.towpath_outbox.payload", "odoo.addons.towpath_outbox.events",
@@ -379,6 +379,38 @@ class TestCapture(OutboxCase):
         updated, deleted = self.events()
         self.assertEqual((updated["old_values"], updated["data"]["location"]), ({"name": "Secret"}, "here"))
         self.assertEqual((deleted["data"]["name"], deleted["data"]["location"]), ("New", "here"))
+
+    def test_what_is_remembered_ends_with_the_transaction(self):
+        """Also in Odoo 16, where cr.cache does not."""
+        self.rule("res.partner")
+        for ending in ("postcommit", "postrollback"):
+            with self.tx() as env:
+                capture.watches_of(env)
+                self.assertIn(compat.WATCHES, env.cr.cache)
+                getattr(env.cr, ending).run()
+                self.assertNotIn(compat.WATCHES, env.cr.cache)
+        with self.tx() as env:
+            env["res.partner"].create({"name": "Ada"})
+            env.cr.cache[compat.WATCHES] = {}  # of a savepoint that was rolled back
+        self.assertEqual(self.names(), ["res.partner.created"])
+
+    def test_what_was_told_inside_a_savepoint_that_is_rolled_back_behind_the_orm(self):
+        self.rule("res.partner", named_events=False)
+        id_, gone = self.partner(city="London"), self.partner()
+        with self.tx() as env:
+            partner = env["res.partner"].browse(id_)
+            partner.city = "Paris"
+            partner.flush_recordset()
+            env["res.partner"].browse(gone).unlink()
+            made = env["res.partner"].create({"name": "Bob"}).id
+            with contextlib.closing(env.cr.savepoint(flush=False)):
+                partner.zip = "75001"
+                env.cr.flush()  # and so the outbox is written to inside
+        rows = {r["event"]: r for r in self.events()}
+        self.assertEqual({event: r["res_id"] for event, r in rows.items()}, {
+            "res.partner.updated": id_, "res.partner.deleted": gone, "res.partner.created": made})
+        self.assertEqual((rows["res.partner.updated"]["old_values"], rows["res.partner.updated"]["data"]["zip"]),
+                         ({"city": "London"}, False))
 
     # ---- what goes wrong costs details, never the operation nor the event ----------------------------
 
