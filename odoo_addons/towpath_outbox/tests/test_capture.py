@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from psycopg2.errors import SerializationFailure
 
-from odoo import SUPERUSER_ID
+from odoo import SUPERUSER_ID, sql_db
 from odoo.exceptions import RedirectWarning, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -411,6 +411,14 @@ class TestCapture(OutboxCase):
             "res.partner.updated": id_, "res.partner.deleted": gone, "res.partner.created": made})
         self.assertEqual((rows["res.partner.updated"]["old_values"], rows["res.partner.updated"]["data"]["zip"]),
                          ({"city": "London"}, False))
+
+    def test_a_savepoint_of_odoos_own_tests(self):
+        with self.tx() as env:
+            with contextlib.closing(sql_db.Savepoint(env.cr._obj)) as point:
+                env.cr.execute("CREATE TEMPORARY TABLE undone ()")
+            self.assertTrue(point.closed)
+            env.cr.execute("SELECT to_regclass('undone')")
+            self.assertEqual(env.cr.fetchone(), (None,))
 
     # ---- what goes wrong costs details, never the operation nor the event ----------------------------
 
