@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	writes  = 100 // of a kind, in a round, for each Odoo
-	nudges  = 100
-	outboxX = 1.1 // what a write may cost with the module, as a multiple
+	writes = 100 // of a kind, in a round, for each Odoo
+	nudges = 100
+	// nudgePause is more than the module leaves between two nudges.
+	nudgePause = 150 * time.Millisecond
+	outboxX    = 1.1 // what a write may cost with the module, as a multiple
 )
 
 // outbox measures what towpath_outbox costs the people who work in Odoo: one
@@ -231,6 +233,9 @@ func (b *bench) nudged(ctx context.Context, h *house) error {
 	defer func() { _ = db.Close() }()
 	var ms []float64
 	for range nudges {
+		if err := sleep(ctx, nudgePause); err != nil {
+			return err
+		}
 		took, err := nudge(ctx, h, db, arrived)
 		if err != nil {
 			return err

@@ -122,6 +122,16 @@ class TestNudge(OutboxCase):
         self.assertEqual(len(self.events()), 5)
         self.assertLess(time.monotonic() - start, 15)
 
+    def test_many_commits_are_few_nudges(self):
+        start = time.monotonic()
+        for n in range(20):
+            with self.tx() as env:
+                env["res.partner"].create({"name": "P%d" % n})
+        self.quiet()
+        self.assertLessEqual(len(self.door.heard), 1 + (time.monotonic() - start) / nudge.PAUSE)
+        self.assertLess(len(self.door.heard), 20)
+        self.assertEqual(len(self.events()), 20)
+
     def test_nobody_there(self):
         with self.tx() as env:
             env["towpath.connection"].search([]).url = "http://127.0.0.1:1/none"
