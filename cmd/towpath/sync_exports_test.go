@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"towpath/schema/fault"
+	"towpath/schema/jobs"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
 )
@@ -62,4 +63,47 @@ func TestSyncExports(t *testing.T) {
 	require.Zero(t, exit, out)
 	out, _ = d.run("sync", "exports", "list", "first")
 	assert.Regexp(t, `first .*discarded +anna: by mistake`, out)
+}
+
+func TestExportRouting(t *testing.T) {
+	d := newDesk(t)
+	fastWatch(t)
+	c, _ := d.withTemporal()
+	d.applied()
+	for name, direction := range map[string]jobs.Direction{"out": jobs.Export, "both": jobs.Bidirectional, "in": jobs.Import, "off": jobs.Export} {
+		raw, err := json.Marshal(jobs.Job{Name: name, Source: "supplier", Target: "copies", Kind: jobs.Product, Direction: direction, Mapping: name})
+		require.NoError(t, err)
+		_, err = d.PutJob(t.Context(), store.Job{Name: name, Source: "supplier", Target: "copies", Kind: jobs.Product, Spec: raw, Active: name != "off"})
+		require.NoError(t, err)
+		m := `{"source": "shop.product", "target": "product.product", "fields": []}`
+		if direction == jobs.Bidirectional {
+			m = `{"source": "product.product", "target": "shop.product", "fields": []}`
+		}
+		_, _, err = d.PutMapping(t.Context(), name, json.RawMessage(m), name)
+		require.NoError(t, err)
+	}
+	out, exit := d.run("sync", "export", "product.product", "--ids", " ,")
+	assert.Equal(t, exitProof, exit)
+	assert.Contains(t, out, "warning: no records are named, nothing was exported")
+	out, exit = d.run("sync", "export", "stock.picking", "--ids", "1", "--to", "copies")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "towpath: Export not implemented for model stock.picking in connector copies\n")
+	out, exit = d.run("sync", "export", "product.product", "--ids", "1", "--to", "supplier")
+	assert.Equal(t, exitInput, exit)
+	assert.Contains(t, out, "Export not implemented for model product.product in connector supplier")
+
+	b := d.engine(c, &engine{ending: jobs.Partial})
+	out, exit = d.run("sync", "export", "product.product", "--ids", "1,2")
+	assert.Equal(t, exitProof, exit, "three records were parked")
+	assert.Equal(t, []string{"1", "2"}, b.input.Load().Only)
+	for _, job := range []string{"both", "out"} {
+		assert.Contains(t, out, "warning: to copies by "+job+": 1190 exported (1000 created), 7 skipped, 3 errors; skipped: 7 no_export\n")
+	}
+	assert.NotContains(t, out, "by in:")
+	assert.NotContains(t, out, "by off:")
+	words, warn := jobs.Counts{Fetched: 2, Created: 1, Unchanged: 1}.ExportWords(3)
+	assert.Equal(t, "2 exported (1 created), 0 skipped, 1 errors; 1 not found in Odoo", words)
+	assert.True(t, warn)
+	_, warn = jobs.Counts{Fetched: 3, Created: 1, Unchanged: 1, Skipped: map[string]int64{"no_export": 1}}.ExportWords(3)
+	assert.False(t, warn)
 }

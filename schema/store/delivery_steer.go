@@ -60,21 +60,23 @@ AND ($7 = '' OR o.model = $7) AND ($8 = '' OR o.record_id = $8)
 AND ($9::timestamptz IS NULL OR o.occurred_at >= $9) AND ($10::timestamptz IS NULL OR o.occurred_at < $10)`
 
 func (f DeliveryFilter) args() []any {
-	var ids, types, states any
+	var ids any
 	if len(f.IDs) > 0 {
 		ids = pq.Array(f.IDs)
 	}
-	if len(f.Types) > 0 {
-		types = pq.Array(f.Types)
+	return []any{ids, f.Endpoint, f.Event, anyOf(f.Types), anyOf(f.States), f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until)}
+}
+
+// anyOf is a text[] to choose from; NULL, which chooses all, for an empty list.
+func anyOf[T ~string](list []T) any {
+	if len(list) == 0 {
+		return nil
 	}
-	if len(f.States) > 0 {
-		texts := make([]string, len(f.States))
-		for i, s := range f.States {
-			texts[i] = string(s)
-		}
-		states = pq.Array(texts)
+	texts := make([]string, len(list))
+	for i, s := range list {
+		texts[i] = string(s)
 	}
-	return []any{ids, f.Endpoint, f.Event, types, states, f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until)}
+	return pq.Array(texts)
 }
 
 func nullTime(t time.Time) sql.NullTime { return sql.NullTime{Time: t.UTC(), Valid: !t.IsZero()} }

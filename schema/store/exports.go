@@ -168,15 +168,7 @@ type ExportFilter struct {
 }
 
 func (f ExportFilter) args() []any {
-	var states any
-	if len(f.States) > 0 {
-		texts := make([]string, len(f.States))
-		for i, s := range f.States {
-			texts[i] = string(s)
-		}
-		states = pq.Array(texts)
-	}
-	return []any{f.Event, states}
+	return []any{f.Event, anyOf(f.States)}
 }
 
 const exportFilterSQL = `($1 = '' OR e.event = $1) AND ($2::text[] IS NULL OR e.state = ANY($2))`
