@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"towpath/workflows"
@@ -45,17 +46,33 @@ func TestSignalHammer(t *testing.T) {
 
 	var mu sync.Mutex
 	rang := map[string]time.Time{} // when an order's last bell had been taken
-	var sent atomic.Int64
+	var sent, unanswered atomic.Int64
 	var wg sync.WaitGroup
 	for e := range entities {
 		id := fmt.Sprint("hammered-", e)
 		wg.Go(func() {
 			for n := range bells / entities {
-				// The pass must see what was committed before its bell rang.
-				before := time.Now()
-				run, err := ring(t.Context(), c, id, contract.EventSignal{Epoch: int64(n)})
-				if !assert.NoError(t, err) {
-					return
+				// The pass must see what was committed before its bell rang. A bell
+				// that Temporal does not answer is rung again, as the dispatcher
+				// does: now and then nobody waits for the answer.
+				var run client.WorkflowRun
+				var before time.Time
+				for tries := 0; run == nil; tries++ {
+					patience := 10 * time.Second
+					if tries == 0 && rand.IntN(30) == 0 {
+						patience = 3 * time.Millisecond
+					}
+					before = time.Now()
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					var err error
+					run, err = ring(ctx, c, id, contract.EventSignal{Epoch: int64(n)})
+					cancel()
+					if err != nil {
+						unanswered.Add(1)
+						if !assert.Less(t, tries, 6, "%v", err) {
+							return
+						}
+					}
 				}
 				sent.Add(1)
 				mu.Lock()
@@ -101,9 +118,10 @@ func TestSignalHammer(t *testing.T) {
 			runs++
 			signals += answered(t, historyOf(t, c, strings.TrimPrefix(e.Execution.WorkflowId, "order/shop/"), e.Execution.RunId).Events)
 		}
-		return signals == bells
+		return signals >= bells
 	})
-	t.Logf("%d bells in %d runs", signals, runs)
+	assert.LessOrEqual(t, signals, bells+int(unanswered.Load()), "nobody else rings")
+	t.Logf("%d bells in %d runs, %d answers lost", signals, runs, unanswered.Load())
 	assert.Greater(t, runs, 5*entities, "the hammer must meet closing workflows, or it shows nothing")
 }
 
