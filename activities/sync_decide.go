@@ -77,11 +77,26 @@ func (p *syncPage) archives(item *syncItem) bool {
 	if field == "" || fieldOf(p.flow.to.fields, field) == nil || !p.may(op) {
 		return false
 	}
-	item.write(p.flow.to, store.Change{
+	if !item.rec.Archived && item.other != nil { // what was changed meanwhile comes along
+		p.merge(item)
+	}
+	item.writeBeside(p.flow.to, store.Change{
 		Side: p.writtenSide(), Op: string(op), RecordID: item.there(p.flow),
 		Before: record.Values{field: was}, After: record.Values{field: value}, Cause: cause,
 	})
 	return true
+}
+
+// writeBeside writes a change together with what is written to that side anyway.
+func (i *syncItem) writeBeside(side *syncSide, c store.Change) {
+	for _, w := range i.writes {
+		if w.side == side {
+			w.change.Before, w.change.After = over(w.change.Before, c.Before), over(w.change.After, c.After)
+			w.change.Cause, w.change.Digest = c.Cause, digestOf(w.change.After)
+			return
+		}
+	}
+	i.write(side, c)
 }
 
 func only(values, names record.Values) record.Values {
