@@ -27,6 +27,9 @@ func (p *syncPage) readGone(ctx context.Context, size int) error {
 	if len(gone) == size {
 		p.next = gone[size-1]
 	}
+	if gone, err = p.withoutHeirs(ctx, gone); err != nil {
+		return err
+	}
 	if err := p.confirmGone(ctx, gone); err != nil || len(gone) == 0 {
 		return err
 	}

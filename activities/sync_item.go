@@ -24,7 +24,8 @@ type syncItem struct {
 	seen  string          // digest of rec, as both sides' digests are kept
 	other *record.Sourced // the same record on the other side; nil: not there
 
-	was string // its former counterpart, in whose place another stands now
+	was    string // its former counterpart, in whose place another stands now
+	heirOf string // the record of the source in whose place it stands
 
 	// Of bidirectional jobs, whichever side was read: the source's record in the
 	// target's words and as it is, and the target's in the source's words.

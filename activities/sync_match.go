@@ -34,7 +34,7 @@ func (p *syncPage) match(ctx context.Context) error {
 	if err := p.adopt(ctx, loose, found); err != nil {
 		return err
 	}
-	return p.claim(ctx, open(loose))
+	return p.claim(ctx, slices.DeleteFunc(open(loose), func(i *syncItem) bool { return i.heirOf != "" })) // whose counterpart is known
 }
 
 // find looks for records by each key field, one call for each.
@@ -106,12 +106,16 @@ func (p *syncPage) adopt(ctx context.Context, loose []*syncItem, found map[*sync
 	if err != nil {
 		return err
 	}
+	if err := p.heirs(ctx, loose, found, taken); err != nil {
+		return err
+	}
 	for _, item := range loose {
 		id, ok := found[item]
 		switch {
 		case !ok || item.done != undecided:
+		case item.heirOf != "":
 		case taken[id] != "" && taken[id] != item.ext:
-			item.park(keyTaken(p.flow.mapping.KeyFields()[0]))
+			item.park(p.keyHeld(taken[id]))
 		case p.flow.back:
 			item.ext, item.known.ExternalID, item.known.TargetID = id, id, item.rec.ID
 		default:
@@ -124,6 +128,16 @@ func (p *syncPage) adopt(ctx context.Context, loose []*syncItem, found map[*sync
 func keyTaken(field string) *fault.Fault {
 	return fault.New(fault.Conflict, "sync.key_taken", "another record of the source has the same key, and the target's record").
 		WithField(field).WithResolution("make the key unique in the source; then it is tried again by itself")
+}
+
+// keyHeld names who holds a counterpart, where nobody can ask whether that record is
+// still there.
+func (p *syncPage) keyHeld(holder string) *fault.Fault {
+	f := keyTaken(p.flow.mapping.KeyFields()[0])
+	if p.flow.from.target == nil {
+		return f.WithResolution("make the key unique in the source; then it is tried again by itself. If the other record is not there any more: towpath sync untie %s %s", p.row.Name, holder)
+	}
+	return f
 }
 
 // claim agrees with all who write to the target now on who makes what: an

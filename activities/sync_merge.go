@@ -104,6 +104,8 @@ const (
 	causeTarget   = "changed_in_target"
 	causeBoth     = "changed_on_both_sides"
 	causeKept     = "kept_by_policy"
+	// of the record that was there before: another one stands in its place
+	causeSucceeded = "succeeded_in_source"
 )
 
 // causes says who made the sides differ.

@@ -195,8 +195,9 @@ func (p *syncPage) counts() jobs.Counts {
 }
 
 // defers says that a record is tried again at the end of this run, and counted
-// for what it is there: what it refers to may come on a later page.
+// for what it is there: what it refers to may come on a later page, and nobody
+// writes for the record any more in whose place it stands.
 func (p *syncPage) defers(item *syncItem) bool {
-	return item.done == parked && item.fault.Code == codeUnknownReference && p.lane.kind() < extraLanes &&
+	return item.done == parked && (item.fault.Code == codeUnknownReference || item.fault.Code == codeStandsIn) && p.lane.kind() < extraLanes &&
 		p.run.Purpose == contract.PurposeSync
 }

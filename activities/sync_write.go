@@ -48,7 +48,7 @@ func (p *syncPage) carryOut(ctx context.Context) error {
 
 // plan stores what would be written.
 func (p *syncPage) storePlan(ctx context.Context) error {
-	var changes []store.Change
+	changes := p.noted
 	for _, w := range p.writes() {
 		w.change.State = store.ChangePlanned
 		changes = append(changes, w.change)

@@ -233,6 +233,8 @@ func causeWords(cause string) string {
 		return "gone from the source"
 	case "restored_in_source":
 		return "taken back in the source"
+	case "succeeded_in_source":
+		return "another record stands in its place in the source"
 	case "never_in_step":
 		return "never in step before"
 	case "changed_in_source":

@@ -248,7 +248,7 @@ func (s *Store) ParkedDue(ctx context.Context, j Job, since time.Time, after str
 (SELECT external_id FROM parked
 WHERE connection = $1 AND kind = $2 AND job = $3 AND state = 'open' AND external_id > $4
   AND (last_at < $6 AND last_at + least(30 * power(2, least(times, 20)), 86400) * interval '1 second' < now()
-       OR code = 'sync.unknown_reference' AND (times = 1 OR last_at >= $6))
+       OR code IN ('sync.unknown_reference', 'sync.stands_in') AND (times = 1 OR last_at >= $6))
 ORDER BY external_id LIMIT $5)
 UNION (SELECT external_id FROM conflict WHERE job = $3 AND decision IS NOT NULL AND external_id > $4 GROUP BY external_id ORDER BY external_id LIMIT $5)
 UNION (SELECT a.external_id FROM run r JOIN awaited a ON a.run = r.id
