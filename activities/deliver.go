@@ -178,10 +178,17 @@ func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *o
 	}
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	done, err := d.Store.FinishAttempt(settle, out)
+	gone := ""
+	if sent.Outcome == endpoint.Disable {
+		gone = "it answered 410 Gone: it wants no more events"
+	}
+	done, err := d.Out.FinishAttempt(settle, out, gone, d.Now())
 	d.logAttempt(in, event, a, sent, out, done.Tripped, err)
 	if err != nil {
 		return contract.DeliverResult{}, toTemporal(err)
+	}
+	if done.Off {
+		d.logDisabled(in.Endpoint, gone)
 	}
 	failpoint.Here("attempt settled")
 	if since := done.FailingSince; out.Failed && since.Valid && a.Now.Sub(since.Time) >= time.Duration(e.Spec.DisableAfter) {
@@ -189,16 +196,11 @@ func (d *Deliveries) attempt(ctx context.Context, in contract.DeliverInput, e *o
 			d.Log.Warn().Err(err).Str("endpoint", in.Endpoint).Msg("endpoint not switched off yet")
 		}
 	}
-	return d.conclude(settle, in, a, sent, out, done.Stale)
+	return d.conclude(a, sent, out, done.Stale)
 }
 
 // conclude says how the attempt ended, to Temporal and to whom it concerns.
-func (d *Deliveries) conclude(ctx context.Context, in contract.DeliverInput, a store.Attempt, sent endpoint.Attempt, out store.Outcome, stale bool) (contract.DeliverResult, error) {
-	if sent.Outcome == endpoint.Disable {
-		if err := d.disable(ctx, in.Endpoint, "it answered 410 Gone: it wants no more events"); err != nil {
-			return contract.DeliverResult{}, toTemporal(err)
-		}
-	}
+func (d *Deliveries) conclude(a store.Attempt, sent endpoint.Attempt, out store.Outcome, stale bool) (contract.DeliverResult, error) {
 	if !stale && out.State == store.DeliveryRetrying {
 		f := sent.Fault
 		return contract.DeliverResult{}, comeBack(f.Code, f.Message, max(out.DueAt.Sub(d.Now()), 10*time.Millisecond))

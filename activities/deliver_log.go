@@ -51,9 +51,13 @@ func (d *Deliveries) logLine(level zerolog.Level, in contract.DeliverInput, kind
 func (d *Deliveries) disable(ctx context.Context, name, why string) error {
 	first, err := d.Out.Disable(ctx, name, why, d.Now())
 	if first {
-		d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
+		d.logDisabled(name, why)
 	}
 	return err
+}
+
+func (d *Deliveries) logDisabled(name, why string) {
+	d.Log.Error().Str("endpoint", name).Str("why", why).Msg("endpoint switched off; what is due for it waits")
 }
 
 func failingSince(t time.Time) string {

@@ -67,9 +67,15 @@ type Book struct {
 	store *store.Store
 	keys  *seal.Ring
 
-	mu      sync.Mutex
+	mu   sync.Mutex
+	page page
+	read time.Time
+}
+
+// page is what the book held at one moment. Nobody may change it.
+type page struct {
 	entries map[string]Entry
-	read    time.Time
+	asOf    int64 // store.EndpointsAsOf
 }
 
 // Entry is an endpoint of the book, or why it cannot be used.
@@ -92,24 +98,27 @@ const bookLasts = time.Second
 
 // All gives the endpoints by name. PostgreSQL is asked once a second at most.
 // Nobody may change the map.
-func (b *Book) All(ctx context.Context) (map[string]Entry, error) { return b.asOf(ctx, bookLasts) }
+func (b *Book) All(ctx context.Context) (map[string]Entry, error) {
+	p, err := b.since(ctx, bookLasts)
+	return p.entries, err
+}
 
-// asOf gives the endpoints as they were that long ago, or later.
-func (b *Book) asOf(ctx context.Context, ago time.Duration) (map[string]Entry, error) {
+// since gives the endpoints as they were that long ago, or later.
+func (b *Book) since(ctx context.Context, ago time.Duration) (page, error) {
 	asked := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	if asked.Sub(b.read) < ago {
-		return b.entries, nil
+		return b.page, nil
 	}
 	stored, err := b.store.Endpoints(ctx)
 	if err != nil {
-		return nil, err
+		return page{}, err
 	}
 	fresh := make(map[string]Entry, len(stored))
 	for _, s := range stored {
-		e, known := b.entries[s.Name]
+		e, known := b.page.entries[s.Name]
 		if !known || e.revision != s.Revision || !e.until.IsZero() && now.After(e.until) {
 			e = Entry{revision: s.Revision}
 			if s.OldUntil.Valid && now.Before(s.OldUntil.Time) {
@@ -120,26 +129,50 @@ func (b *Book) asOf(ctx context.Context, ago time.Duration) (map[string]Entry, e
 		e.Active = s.Active
 		fresh[s.Name] = e
 	}
-	b.entries, b.read = fresh, now
-	return fresh, nil
+	b.page, b.read = page{fresh, store.EndpointsAsOf(stored)}, now
+	return b.page, nil
+}
+
+// rereads are how often endpoints are read anew because somebody changed one
+// while something was stored for them.
+const rereads = 5
+
+// current does something with the endpoints as they are when it is stored: where
+// one was changed since the book read it, all is done anew.
+func (b *Book) current(ctx context.Context, act func(page) error) error {
+	for tries, ago := 1, bookLasts; ; tries++ {
+		p, err := b.since(ctx, ago)
+		if err == nil {
+			err = act(p)
+		}
+		if !store.EndpointsChanged(err) || tries == rereads {
+			return err
+		}
+		ago = 0
+	}
 }
 
 // Get gives one endpoint.
 //
 // Faults: endpoint.unknown (NotFound), webhook.endpoint_unusable (Invalid).
 func (b *Book) Get(ctx context.Context, name string) (*Endpoint, error) {
-	all, err := b.All(ctx)
+	p, err := b.since(ctx, bookLasts)
 	if err != nil {
 		return nil, err
 	}
-	e, ok := all[name]
-	if !ok { // made just now, by another process
-		if all, err = b.asOf(ctx, 0); err != nil {
+	if _, ok := p.entries[name]; !ok { // made just now, by another process
+		if p, err = b.since(ctx, 0); err != nil {
 			return nil, err
 		}
-		if e, ok = all[name]; !ok {
-			return nil, store.UnknownEndpoint(name)
-		}
+	}
+	return p.endpoint(name)
+}
+
+// endpoint gives one, as Get does.
+func (p page) endpoint(name string) (*Endpoint, error) {
+	e, ok := p.entries[name]
+	if !ok {
+		return nil, store.UnknownEndpoint(name)
 	}
 	return e.Endpoint, e.Err
 }

@@ -23,8 +23,7 @@ type Replayed struct {
 // before or not, each record's in their order. failedOnly leaves out what was
 // received. Replays go behind everything new.
 func (o *Outbound) Replay(ctx context.Context, endpoint string, since, until time.Time, types []string, failedOnly bool, by string) (r Replayed, err error) {
-	e, err := o.Book.Get(ctx, endpoint)
-	if err != nil {
+	if _, err := o.Book.Get(ctx, endpoint); err != nil {
 		return r, err
 	}
 	const page = 500
@@ -37,36 +36,52 @@ func (o *Outbound) Replay(ctx context.Context, endpoint string, since, until tim
 		if err != nil {
 			return r, err
 		}
-		wanted, err := r.wanted(e, events)
+		some, err := o.retell(ctx, endpoint, events, states, by)
 		if err != nil {
 			return r, err
 		}
-		if len(wanted) > 0 {
-			again, first, err := o.Store.Retell(ctx, endpoint, wanted, states, by)
-			if err != nil {
-				return r, err
-			}
-			r.Again, r.New = r.Again+again, r.New+first
-		}
+		r.Again, r.New, r.LeftOut = r.Again+some.Again, r.New+some.New, r.LeftOut+some.LeftOut
 		if after = next; next == 0 {
 			return r, nil
 		}
 	}
 }
 
+// retell is Replay for some events.
+func (o *Outbound) retell(ctx context.Context, endpoint string, events []store.Retold, states []store.DeliveryState, by string) (r Replayed, err error) {
+	err = o.Book.current(ctx, func(p page) error {
+		e, err := p.endpoint(endpoint)
+		if err != nil {
+			return err
+		}
+		wanted, leftOut, err := toRetell(e, events)
+		r = Replayed{LeftOut: leftOut}
+		if err != nil || len(wanted) == 0 {
+			return err
+		}
+		for i := range wanted {
+			wanted[i].AsOf = p.asOf
+		}
+		r.Again, r.New, err = o.Store.Retell(ctx, endpoint, wanted, states, by)
+		return err
+	})
+	return r, err
+}
+
 // replayPriority is behind everything new.
 const replayPriority = 5
 
-// wanted are those of the events that the endpoint wants as it is now.
-func (r *Replayed) wanted(e *Endpoint, events []store.Retold) (wanted []store.OutboundEvent, err error) {
+// toRetell are those of the events that the endpoint wants as it is; leftOut of
+// the others have a delivery there.
+func toRetell(e *Endpoint, events []store.Retold) (wanted []store.OutboundEvent, leftOut int64, err error) {
 	for _, stored := range events {
 		event, err := Event(stored.Content)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if matches, _, err := e.Matches(event); !matches && err == nil {
 			if stored.State != "" {
-				r.LeftOut++
+				leftOut++
 			}
 			continue
 		}
@@ -75,7 +90,7 @@ func (r *Replayed) wanted(e *Endpoint, events []store.Retold) (wanted []store.Ou
 		stored.Receivers = []store.Receiver{to}
 		wanted = append(wanted, stored.OutboundEvent)
 	}
-	return wanted, nil
+	return wanted, leftOut, nil
 }
 
 // Tell says of an event where it was told, and why not.

@@ -6,5 +6,6 @@
 //	record.go    events come in: matched with endpoints, stored with deliveries
 //	export.go      what an event asks Towpath itself to export
 //	endpoint.go  endpoints: put, rotate, switch, try
+//	disable.go   endpoints that Towpath switches off itself
 //	delivery.go  deliveries: again, discard, replay
 package outbound

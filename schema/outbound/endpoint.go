@@ -167,27 +167,3 @@ func (o *Outbound) Try(ctx context.Context, name, eventType string, now time.Tim
 	_, err = o.Store.Record(ctx, "towpath", []store.OutboundEvent{stored}, "")
 	return sample.ID, err
 }
-
-// Disable stops delivering to an endpoint and tells those that asked for
-// towpath.* of it, in one transaction. first is false when it was disabled
-// already.
-func (o *Outbound) Disable(ctx context.Context, name, why string, now time.Time) (first bool, err error) {
-	data, err := json.Marshal(map[string]string{"endpoint": name, "reason": why})
-	if err != nil {
-		return false, err
-	}
-	event := webhook.Event{
-		ID: NewEventID(), Type: webhook.EndpointDisabled, Connection: "towpath", Action: webhook.Acted,
-		Model: "towpath.endpoint", RecordID: name, OccurredAt: now.UTC(), Data: data,
-	}
-	all, err := o.Book.All(ctx)
-	if err != nil {
-		return false, err
-	}
-	told, err := row(event)
-	if err != nil {
-		return false, err
-	}
-	told.Receivers = o.receivers(all, event)
-	return o.Store.DisableEndpoint(ctx, name, why, told)
-}

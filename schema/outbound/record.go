@@ -54,25 +54,29 @@ func (o *Outbound) Record(ctx context.Context, connection string, events []webho
 	if len(events) == 0 && cursor == "" {
 		return 0, nil
 	}
-	all, err := o.Book.All(ctx)
-	if err != nil {
-		return 0, err
-	}
+	events = slices.Clone(events)
 	rows := make([]store.OutboundEvent, len(events))
-	for i, e := range events {
-		e.Connection = connection
-		if rows[i], err = row(e); err != nil {
+	for i := range events {
+		events[i].Connection = connection
+		if rows[i], err = row(events[i]); err != nil {
 			return 0, err
 		}
-		rows[i].Receivers, rows[i].Export = o.receivers(all, e), exportOf(e)
+		rows[i].Export = exportOf(events[i])
 	}
-	return o.Store.Record(ctx, connection, rows, cursor)
+	err = o.Book.current(ctx, func(p page) error {
+		for i, e := range events {
+			rows[i].Receivers, rows[i].AsOf = o.receivers(p, e), p.asOf
+		}
+		fresh, err = o.Store.Record(ctx, connection, rows, cursor)
+		return err
+	})
+	return fresh, err
 }
 
 // receivers are the active endpoints that want the event.
-func (o *Outbound) receivers(all map[string]Entry, e webhook.Event) (wanted []store.Receiver) {
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		entry := all[name]
+func (o *Outbound) receivers(p page, e webhook.Event) (wanted []store.Receiver) {
+	for _, name := range slices.Sorted(maps.Keys(p.entries)) {
+		entry := p.entries[name]
 		if !entry.Active {
 			continue
 		}

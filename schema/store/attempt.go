@@ -101,11 +101,13 @@ type Outcome struct {
 	Cooldown             time.Duration // no attempt at this endpoint before: Retry-After
 	Threshold            int           // failures in a row that open the circuit
 	Recovery, RecoverMax time.Duration // until the first probe, and at most
+	Off                  *SwitchOff    // the endpoint is switched off with it; nil: it is not
 }
 
 // Finished is what an attempt has changed.
 type Finished struct {
 	Stale        bool         // the delivery went on without this attempt, which is noted all the same
+	Off          bool         // the endpoint is switched off by it, and was not before
 	Tripped      bool         `db:"tripped"`       // the endpoint's circuit has opened by it
 	FailingSince sql.NullTime `db:"failing_since"` // the endpoint has only failed since then
 }
@@ -117,12 +119,10 @@ func (s *Store) FinishAttempt(ctx context.Context, o Outcome) (f Finished, err e
 			return f, err
 		}
 	}
-	stale := false
+	stale, off := false, false
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		if o.Ordered && o.State != DeliveryRetrying {
-			if err := lockStreams(ctx, tx, o.Endpoint); err != nil {
-				return err
-			}
+		if err := lockStreams(ctx, tx, o.streams()...); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `
 INSERT INTO delivery_attempt (delivery, endpoint, type, generation, attempt, took_ms, outcome, status, code, message, request, response)
@@ -142,11 +142,27 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 				return err
 			}
 		}
+		if o.Off != nil { // before its state: who changes an endpoint takes its row first, too
+			if off, err = disableEndpoint(ctx, tx, o.Endpoint, *o.Off); err != nil {
+				return err
+			}
+		}
 		f, err = moveCircuit(ctx, tx, o)
 		return err
 	})
-	f.Stale = stale
+	f.Stale, f.Off = stale, off && err == nil
 	return f, err
+}
+
+// streams are the endpoints whose streams an attempt may move on.
+func (o Outcome) streams() (endpoints []string) {
+	if o.Off != nil {
+		endpoints = o.Off.streams()
+	}
+	if o.Ordered && o.State != DeliveryRetrying || o.Off != nil {
+		endpoints = append(endpoints, o.Endpoint)
+	}
+	return endpoints
 }
 
 // finishWell is FinishAttempt for what nearly all attempts are, in one round

@@ -75,19 +75,48 @@ func TestFiveFailuresOpenTheCircuitAndOneProbeClosesIt(t *testing.T) {
 // stored with it, or neither is.
 func TestAnEndpointIsNotSwitchedOffSilently(t *testing.T) {
 	w := newWorld(t).withEndpoints(t, "a", "pager")
-	_, err := w.DisableEndpoint(t.Context(), "a", "gone", happened("told", "a", to("nobody")))
+	_, err := w.DisableEndpoint(t.Context(), "a", store.SwitchOff{Why: "gone", Told: happened("told", "a", to("nobody"))})
 	require.Error(t, err)
 	st, err := w.EndpointState(t.Context(), "a")
 	require.NoError(t, err)
 	assert.False(t, st.Disabled.Valid)
 	for i, id := range []string{"told", "again"} {
-		first, err := w.DisableEndpoint(t.Context(), "a", "gone", happened(id, "a", to("pager")))
+		first, err := w.DisableEndpoint(t.Context(), "a", store.SwitchOff{Why: "gone", Told: happened(id, "a", to("pager"))})
 		require.NoError(t, err)
 		assert.Equal(t, i == 0, first)
 	}
 	assert.Equal(t, map[string]store.DeliveryState{"told": "ready"}, w.states(t, "pager"), "once")
 	_, err = w.OutboundEvent(t.Context(), "again")
 	assert.True(t, fault.Is(err, fault.NotFound))
+}
+
+// An attempt that finds its endpoint gone switches it off as it is noted, or is
+// not noted: nothing lies between.
+func TestAnAttemptSwitchesItsEndpointOffAsItIsNoted(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a", "pager")
+	w.record(t, happened("e1", "1", to("a")))
+	s := w.claimDeliveries(t)[0]
+	require.True(t, w.beginAttempt(t, s).Go)
+	o := outcome(s, store.DeliveryRetrying)
+	o.Off = &store.SwitchOff{Why: "gone", Told: happened("told", "a", to("nobody"))}
+	_, err := w.FinishAttempt(t.Context(), o)
+	require.Error(t, err)
+	assert.Equal(t, map[string]store.DeliveryState{"e1": "running"}, w.states(t, "a"))
+	noted, err := w.Attempts(t.Context(), s.ID)
+	require.NoError(t, err)
+	assert.Empty(t, noted)
+
+	for i, id := range []string{"told", "again"} {
+		o.Off = &store.SwitchOff{Why: "gone", Told: happened(id, "a", to("pager"))}
+		done, err := w.FinishAttempt(t.Context(), o)
+		require.NoError(t, err)
+		assert.Equal(t, i == 0, done.Off)
+	}
+	st, err := w.EndpointState(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, "gone", st.Disabled.String)
+	assert.Equal(t, map[string]store.DeliveryState{"e1": "retrying"}, w.states(t, "a"))
+	assert.Equal(t, map[string]store.DeliveryState{"told": "ready"}, w.states(t, "pager"), "once")
 }
 
 // Whoever is down is unwell; who is down and has something waiting is watched.
@@ -98,7 +127,7 @@ func TestEndpointsAreWatchedForWhatWaits(t *testing.T) {
 	require.NoError(t, w.Trip(t.Context(), "down", "anna"))
 	_, err := w.Discard(t.Context(), store.DeliveryFilter{Endpoint: "idle"}, "anna")
 	require.NoError(t, err)
-	_, err = w.DisableEndpoint(t.Context(), "off", "gone", happened("e3", "off"))
+	_, err = w.DisableEndpoint(t.Context(), "off", store.SwitchOff{Why: "gone", Told: happened("e3", "off")})
 	require.NoError(t, err)
 	unwell, err := w.UnwellEndpoints(t.Context())
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 // Whoever changes deliveries of a stream takes the stream's lock first: else an
 // attempt that was made could not be noted, and would be made again.
 func TestNobodyWaitsForEachOther(t *testing.T) {
-	w := newWorld(t).withEndpoints(t, "a")
+	w := newWorld(t).withEndpoints(t, "a", "b")
 	latest := inOrder("a", "s")
 	latest.Collapse = true
 	const rounds = 150
@@ -44,7 +44,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 	wg.Go(func() { // whether a parked one holds the stream is changed to and fro, and the endpoint is switched off
 		for n := 0; open(done); n++ {
 			assert.NoError(t, w.HoldStreams(t.Context(), "a", n%2 == 0))
-			_, err := w.DisableEndpoint(t.Context(), "a", "gone", happened(fmt.Sprintf("off%d", n), "a", inOrder("a", "s")))
+			_, err := w.DisableEndpoint(t.Context(), "a", store.SwitchOff{Why: "gone", Told: happened(fmt.Sprintf("off%d", n), "a", inOrder("a", "s"), to("b"))})
 			assert.NoError(t, err)
 			assert.NoError(t, w.SwitchEndpoint(t.Context(), "a", true))
 		}
@@ -65,7 +65,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 			assert.NoError(t, err)
 		}
 	})
-	for range 2 {
+	for worker := range 2 {
 		wg.Go(func() { // attempts are made and noted; some of them say that they will come back
 			for n := 0; open(done); n++ {
 				all, err := w.ClaimDeliveries(t.Context(), 10, 10)
@@ -82,6 +82,9 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 						o.Broken = true
 					}
 					o.Ordered = a.Ordered
+					if n%5 == 0 { // 410: it goes out when the endpoint is on again
+						o.Off = &store.SwitchOff{Why: "gone", Told: happened(fmt.Sprintf("gone%d-%d", worker, n), "a", inOrder("a", "s"), to("b"))}
+					}
 					_, err = w.FinishAttempt(t.Context(), o)
 					assert.NoError(t, err)
 				}
@@ -89,6 +92,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	require.NoError(t, w.SwitchEndpoint(t.Context(), "a", true))
 	require.NoError(t, w.Reset(t.Context(), "a"))
 	for idle := 0; idle < 20; idle++ { // nothing is left behind
 		for _, s := range w.claimDeliveries(t) {

@@ -237,7 +237,7 @@ func (m *deliveryMachine) operate(r *rapid.T) {
 		err = m.SwitchEndpoint(r.Context(), name, true)
 	case "disable":
 		m.next++
-		_, err = m.DisableEndpoint(r.Context(), name, "gone", happened(fmt.Sprintf("e%d", m.next), "1"))
+		_, err = m.DisableEndpoint(r.Context(), name, store.SwitchOff{Why: "gone", Told: happened(fmt.Sprintf("e%d", m.next), "1")})
 	}
 	require.NoError(r, err)
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -81,6 +82,36 @@ func TestARecordsEventsAreRetoldInTheirOrder(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"e1"}, ends(1, store.DeliveryOK), "and not what came before")
 	assert.Empty(t, w.claimDeliveries(t))
+}
+
+// However many are delivered again at once: a batch that begins goes before none
+// that is to come.
+func TestARecordsEventsKeepTheirOrderOverBatches(t *testing.T) {
+	w := newWorld(t).withEndpoints(t, "a")
+	events := []store.OutboundEvent{happened("first", "1")}
+	for i := range 1000 {
+		events = append(events, happened(fmt.Sprint("e", i), "1", inOrder("a", "1")))
+	}
+	w.record(t, events...)
+	told, _, err := w.EventsToRetell(t.Context(), "a", time.Time{}, time.Time{}, nil, nil, 0, 1)
+	require.NoError(t, err)
+	require.Equal(t, "first", told[0].ID)
+	told[0].Receivers = []store.Receiver{inOrder("a", "1")}
+	_, made, err := w.Retell(t.Context(), "a", []store.OutboundEvent{told[0].OutboundEvent}, nil, "anna")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, made, "the latest delivery, of the earliest event")
+	n, err := w.Discard(t.Context(), store.DeliveryFilter{Endpoint: "a"}, "anna")
+	require.NoError(t, err)
+	require.EqualValues(t, 1001, n)
+	n, err = w.Redeliver(t.Context(), store.DeliveryFilter{Endpoint: "a"}, "anna", 5)
+	require.NoError(t, err)
+	require.EqualValues(t, 1001, n)
+	for _, want := range []string{"first", "e0", "e1"} {
+		all := w.claimDeliveries(t)
+		require.Len(t, all, 1)
+		assert.Equal(t, want, all[0].Event)
+		w.succeeds(t, all[0])
+	}
 }
 
 func TestLaterStatesSupersedeWhatHasNotBeenSent(t *testing.T) {

@@ -141,10 +141,15 @@ FROM chosen WHERE d.id = chosen.id AND $13::int IS NOT NULL`,
 // ordered endpoints wait for it before they are noted.
 const steerSize = 1000
 
+// steered is how far steer has come: events go in the order in which they were
+// stored, so that a record's later one never goes before an earlier one that is
+// in another batch.
+type steered struct{ seq, id int64 }
+
 // steer changes the chosen deliveries, some at a time, and lets their streams go
 // on. After a fault, n have been changed; the rest are as they were.
 func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by string, priority int) (n int64, err error) {
-	for after, limit := int64(0), f.Limit; ; {
+	for after, limit := (steered{}), f.Limit; ; {
 		size := steerSize
 		if limit > 0 {
 			size = min(size, limit-int(n))
@@ -157,7 +162,7 @@ func (s *Store) steer(ctx context.Context, f DeliveryFilter, update, states, by 
 	}
 }
 
-func (s *Store) steerSome(ctx context.Context, f DeliveryFilter, update, states, by string, priority int, after int64, size int) (n, last int64, err error) {
+func (s *Store) steerSome(ctx context.Context, f DeliveryFilter, update, states, by string, priority int, after steered, size int) (n int64, last steered, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var endpoints []string
 		if err := tx.SelectContext(ctx, &endpoints, `SELECT name FROM webhook_endpoint WHERE $1 IN ('', name)`, f.Endpoint); err != nil {
@@ -167,20 +172,22 @@ func (s *Store) steerSome(ctx context.Context, f DeliveryFilter, update, states,
 			return err
 		}
 		var changed []struct {
-			ID               int64
+			ID, Seq          int64
 			Endpoint, Stream string
 		}
 		if err := tx.SelectContext(ctx, &changed, `
 WITH chosen AS (
-    SELECT d.id FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+` AND d.id > $14
-    ORDER BY d.id LIMIT $11 FOR UPDATE OF d
-) `+update+` RETURNING d.id, d.endpoint, d.stream`, append(f.args(), size, by, priority, after)...); err != nil {
+    SELECT d.id, o.seq FROM delivery d JOIN outbound_event o ON o.id = d.event WHERE `+filterSQL+` AND `+states+` AND (o.seq, d.id) > ($14, $15)
+    ORDER BY o.seq, d.id LIMIT $11 FOR UPDATE OF d
+) `+update+` RETURNING d.id, chosen.seq, d.endpoint, d.stream`, append(f.args(), size, by, priority, after.seq, after.id)...); err != nil {
 			return err
 		}
 		n = int64(len(changed))
 		streams := map[string][]string{}
 		for _, c := range changed {
-			last = max(last, c.ID)
+			if c.Seq > last.seq || c.Seq == last.seq && c.ID > last.id {
+				last = steered{c.Seq, c.ID}
+			}
 			streams[c.Endpoint] = append(streams[c.Endpoint], c.Stream)
 		}
 		if err := promoteAll(ctx, tx, streams); err != nil {
@@ -189,7 +196,7 @@ WITH chosen AS (
 		return notifyDeliveries(ctx, tx)
 	})
 	if err != nil {
-		return 0, 0, err
+		return 0, after, err
 	}
 	return n, last, nil
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -127,6 +128,63 @@ func TestAnEventIsStoredOnceWithItsDeliveries(t *testing.T) {
 	assert.Equal(t, "webhook.event_taken", fault.Of(err).Code)
 	_, err = w.OutboundEvent(t.Context(), "e9")
 	assert.True(t, fault.Is(err, fault.NotFound), "nothing of the batch was stored")
+}
+
+// Receivers are chosen from what was read of the endpoints before: where one has
+// come or changed since, they are to be chosen anew.
+func TestReceiversAreThoseOfTheEndpointsAsTheyStand(t *testing.T) {
+	w := newWorld(t)
+	stood := func() int64 {
+		all, err := w.Endpoints(t.Context())
+		require.NoError(t, err)
+		return store.EndpointsAsOf(all)
+	}
+	put := func(name string) {
+		_, err := w.PutEndpoint(t.Context(), w.ring, name, json.RawMessage(`{"url":"https://`+name+`.example"}`), nil, true)
+		require.NoError(t, err)
+	}
+	n := 0
+	for _, change := range []struct {
+		what string
+		does func()
+	}{
+		{"the first endpoint", func() { put("a") }},
+		{"another one", func() { put("b") }},
+		{"a secret", func() {
+			require.NoError(t, w.PutEndpointSecret(t.Context(), w.ring, "a", "signing", json.RawMessage(`["x"]`), sql.NullTime{}))
+		}},
+		{"off", func() { require.NoError(t, w.SwitchEndpoint(t.Context(), "a", false)) }},
+		{"on", func() { require.NoError(t, w.SwitchEndpoint(t.Context(), "a", true)) }},
+	} {
+		n++
+		e := happened(fmt.Sprint("e", n), "1")
+		e.AsOf = stood()
+		if n > 1 {
+			e.Receivers = []store.Receiver{inOrder("a", "s")}
+		}
+		change.does()
+		_, err := w.Record(t.Context(), "odoo", []store.OutboundEvent{e}, fmt.Sprint("c", n))
+		require.True(t, store.EndpointsChanged(err), change.what)
+		assert.True(t, fault.Is(err, fault.Transient))
+		cursor, err := w.EventCursor(t.Context(), "odoo")
+		require.NoError(t, err)
+		assert.NotEqual(t, fmt.Sprint("c", n), cursor, "%s: nothing was stored", change.what)
+		e.AsOf = stood()
+		_, err = w.Record(t.Context(), "odoo", []store.OutboundEvent{e}, fmt.Sprint("c", n))
+		require.NoError(t, err, change.what)
+		e.AsOf--
+		fresh, err := w.Record(t.Context(), "odoo", []store.OutboundEvent{e}, "")
+		require.NoError(t, err, "it is there already")
+		assert.Zero(t, fresh)
+	}
+	told := happened("told", "b", inOrder("b", "s"))
+	told.AsOf = stood()
+	first, err := w.DisableEndpoint(t.Context(), "a", store.SwitchOff{Why: "gone", Told: told})
+	require.NoError(t, err, "its own change is none")
+	assert.True(t, first)
+	told.ID, told.AsOf = "told again", stood()-1
+	_, err = w.DisableEndpoint(t.Context(), "b", store.SwitchOff{Why: "gone", Told: told})
+	assert.True(t, store.EndpointsChanged(err))
 }
 
 func TestTheCursorMovesWithItsEvents(t *testing.T) {

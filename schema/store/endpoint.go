@@ -33,6 +33,16 @@ func (s *Store) Endpoints(ctx context.Context) (all []Endpoint, err error) {
 	return all, translate(err)
 }
 
+// EndpointsAsOf says how all endpoints stand, in a number that every change of
+// one raises, and so does a new one. It is never 0.
+func EndpointsAsOf(all []Endpoint) int64 {
+	asOf := int64(1)
+	for _, e := range all {
+		asOf += e.Revision
+	}
+	return asOf
+}
+
 // Endpoint gives one endpoint; NotFound names the way out.
 func (s *Store) Endpoint(ctx context.Context, name string) (Endpoint, error) {
 	var e Endpoint
@@ -169,28 +179,53 @@ UPDATE webhook_endpoint SET active = $2,
     revision = revision + 1, updated_at = now() WHERE name = $1`, active, active)
 }
 
-// DisableEndpoint is Towpath's own stop: the endpoint is gone, or has only
-// failed for days. Deliveries go on being made, and wait. told is the event that
-// tells of it, stored in the same transaction: nobody fails silently. first is
-// false when it was disabled already; then nothing is told.
-func (s *Store) DisableEndpoint(ctx context.Context, name, why string, told OutboundEvent) (first bool, err error) {
+// SwitchOff is Towpath's own stop of an endpoint, which is gone, or has only
+// failed for days. Deliveries go on being made, and wait.
+type SwitchOff struct {
+	Why  string
+	Told OutboundEvent // tells of it, stored in the same transaction: nobody fails silently
+}
+
+// DisableEndpoint switches an endpoint off. first is false when it was disabled
+// already; then nothing is told.
+func (s *Store) DisableEndpoint(ctx context.Context, name string, off SwitchOff) (first bool, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		r, err := tx.ExecContext(ctx, `UPDATE webhook_endpoint SET disabled = $2, disabled_at = now(), revision = revision + 1 WHERE name = $1 AND disabled IS NULL`, name, why)
-		if err != nil {
+		if err := lockStreams(ctx, tx, off.streams()...); err != nil {
 			return err
 		}
-		n, err := r.RowsAffected()
-		if err != nil || n == 0 {
-			return err
-		}
-		first = true
-		added, err := insertEvents(ctx, tx, []OutboundEvent{told})
-		if err == nil {
-			_, err = insertDeliveries(ctx, tx, added)
-		}
+		first, err = disableEndpoint(ctx, tx, name, off)
 		return err
 	})
 	return first && err == nil, err
+}
+
+// streams are the endpoints that are told of it.
+func (off SwitchOff) streams() (endpoints []string) {
+	for _, r := range off.Told.Receivers {
+		endpoints = append(endpoints, r.Endpoint)
+	}
+	return endpoints
+}
+
+// disableEndpoint is DisableEndpoint within a transaction, which has the locks of
+// off.streams already: they go before the endpoint's row.
+func disableEndpoint(ctx context.Context, tx *sqlx.Tx, name string, off SwitchOff) (first bool, err error) {
+	r, err := tx.ExecContext(ctx, `UPDATE webhook_endpoint SET disabled = $2, disabled_at = now(), revision = revision + 1 WHERE name = $1 AND disabled IS NULL`, name, off.Why)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if off.Told.AsOf != 0 {
+		off.Told.AsOf++ // by this very change
+	}
+	added, err := insertEvents(ctx, tx, []OutboundEvent{off.Told})
+	if err == nil {
+		_, err = insertDeliveries(ctx, tx, added)
+	}
+	return true, err
 }
 
 // changeEndpoint runs a statement about one endpoint. wake makes the deliveries

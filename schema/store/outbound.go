@@ -27,6 +27,9 @@ type OutboundEvent struct {
 	Seq        int64     `db:"seq"` // the order in which events were stored, which is that of each record's
 
 	Receivers []Receiver `db:"-"`
+	// AsOf is how the endpoints stood when Receivers was chosen (EndpointsAsOf).
+	// Where they stand otherwise by now nothing is stored. 0: however they stand.
+	AsOf int64 `db:"-"`
 	// Export is what the event asks Towpath itself to do; nil: nothing.
 	Export *ExportRequest `db:"-"`
 }
@@ -47,7 +50,7 @@ type Receiver struct {
 // (promise 4, TestPromise4).
 //
 // Faults: webhook.event_taken (Conflict): another connection has an event of
-// that id, as of a copied database.
+// that id, as of a copied database; webhook.endpoints_changed (Transient).
 func (s *Store) Record(ctx context.Context, connection string, events []OutboundEvent, cursor string) (fresh int, err error) {
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		added, err := insertEvents(ctx, tx, events)
@@ -83,17 +86,22 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) (add
 		test, occurred = append(test, e.Test), append(occurred, e.OccurredAt.UTC())
 	}
 	var rows []struct {
-		ID  string
-		Seq int64
+		ID       string
+		Seq, Now int64
 	}
 	if err := tx.SelectContext(ctx, &rows, `
 INSERT INTO outbound_event (id, connection, type, model, record_id, content, test, occurred_at)
 SELECT id, connection, type, model, record_id, content, test, occurred_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::timestamptz[])
     WITH ORDINALITY AS u(id, connection, type, model, record_id, content, test, occurred_at, n) ORDER BY n
-ON CONFLICT (id) DO NOTHING RETURNING id, seq`,
+ON CONFLICT (id) DO NOTHING RETURNING id, seq, `+endpointsNow+` AS now`,
 		textArray(id), textArray(connection), textArray(kind), textArray(model), textArray(record), textArray(content), pq.Array(test), pq.Array(occurred)); err != nil {
 		return nil, err
+	}
+	if len(rows) > 0 { // an endpoint that has come, or wants events again, is missing among the receivers
+		if err := asChosen(events, rows[0].Now); err != nil {
+			return nil, err
+		}
 	}
 	fresh := make(map[string]int64, len(rows))
 	for _, r := range rows {
@@ -150,15 +158,18 @@ func insertDeliveries(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) 
 	if err := lockStreams(ctx, tx, slices.Collect(maps.Keys(ordered))...); err != nil {
 		return 0, err
 	}
-	r, err := tx.ExecContext(ctx, `
+	var done struct{ Made, Now int64 }
+	err = tx.GetContext(ctx, &done, `
+WITH made AS (
 INSERT INTO delivery (endpoint, event, type, stream, seq, holds, state, priority, due_at)
 SELECT endpoint, event, type, stream, CASE WHEN stream <> '' THEN seq END, holds, CASE WHEN stream = '' THEN 'ready' ELSE 'waiting' END, priority, now()
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::smallint[], $7::bigint[]) WITH ORDINALITY AS u(endpoint, event, type, stream, holds, priority, seq, n)
 ORDER BY n
-ON CONFLICT (endpoint, event) DO NOTHING`,
+ON CONFLICT (endpoint, event) DO NOTHING RETURNING id
+) SELECT count(*) AS made, `+endpointsNow+` AS now FROM made`,
 		textArray(endpoint), textArray(event), textArray(kind), textArray(stream), pq.Array(holds), pq.Array(priority), pq.Array(seq))
-	if err == nil {
-		made, err = r.RowsAffected()
+	if err == nil { // HoldStreams comes before the lock of streams, and is seen, or after it, and sees these
+		made, err = done.Made, asChosen(events, done.Now)
 	}
 	if err == nil {
 		err = supersede(ctx, tx, endpoint, event, stream, collapse)
@@ -171,6 +182,24 @@ ON CONFLICT (endpoint, event) DO NOTHING`,
 	}
 	return made, notifyDeliveries(ctx, tx)
 }
+
+// endpointsNow is EndpointsAsOf in PostgreSQL.
+const endpointsNow = `(SELECT 1 + coalesce(sum(revision), 0)::bigint FROM webhook_endpoint)`
+
+// asChosen refuses events whose receivers were chosen when the endpoints stood
+// otherwise than now.
+func asChosen(events []OutboundEvent, now int64) error {
+	if !slices.ContainsFunc(events, func(e OutboundEvent) bool { return e.AsOf != 0 && e.AsOf != now }) {
+		return nil
+	}
+	return fault.New(fault.Transient, endpointsChanged, "endpoints were changed while events were stored for them").
+		WithResolution("nothing to do: it is done anew, for the endpoints as they are")
+}
+
+const endpointsChanged = "webhook.endpoints_changed"
+
+// EndpointsChanged tells whether a fault says that receivers are to be chosen anew.
+func EndpointsChanged(err error) bool { return err != nil && fault.Of(err).Code == endpointsChanged }
 
 // supersede closes what a later state of the same record makes needless.
 func supersede(ctx context.Context, tx *sqlx.Tx, endpoint, event, stream []string, collapse []bool) error {
