@@ -59,6 +59,9 @@ func (p *syncPage) prepare(ctx context.Context) error {
 	return nil
 }
 
+// repeated is the reason to leave a record alone that comes again in its page.
+const repeated = "repeated"
+
 // add takes what was read into the page.
 func (p *syncPage) add(page connectors.RecordPage) {
 	p.next, p.bad = page.Next, page.Bad
@@ -69,7 +72,7 @@ func (p *syncPage) add(page connectors.RecordPage) {
 	for i, rec := range page.Records {
 		item := &syncItem{rec: rec, ext: rec.ID}
 		if last[rec.ID] != i { // a source that repeats itself: the later one holds
-			item.skip("repeated")
+			item.skip(repeated)
 		}
 		p.items = append(p.items, item)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"towpath/schema/fault"
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
@@ -212,4 +213,30 @@ func TestSyncBadNumberCostsItsOwnRecord(t *testing.T) {
 	require.Equal(t, "success", w.run().Status)
 	require.Empty(t, w.parked())
 	require.Equal(t, "0.14", w.doors["odoo"].(*memory).bySKU(t)[sku(7)]["price"].(decimal.Decimal).String())
+}
+
+// TestSyncParkedTwiceInAPage: a source that names a record twice does not make it
+// pass for mended.
+func TestSyncParkedTwiceInAPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "left", 6)
+	right := newMemory()
+	w.pair(newMemory(), right, func(j *jobs.Job, m *mapping.Mapping) {
+		m.Source, m.Fields, j.Limits.MaxErrorPercent = "things.csv", m.Fields[:3], 100
+	})
+	right.refuse = func(r record.Row) error {
+		if r.Values["sku"] == sku(3) {
+			return fault.New(fault.Invalid, "memory.refused", "no")
+		}
+		return nil
+	}
+	f.open(w, "left", nil)
+	f.lines = append(f.lines, f.lines[2])
+	f.write(time.Now())
+	for range 3 {
+		require.Equal(t, "partial", w.run().Status)
+		require.Equal(t, map[string]string{sku(3): "memory.refused"}, w.parked())
+		w.due()
+	}
 }

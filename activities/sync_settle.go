@@ -148,6 +148,7 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 			}
 		case item.done == parked:
 			page.Parked = append(page.Parked, store.ParkedRecord{ExternalID: item.ext, Fault: item.fault})
+		case item.done == skipped && item.reason == repeated: // what becomes of it, its later reading says
 		case item.known.Parked || item.known.Awaited:
 			page.Clear = append(page.Clear, item.ext)
 		}
