@@ -161,18 +161,23 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		return err
 	}
 	for i, w := range wanted {
-		item := loose[i]
-		own := claims[w.Keys[0]]
+		item, own := loose[i], claims[w.Keys[0]]
 		if own.TargetID != "" && item.there(p.flow) == "" && !p.flow.back {
 			item.known.TargetID = own.TargetID // an order made it
 		}
 		item.known.Made = own.XID
+	}
+	if err := p.lookAgain(ctx, loose, wanted, claims); err != nil {
+		return err
+	}
+	for i, w := range wanted {
+		item, own := loose[i], claims[w.Keys[0]]
 		for _, key := range w.Keys[1:] {
 			c := claims[key]
-			if c.XID == own.XID || c.XID == w.XID {
+			if c.XID == own.XID || c.XID == w.XID || item.done != undecided {
 				continue
 			}
-			if c.TargetID != "" && c.TargetID != item.there(p.flow) {
+			if p.elsewhere(c, item) {
 				// Whoever had the key has another one by now: its record was not found by it.
 				if c, err = p.Store.TakeKey(ctx, p.flow.to.name, p.row.BoundAs(), key, c, own.XID); err != nil {
 					return err
@@ -185,6 +190,35 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		}
 	}
 	return nil
+}
+
+// elsewhere says that a claim was carried out, with another record than the item's.
+func (p *syncPage) elsewhere(c store.Claim, item *syncItem) bool {
+	return c.TargetID != "" && c.TargetID != item.there(p.flow)
+}
+
+// lookAgain finds records whose key is claimed by somebody who has a record by
+// now: it may have been made since they were looked for. Then it is seen now, as
+// claims are closed when their records are there.
+func (p *syncPage) lookAgain(ctx context.Context, loose []*syncItem, wanted []store.Wanted, claims map[string]store.Claim) error {
+	var late []*syncItem
+	for i, w := range wanted {
+		own := claims[w.Keys[0]]
+		if slices.ContainsFunc(w.Keys[1:], func(key string) bool {
+			c := claims[key]
+			return c.XID != own.XID && c.XID != w.XID && p.elsewhere(c, loose[i])
+		}) {
+			late = append(late, loose[i])
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	found, err := p.find(ctx, late)
+	if err != nil {
+		return err
+	}
+	return p.adopt(ctx, late, found)
 }
 
 // xid is the external id that a record is made under.

@@ -1,11 +1,15 @@
 package activities
 
 import (
+	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"towpath/connectors/odoo/simulator"
@@ -54,6 +58,48 @@ func TestSyncKeysAcrossLanes(t *testing.T) {
 	w.pair(left, right)
 	result := w.run()
 	require.Equal(t, counts(1200, "created", 1199, "parked", 1), result.Counts)
+	require.Len(t, right.bySKU(t), 1199)
+}
+
+// finding lets a test look on when records are looked for.
+type finding struct {
+	*memory
+	found func(values []string)
+}
+
+func (f *finding) FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error) {
+	found, err := f.memory.FindRecords(ctx, model, field, values)
+	f.found(values)
+	return found, err
+}
+
+// TestSyncKeyMadeMeanwhile: two lanes look for one key at the same time and find
+// nothing; the one has made its record and settled before the other claims the key.
+func TestSyncKeyMadeMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(1200), newMemory()
+	left.edit("605", record.Values{"sku": sku(10)})
+	w.pair(left, right)
+	looked, first := make(chan struct{}), atomic.Bool{}
+	right.refuse = func(r record.Row) error {
+		if r.Values["sku"] == sku(10) {
+			<-looked
+		}
+		return nil
+	}
+	w.connect("right", &finding{right, func(values []string) {
+		if !slices.Contains(values, sku(10)) || !slices.Contains(values, sku(606)) || !first.CompareAndSwap(false, true) {
+			return
+		}
+		close(looked)
+		assert.Eventually(t, func() bool {
+			return w.number(`SELECT count(*) FROM claim WHERE match_key LIKE 'key:%/' || $1 AND target_id IS NOT NULL`, sku(10)) == 1
+		}, time.Minute, 5*time.Millisecond)
+	}})
+	result := w.run()
+	require.Equal(t, counts(1200, "created", 1199, "parked", 1), result.Counts)
+	require.Equal(t, map[string]string{"605": "sync.key_taken"}, w.parked())
 	require.Len(t, right.bySKU(t), 1199)
 }
 
