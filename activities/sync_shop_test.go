@@ -166,7 +166,7 @@ func (w *world) nextSecond(name string) {
 	require.Eventually(w, func() bool {
 		now, err := source.SourceNow(w.Context())
 		return err == nil && now.After(began)
-	}, 5*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }
 
 // findOne is the id of the one record that holds a value.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"towpath/connectors/pool"
@@ -140,6 +141,9 @@ func TestWhatIsDownIsToBeSentAgain(t *testing.T) {
 func TestASlowInboxIsAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context) error {
+		limit, ok := ctx.Deadline()
+		assert.True(t, ok, "it would hang for ever")
+		assert.Less(t, time.Until(limit), 4500*time.Millisecond, "and leave time for the answer")
 		<-ctx.Done()
 		return fault.New(fault.Transient, "test.hangs", "late").WithCause(ctx.Err())
 	}
@@ -156,8 +160,7 @@ func TestASlowInboxIsAnsweredInTime(t *testing.T) {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, change)
-				began := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+path, strings.NewReader(`{}`))
 				require.NoError(t, err)
@@ -167,7 +170,6 @@ func TestASlowInboxIsAnsweredInTime(t *testing.T) {
 				require.NoError(t, err)
 				_ = answer.Body.Close()
 				require.Equal(t, 503, answer.StatusCode)
-				require.Less(t, time.Since(began), 5*time.Second)
 			})
 		}
 	}

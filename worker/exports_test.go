@@ -154,7 +154,7 @@ func (d *desk) runs(n int) (all []contract.SyncInput) {
 		defer d.mu.Unlock()
 		all = d.ran
 		return len(all) >= n
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	require.Len(d.t, all, n)
 	return all
 }
@@ -174,7 +174,7 @@ func (d *desk) becomes(event string, state store.ExportState) (x store.ExportReq
 		require.Len(d.t, all, 1)
 		x = all[0]
 		return x.State == state
-	}, time.Minute, 20*time.Millisecond, "%s becomes %s", event, state)
+	}, patience, 20*time.Millisecond, "%s becomes %s", event, state)
 	return x
 }
 
@@ -306,7 +306,7 @@ func TestAnExportThatCannotBegin(t *testing.T) {
 		all, err := d.st.Exports(t.Context(), store.ExportFilter{Event: event})
 		require.NoError(t, err)
 		return all[0].Attempt >= 3
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	d.closes(nil)
 	assert.Equal(t, []string{"1"}, d.runs(1)[0].Only)
 	d.ends("a-variants", jobs.Success)

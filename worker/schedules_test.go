@@ -20,6 +20,7 @@ import (
 	"towpath/schema/fault"
 	"towpath/workflows"
 	"towpath/workflows/contract"
+	"towpath/workflows/temporaltest"
 )
 
 // server gives a client and options for a namespace that does not exist yet, on
@@ -40,15 +41,19 @@ func server(t *testing.T) (client.Client, client.Options) {
 	}
 	opt := client.Options{HostPort: address, Namespace: fmt.Sprintf("test-%d-%s", time.Now().UnixNano(), strings.ToLower(t.Name())), Logger: sdkLogger{zerolog.Nop()}}
 	opt.ConnectionOptions.DialOptions = append(opt.ConnectionOptions.DialOptions, carryConflictTokens())
+	opt = temporaltest.Patient(opt)
 	c, err := client.NewLazyClient(opt)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c, opt
 }
 
+// patience is how long a test waits for what must come in the end.
+const patience = 2 * time.Minute
+
 func ready(t *testing.T, c client.Client, opt client.Options) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, WaitReady(ctx, c, opt, zerolog.Nop()))
 }
@@ -56,7 +61,7 @@ func ready(t *testing.T, c client.Client, opt client.Options) {
 // schedulesReady waits until a namespace that was just made takes schedules.
 func schedulesReady(t *testing.T, d Deps) {
 	t.Helper()
-	require.Eventually(t, func() bool { return ensureSchedules(t.Context(), d) == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ensureSchedules(t.Context(), d) == nil }, patience, 50*time.Millisecond)
 }
 
 func TestWaitReadyMakesWhatIsMissingOnce(t *testing.T) {
@@ -74,7 +79,7 @@ func TestWaitReadyMakesWhatIsMissingOnce(t *testing.T) {
 			}
 		}
 		return true
-	}, time.Minute, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 }
 
 func TestWaitReadyGivesUpWithItsCaller(t *testing.T) {
@@ -140,7 +145,7 @@ func TestCatchUpIsTriggeredWhenItsScheduleIsMade(t *testing.T) {
 	schedulesReady(t, d)
 	h := c.ScheduleClient().GetHandle(t.Context(), contract.ScheduleCatchUp)
 	actions := func() int { return describe(t, h).Info.NumActions }
-	require.Eventually(t, func() bool { return actions() == 1 }, time.Minute, 50*time.Millisecond, "it runs once when it is made")
+	require.Eventually(t, func() bool { return actions() == 1 }, patience, 50*time.Millisecond, "it runs once when it is made")
 	require.NoError(t, ensureSchedules(t.Context(), d))
 	assert.Equal(t, 1, actions(), "and not at every start")
 
@@ -149,16 +154,16 @@ func TestCatchUpIsTriggeredWhenItsScheduleIsMade(t *testing.T) {
 		for _, a := range describe(t, h).Info.RunningWorkflows {
 			require.NoError(t, c.TerminateWorkflow(t.Context(), a.WorkflowID, "", "test"))
 		}
-		require.Eventually(t, func() bool { return len(describe(t, h).Info.RunningWorkflows) == 0 }, time.Minute, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return len(describe(t, h).Info.RunningWorkflows) == 0 }, patience, 50*time.Millisecond)
 	}
 	settle()
 	require.NoError(t, catchUpUnlessPaused(t.Context(), c))
-	require.Eventually(t, func() bool { return actions() == 2 }, time.Minute, 50*time.Millisecond, "a start reads what was missed")
+	require.Eventually(t, func() bool { return actions() == 2 }, patience, 50*time.Millisecond, "a start reads what was missed")
 	settle()
 	require.NoError(t, h.Pause(t.Context(), client.SchedulePauseOptions{Note: "stock-taking"}))
 	require.NoError(t, catchUpUnlessPaused(t.Context(), c))
 	require.NoError(t, CatchUpNow(t.Context(), c))
-	require.Eventually(t, func() bool { return actions() == 3 }, time.Minute, 50*time.Millisecond, "only the one who asked for it was heard")
+	require.Eventually(t, func() bool { return actions() == 3 }, patience, 50*time.Millisecond, "only the one who asked for it was heard")
 
 	n, err := Pollers(t.Context(), c, contract.QueueMain)
 	require.NoError(t, err)

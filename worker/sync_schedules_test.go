@@ -43,7 +43,7 @@ func ensureJobs(t *testing.T, c client.Client, opt client.Options, all ...store.
 		made, err := EnsureSyncSchedules(t.Context(), c, opt, all)
 		created = append(created, made...)
 		return err == nil
-	}, time.Minute, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 	return created
 }
 
@@ -83,7 +83,7 @@ func TestSyncSchedulesAreCreatedPaused(t *testing.T) {
 	connection, _ = d.Schedule.Action.(*client.ScheduleWorkflowAction).TypedSearchAttributes.GetKeyword(contract.AttrConnection)
 	assert.Equal(t, "files", connection, "an export is about where it goes")
 	require.NoError(t, h.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
-	require.Eventually(t, func() bool { return describe(t, h).Info.NumActions == 1 }, time.Minute, 50*time.Millisecond, "but can be triggered in the UI, paused as it is")
+	require.Eventually(t, func() bool { return describe(t, h).Info.NumActions == 1 }, patience, 50*time.Millisecond, "but can be triggered in the UI, paused as it is")
 	run := describe(t, h).Info.RecentActions[0].StartWorkflowResult
 	assert.Regexp(t, `^sync/by-hand-20\d\d-\d\d-\d\dT`, run.WorkflowID, "the form of runs that are started by hand")
 	w, err := c.DescribeWorkflow(t.Context(), run.WorkflowID, "")
@@ -141,7 +141,7 @@ func TestAPauseIsNeverLostToAnUpdate(t *testing.T) {
 	ensureJobs(t, c, opt, storedJob(t, j, true))
 	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
 	require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
-	require.Eventually(t, func() bool { return !describe(t, h).Schedule.State.Paused }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !describe(t, h).Schedule.State.Paused }, patience, 10*time.Millisecond)
 	j.Schedule = jobs.Schedule{Type: jobs.Interval, Every: 20, Unit: jobs.Minutes}
 	operator := &hasty{ScheduleClient: c.ScheduleClient(), t: t}
 	require.NoError(t, updateSchedule(t.Context(), operator, syncSchedule(j)))
@@ -174,7 +174,7 @@ func (h *hastyHandle) Update(ctx context.Context, options client.ScheduleUpdateO
 		update, err := change(in)
 		if h.reads++; h.reads == 1 {
 			require.NoError(h.t, h.Pause(h.t.Context(), client.SchedulePauseOptions{Note: "stop"}))
-			require.Eventually(h.t, func() bool { return describe(h.t, h.ScheduleHandle).Schedule.State.Paused }, time.Minute, 10*time.Millisecond)
+			require.Eventually(h.t, func() bool { return describe(h.t, h.ScheduleHandle).Schedule.State.Paused }, patience, 10*time.Millisecond)
 		}
 		return update, err
 	}
@@ -201,7 +201,7 @@ func TestWorkerFollowsJobs(t *testing.T) {
 	put(j)
 	d := Deps{Temporal: c, Options: opt, Store: st}
 	var s syncSchedules
-	require.Eventually(t, func() bool { return s.follow(t.Context(), d) == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return s.follow(t.Context(), d) == nil }, patience, 50*time.Millisecond)
 	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
 	require.NoError(t, h.Unpause(t.Context(), client.ScheduleUnpauseOptions{Note: "go"}))
 	require.NoError(t, s.follow(t.Context(), d))
@@ -223,7 +223,7 @@ func TestWorkerFollowsJobs(t *testing.T) {
 		}
 		again, err := h.Describe(t.Context())
 		return err == nil && again.Schedule.State.Paused
-	}, time.Minute, 50*time.Millisecond, "it is made again, paused")
+	}, patience, 50*time.Millisecond, "it is made again, paused")
 }
 
 func TestOneBadJobDoesNotHoldUpTheOthers(t *testing.T) {

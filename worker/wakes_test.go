@@ -51,7 +51,7 @@ func TestEventsStartTheJobsThatCarryThem(t *testing.T) {
 	w.last = time.Time{}
 	w.note([]string{"product.product", "sale.order"})
 	w.wake(t.Context())
-	require.Eventually(t, func() bool { return runs("told") == 1 }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return runs("told") == 1 }, patience, 50*time.Millisecond)
 	assert.Zero(t, runs("paused"))
 	assert.Zero(t, runs("by-clock"))
 

@@ -26,6 +26,7 @@ import (
 	"towpath/workflows"
 	"towpath/workflows/contract"
 	"towpath/workflows/dispatch"
+	"towpath/workflows/temporaltest"
 )
 
 // The tests below need a Temporal server: its address in
@@ -47,11 +48,11 @@ func server(t *testing.T) client.Client {
 		}
 		t.Skip("SKIPPED: needs a real Temporal server, its address in TOWPATH_TEST_TEMPORAL")
 	}
-	opt := client.Options{HostPort: address, Namespace: fmt.Sprintf("test-%d-%s", time.Now().UnixNano(), strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))), Logger: quiet{}}
+	opt := temporaltest.Patient(client.Options{HostPort: address, Namespace: fmt.Sprintf("test-%d-%s", time.Now().UnixNano(), strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))), Logger: quiet{}})
 	c, err := client.NewLazyClient(opt)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, worker.WaitReady(ctx, c, opt, zerolog.Nop()))
 	until(t, "the namespace and its search attributes are known everywhere", func() bool {
@@ -72,12 +73,15 @@ func (quiet) Info(string, ...any)  {}
 func (quiet) Warn(string, ...any)  {}
 func (quiet) Error(string, ...any) {}
 
+// patience is how long a test waits for what must come in the end.
+const patience = 2 * time.Minute
+
 // until polls a condition that the server brings about in its own time.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); {
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatal("not within a minute: " + what)
+			t.Fatal("not yet: " + what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

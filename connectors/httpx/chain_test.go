@@ -152,7 +152,7 @@ func TestHowFarItGot(t *testing.T) {
 				_ = conn.Close()
 			}
 		}()
-		slow := httpx.NewClient(httpx.Options{Room: "shop", Private: true, Timeout: 10 * time.Second})
+		slow := httpx.NewClient(httpx.Options{Room: "shop", Private: true, Timeout: time.Minute})
 		_, err = post(context.Background(), slow, "http://"+listener.Addr().String(), strings.Repeat("x", 64<<20))
 		assert.Equal(t, fault.Transient, fault.Of(err).Kind, fault.Of(err).Detail)
 	})

@@ -116,7 +116,7 @@ func TestOutbox(t *testing.T) {
 		require.NoError(t, err)
 		server.Faults.Add(simulator.Fault{Model: "towpath.outbox", Method: "claim", Times: 1, ResetAfterCommit: true})
 		var got connectors.EventBatch
-		require.Eventually(t, func() bool { got, err = c.PullEvents(t.Context(), "", 10); return err == nil }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { got, err = c.PullEvents(t.Context(), "", 10); return err == nil }, time.Minute, 10*time.Millisecond)
 		require.Equal(t, []string{"res.partner.created " + strconv.FormatInt(made, 10)}, types(got.Events))
 		require.NoError(t, got.Ack(t.Context()))
 	})
@@ -190,7 +190,7 @@ func TestNudgeOfTheModule(t *testing.T) {
 	select {
 	case nudge := <-nudges:
 		require.True(t, nudge)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no nudge came")
 	}
 	require.Len(t, pull(t, c, "", 10).Events, 1)

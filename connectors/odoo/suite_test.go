@@ -54,7 +54,7 @@ func (b *bench) open(t *testing.T, transport http.RoundTripper) *Connector {
 	c, err := Open(settings)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		assert.NoError(t, c.Close(ctx))
 	})

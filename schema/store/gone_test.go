@@ -44,7 +44,8 @@ func TestGone(t *testing.T) {
 }
 
 // TestGoneIsLinear: ten times the records cost about ten times the time, pages
-// included. Before, each page of the lane read the ids of all others.
+// included; the quickest of three times counts, since a machine may stand still
+// in one. Before, each page of the lane read the ids of all others.
 func TestGoneIsLinear(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a benchmark of a kind")
@@ -52,20 +53,32 @@ func TestGoneIsLinear(t *testing.T) {
 	w := newWorld(t)
 	products(w, t)
 	took := map[int]time.Duration{}
-	for _, n := range []int{20_000, 200_000} {
-		run := fmt.Sprintf("r%d", n)
-		w.start(t, run, noon)
-		w.exec(t, `DELETE FROM synced`)
-		w.exec(t, `INSERT INTO synced (job, external_id, target_id, snapshot, mapping_version, run) SELECT 'products', 'e' || n, n, '{}', 1, 'r0' FROM generate_series(1, $1::int) n`, n)
-		w.exec(t, `INSERT INTO run_page (run, lane, page, after, next, counts, ids)
-SELECT $1, 0, n / 500, n / 500, n / 500 + 1, '{}', string_agg('e' || n, E'\n') FROM generate_series(0, $2::int) n WHERE n % 2 = 0 GROUP BY n / 500`, run, n)
-		began := time.Now()
-		require.NoError(t, w.FindGone(t.Context(), run, 0, 899))
-		t.Logf("found: %v", time.Since(began))
-		require.Len(t, w.gone(t, run, 500), n/2)
-		took[n] = time.Since(began)
-		require.NoError(t, w.EndRun(t.Context(), run, store.Ending{Status: "success"}))
+	for try := range 3 {
+		if try > 0 && took[200_000] < 40*took[20_000] {
+			break
+		}
+		for _, n := range []int{20_000, 200_000} {
+			w.goneTakes(t, fmt.Sprintf("r%d-%d", n, try), n, took)
+		}
 	}
 	t.Logf("20,000: %v, 200,000: %v", took[20_000], took[200_000])
 	require.Less(t, took[200_000], 40*took[20_000]+time.Second, "a quadratic way takes a hundred times as long")
+}
+
+// goneTakes notes the shortest time that it has taken to find half of n records gone.
+func (w *world) goneTakes(t *testing.T, run string, n int, took map[int]time.Duration) {
+	t.Helper()
+	w.start(t, run, noon)
+	w.exec(t, `DELETE FROM synced`)
+	w.exec(t, `INSERT INTO synced (job, external_id, target_id, snapshot, mapping_version, run) SELECT 'products', 'e' || n, n, '{}', 1, 'r0' FROM generate_series(1, $1::int) n`, n)
+	w.exec(t, `INSERT INTO run_page (run, lane, page, after, next, counts, ids)
+SELECT $1, 0, n / 500, n / 500, n / 500 + 1, '{}', string_agg('e' || n, E'\n') FROM generate_series(0, $2::int) n WHERE n % 2 = 0 GROUP BY n / 500`, run, n)
+	began := time.Now()
+	require.NoError(t, w.FindGone(t.Context(), run, 0, 899))
+	require.Len(t, w.gone(t, run, 500), n/2)
+	span := time.Since(began)
+	if before, ok := took[n]; !ok || span < before {
+		took[n] = span
+	}
+	require.NoError(t, w.EndRun(t.Context(), run, store.Ending{Status: "success"}))
 }

@@ -25,7 +25,7 @@ func (w *world) afterBlocking(t *testing.T, hold string, f func()) {
 	go func() { defer close(done); f() }()
 	require.Eventually(t, func() bool {
 		return one[int](t, w, `SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, holder) > 0
-	}, 10*time.Second, 2*time.Millisecond, "nobody waits for the held row")
+	}, 2*time.Minute, 2*time.Millisecond, "nobody waits for the held row")
 	require.NoError(t, tx.Commit())
 	<-done
 }

@@ -154,13 +154,14 @@ func TestJournalTellsEveryPassThatMeantToWrite(t *testing.T) {
 	p := w.begin(t, "1")
 	id, err := w.Intent(t.Context(), p, 2, "dig", json.RawMessage(`{"state":"draft"}`))
 	require.NoError(t, err)
-	require.NoError(t, w.Quarantine(t.Context(), p, "dig", time.Now().Add(130*time.Second)))
+	until := time.Now().Add(130 * time.Second)
+	require.NoError(t, w.Quarantine(t.Context(), p, "dig", until))
 	require.Equal(t, "uncertain", one[string](t, w, `SELECT state FROM journal WHERE id = $1`, id))
 
 	p = w.begin(t, "1") // the pass after a crash
 	require.Equal(t, 1, p.Attempts)
 	require.Equal(t, "dig", p.QuarantineDig)
-	require.InDelta(t, 130, time.Until(p.QuarantineUntil.Time).Seconds(), 5)
+	require.WithinDuration(t, until, p.QuarantineUntil.Time, time.Second)
 	w.settle(t, p, store.Settlement{Outcome: "waiting"})
 	p = w.begin(t, "1")
 	require.True(t, p.QuarantineUntil.Valid)

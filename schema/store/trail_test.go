@@ -122,7 +122,7 @@ func TestTalliesAndBacklogCount(t *testing.T) {
 		w.settle(t, w.begin(t, id), st)
 	}
 	w.accept(t, event("0", "", 2), event("new", "", 1))
-	w.exec(t, `UPDATE object SET due_at = now() - interval '90 seconds' WHERE external_id = 'new'`)
+	w.exec(t, `UPDATE object SET due_at = now() - interval '90 minutes' WHERE external_id = 'new'`)
 	want := []store.Tally{
 		{N: 1, Due: 1}, {Outcome: "applied", Stage: "confirmed", N: 2, Due: 1}, {Outcome: "parked", Code: "x.y", N: 1},
 	}
@@ -137,7 +137,7 @@ func TestTalliesAndBacklogCount(t *testing.T) {
 
 	b, err := w.Backlog(t.Context())
 	require.NoError(t, err)
-	require.InDelta(t, 90, b.Oldest.Seconds(), 5)
+	require.InDelta(t, 90, b.Oldest.Minutes(), 3)
 	b.Oldest, b.OldestSec = 0, 0
 	require.Equal(t, store.Backlog{Pending: 2, Due: 2, Overdue: 1, Parked: 1}, b)
 	w.exec(t, `UPDATE object SET due_at = NULL WHERE external_id = 'new'`)

@@ -107,6 +107,14 @@ func (w *world) dueAt(t testing.TB, id string) sql.NullTime {
 	return one[sql.NullTime](t, w, `SELECT due_at FROM object WHERE external_id = $1`, id)
 }
 
+// ahead says that a moment, which was set after began, lies so far after the one
+// at which it was set; however long the machine stood still meanwhile.
+func ahead(t testing.TB, span time.Duration, began, moment time.Time) {
+	t.Helper()
+	const slack = 2 * time.Second
+	require.WithinRange(t, moment, began.Add(span-slack), time.Now().Add(span+slack))
+}
+
 // whole says that invariant (i) holds: no pending event rests on an object
 // that is not due.
 func (w *world) whole(t testing.TB) {

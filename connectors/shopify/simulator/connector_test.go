@@ -177,7 +177,7 @@ func TestEnsuredHooksBringLiveEvents(t *testing.T) {
 		case e := <-got:
 			require.Equal(t, text(o.ID), e.ExternalID)
 			topics[e.Topic]++
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("only %v came", topics)
 		}
 	}
