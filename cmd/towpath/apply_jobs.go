@@ -126,9 +126,10 @@ func (p *process) applyJobs(ctx context.Context, f file, out io.Writer) error {
 	return nil
 }
 
-// scheduleTime is how long a command waits for Temporal: what does not happen
-// now the worker does.
-var scheduleTime = 10 * time.Second
+// scheduleTime is how long a command waits for Temporal that does most of its work
+// without it: what does not happen now the worker does. steerTime is that of one
+// which can do nothing else.
+var scheduleTime, steerTime = 10 * time.Second, 45 * time.Second
 
 func (p *process) applySchedules(ctx context.Context, f file, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, scheduleTime)

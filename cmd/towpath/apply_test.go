@@ -40,9 +40,9 @@ func newDesk(t *testing.T) *desk {
 	t.Setenv("TOWPATH_LOG", "error")
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1") // nobody is there
 	t.Setenv("FOLDER", d.folder)
-	was := scheduleTime
-	scheduleTime = 300 * time.Millisecond
-	t.Cleanup(func() { scheduleTime = was })
+	was, steer := scheduleTime, steerTime
+	scheduleTime, steerTime = 300*time.Millisecond, 300*time.Millisecond
+	t.Cleanup(func() { scheduleTime, steerTime = was, steer })
 	require.NoError(t, os.Mkdir(filepath.Join(d.folder, "out"), 0o755))
 	d.file("products.csv", "SKU,Name,Price,Changed\nA-1,Bolt,1.50,2026-11-01\nA-2,Nut,0.25,2026-11-02\nA-3,,7,2026-11-03\n")
 	return d

@@ -57,9 +57,9 @@ func (p *process) storedJob(ctx context.Context, name string) (store.Job, jobs.J
 	return row, j.WithDefaults(), err
 }
 
-// connectTemporal waits for Temporal, but not for long: a person does, too.
-func (p *process) connectTemporal(ctx context.Context) (client.Client, client.Options, error) {
-	ctx, cancel := context.WithTimeout(ctx, scheduleTime)
+// connectTemporal waits for Temporal for so long: a person does, too.
+func (p *process) connectTemporal(ctx context.Context, wait time.Duration) (client.Client, client.Options, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	temporal, opt, err := worker.Dial(p.log)
 	if err != nil {
@@ -82,7 +82,7 @@ func listJobs(p *process, cmd *cobra.Command, _ []string) error {
 		fmt.Fprintln(out, "there are no jobs; add some to towpath.yaml (docs/sync.md tells how) and run: towpath apply")
 		return nil
 	}
-	temporal, _, unreachable := p.connectTemporal(ctx)
+	temporal, _, unreachable := p.connectTemporal(ctx, scheduleTime)
 	if unreachable == nil {
 		defer temporal.Close()
 	}

@@ -125,7 +125,7 @@ func needReason(reason, what string) error {
 // tellConflict lets the workflow that waits for a decision look, so that the
 // Temporal UI shows what holds. The decision stands without it.
 func (p *process) tellConflict(ctx context.Context, job, id string) {
-	temporal, _, err := p.connectTemporal(ctx)
+	temporal, _, err := p.connectTemporal(ctx, scheduleTime)
 	if err != nil {
 		return
 	}

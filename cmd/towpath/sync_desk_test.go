@@ -37,7 +37,7 @@ func (d *desk) withTemporal() (client.Client, client.Options) {
 	}
 	d.t.Setenv("TEMPORAL_ADDRESS", address)
 	d.t.Setenv("TEMPORAL_NAMESPACE", fmt.Sprintf("desk-%d", time.Now().UnixNano()))
-	scheduleTime = time.Minute
+	scheduleTime, steerTime = time.Minute, time.Minute
 	c, opt, err := worker.Dial(zerolog.Nop())
 	require.NoError(d.t, err)
 	d.t.Cleanup(c.Close)

@@ -74,7 +74,7 @@ func (p *process) startSync(ctx context.Context, in contract.SyncInput) (id stri
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return "", err
 	}
-	temporal, opt, err := p.connectTemporal(ctx)
+	temporal, opt, err := p.connectTemporal(ctx, steerTime)
 	if err != nil {
 		return "", err
 	}

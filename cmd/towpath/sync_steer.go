@@ -60,7 +60,7 @@ const askTime = time.Minute
 func (p *process) askRun(cmd *cobra.Command, ask contract.SyncAsk) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), askTime)
 	defer cancel()
-	conn, _, err := p.connectTemporal(ctx)
+	conn, _, err := p.connectTemporal(ctx, steerTime)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (p *process) withSchedule(ctx context.Context, job string, do func(context.
 		return fault.New(fault.Conflict, "job.inactive", "the job %q is switched off", job).
 			WithResolution("set active: true in towpath.yaml and apply it")
 	}
-	c, opt, err := p.connectTemporal(ctx)
+	c, opt, err := p.connectTemporal(ctx, steerTime)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestSyncSchedulesAreSteered(t *testing.T) {
 	require.Zero(t, exit, out)
 	assert.Contains(t, out, "products runs every day at 04:30 Europe/Paris, next at 20")
 	out, _ = d.run("sync", "list")
-	assert.Regexp(t, `04:30 Europe/Paris +none +never yet +in \d+[hm]`, out)
+	assert.Regexp(t, `04:30 Europe/Paris +none +never yet +in \d+[hms]`, out)
 
 	out, exit = d.run("sync", "backfill", "products", "--from", time.Now().AddDate(0, 0, -3).Format(time.DateOnly))
 	require.Zero(t, exit, out)

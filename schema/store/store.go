@@ -31,6 +31,10 @@ type Options struct {
 	MaxConns int // default 20
 }
 
+// openWithin is how long Open waits for a PostgreSQL that takes connections and
+// does not answer: it may be starting, or its machine stand still.
+const openWithin = 30 * time.Second
+
 // Open connects to PostgreSQL. The DSN is a postgres:// URL; it fails with a
 // clear fault when nobody answers.
 func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
@@ -49,13 +53,19 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 	db.SetMaxIdleConns(opt.MaxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s := &Store{db: db, dsn: full}
-	ping, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	if err := db.PingContext(ping); err != nil {
-		_ = db.Close()
-		return nil, translate(err)
+	for {
+		err := db.PingContext(ctx)
+		if err == nil {
+			return s, nil
+		}
+		var late net.Error
+		if !errors.As(err, &late) || !late.Timeout() || ctx.Err() != nil {
+			_ = db.Close()
+			return nil, translate(err)
+		}
 	}
-	return s, nil
 }
 
 // withDriverOptions asks lib/pq to send parameters with the query: one round

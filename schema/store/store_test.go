@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"syscall"
 	"testing"
 
@@ -75,6 +76,48 @@ func TestOpenExplainsWhatIsWrong(t *testing.T) {
 	_, err = store.Open(t.Context(), "postgres://u:planted@"+address+"/db?sslmode=disable", store.Options{})
 	require.Equal(t, "store.unreachable", fault.Of(err).Code)
 	require.NotContains(t, err.Error(), "planted")
+}
+
+// Who takes a connection and then stands still for a while is waited for.
+func TestOpenWaitsForPostgresThatStandsStill(t *testing.T) {
+	t.Parallel()
+	dsn, err := url.Parse(storetest.NewSchema(t))
+	require.NoError(t, err)
+	still, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = still.Close() })
+	real := dsn.Host
+	if dsn.Port() == "" {
+		real += ":5432"
+	}
+	go func() {
+		for n := 0; ; n++ {
+			from, err := still.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = from.Close() }()
+				if n < 2 {
+					_, _ = io.Copy(io.Discard, from) // until he gives up
+					return
+				}
+				to, err := net.Dial("tcp", real)
+				if err != nil {
+					return
+				}
+				defer func() { _ = to.Close() }()
+				go func() { _, _ = io.Copy(to, from) }()
+				_, _ = io.Copy(from, to)
+			}()
+		}
+	}()
+	q := dsn.Query()
+	q.Set("connect_timeout", "1")
+	dsn.Host, dsn.RawQuery = still.Addr().String(), q.Encode()
+	s, err := store.Open(t.Context(), dsn.String(), store.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
 }
 
 // Many processes start at once and all migrate.
