@@ -5,6 +5,7 @@ import (
 
 	sdk "go.temporal.io/sdk/worker"
 
+	"towpath/workflows"
 	"towpath/workflows/contract"
 )
 
@@ -18,6 +19,10 @@ func Tuning(queue string) sdk.Options {
 		Identity:                    identity(),
 		DisableRegistrationAliasing: true,
 		WorkerStopTimeout:           75 * time.Second, // one HTTP timeout of a target and the settling
+		// Activities tell thrice in a heartbeat's time that they live. The SDK would
+		// keep that back for four fifths of it: who is then late by the last fifth, on
+		// a machine that stands still for a moment, is taken for dead.
+		MaxHeartbeatThrottleInterval: workflows.Heartbeat / 3,
 	}
 	switch queue {
 	case contract.QueueMain:
