@@ -62,11 +62,7 @@ func (i *syncItem) write(side *syncSide, c store.Change) {
 
 // archives writes that a record was archived in the source, or taken back.
 func (p *syncPage) archives(item *syncItem) bool {
-	archiver, ok := p.flow.to.door.(connectors.RecordArchiver)
-	if !ok {
-		return false
-	}
-	field, gone, back := archiver.ArchiveField(p.flow.to.model)
+	field, gone, back := p.flow.to.archiveField()
 	op, value, was, cause := jobs.Archive, gone, back, causeArchived
 	switch {
 	case !item.rec.Archived:
@@ -74,7 +70,7 @@ func (p *syncPage) archives(item *syncItem) bool {
 	case p.lane.kind() == goneLane:
 		cause = causeGone
 	}
-	if field == "" || fieldOf(p.flow.to.fields, field) == nil || !p.may(op) {
+	if field == "" || !p.may(op) {
 		return false
 	}
 	if !item.rec.Archived && item.other != nil { // what was changed meanwhile comes along
@@ -85,6 +81,18 @@ func (p *syncPage) archives(item *syncItem) bool {
 		Before: record.Values{field: was}, After: record.Values{field: value}, Cause: cause,
 	})
 	return true
+}
+
+// archiveField is the field by which the side archives, with both of its values;
+// "" where it has none.
+func (s *syncSide) archiveField() (field string, gone, active any) {
+	if archiver, ok := s.door.(connectors.RecordArchiver); ok {
+		field, gone, active = archiver.ArchiveField(s.model)
+	}
+	if field == "" || fieldOf(s.fields, field) == nil {
+		return "", nil, nil
+	}
+	return field, gone, active
 }
 
 // writeBeside writes a change together with what is written to that side anyway.

@@ -79,6 +79,10 @@ type snapshot struct {
 	Target   record.Values `json:"t,omitempty"` // the target's, as read back
 	Exported record.Values `json:"e,omitempty"` // bidirectional: the target's, as the mapping back makes it
 	Archived bool          `json:"a,omitempty"` // by us
+	// Undone is the side on which something was put back since: the other one says
+	// what it said. Was is then whether the source's record was set aside.
+	Undone string `json:"u,omitempty"`
+	Was    bool   `json:"w,omitempty"`
 }
 
 func newKey(id string) string { return "new:" + id }

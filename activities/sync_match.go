@@ -174,7 +174,7 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 		item, own := loose[i], claims[w.Keys[0]]
 		for _, key := range w.Keys[1:] {
 			c := claims[key]
-			if c.XID == own.XID || c.XID == w.XID || item.done != undecided {
+			if c.XID == own.XID || c.XID == w.XID || item.done != undecided || item.heirOf != "" {
 				continue
 			}
 			if p.elsewhere(c, item) {

@@ -95,16 +95,21 @@ func (p *syncPage) recall(ctx context.Context) error {
 			}
 		}
 	}
+	return p.recallAs(ctx, func(item *syncItem) string { return item.ext })
+}
+
+// recallAs looks records up under ids of the source that are not those of their items.
+func (p *syncPage) recallAs(ctx context.Context, idOf func(*syncItem) string) error {
 	ids := make([]string, len(p.items))
 	for i, item := range p.items {
-		ids[i] = item.ext
+		ids[i] = idOf(item)
 	}
 	known, err := p.Store.Known(ctx, p.run.ID, p.writtenSide(), ids, p.linger())
 	if err != nil {
 		return err
 	}
-	for _, item := range p.items {
-		item.known = known[item.ext]
+	for i, item := range p.items {
+		item.known = known[ids[i]]
 		if len(item.known.Snapshot) > 0 {
 			if err := json.Unmarshal(item.known.Snapshot, &item.snapshot); err != nil {
 				return err
@@ -172,10 +177,6 @@ func (p *syncPage) passUnchanged(ctx context.Context) error {
 	}
 	for _, item := range open(p.items) {
 		k := item.known
-		was := k.SourceSeen
-		if p.flow.back {
-			was = k.TargetSeen
-		}
 		switch {
 		case k.NoExport:
 			item.skip("no_export")
@@ -184,7 +185,7 @@ func (p *syncPage) passUnchanged(ctx context.Context) error {
 		case item.rec.Archived && k.TargetID == "" && !item.fromBack():
 			item.skip("archived")
 		case p.reconciling() || k.Parked || decided[item.ext]:
-		case k.Synced && k.TargetID != "" && was == item.seen && item.rec.Archived == item.snapshot.Archived:
+		case p.untouched(item):
 			item.done = unchanged
 		}
 	}

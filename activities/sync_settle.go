@@ -34,7 +34,10 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 		page.Wrote = append(page.Wrote, entry)
 	}
 	if p.run.Purpose == contract.PurposeUndo {
-		return page // what the source says holds; the next change of it is written
+		for _, item := range p.items {
+			p.bookUndone(&page, item)
+		}
+		return page
 	}
 	for _, item := range p.items {
 		if item.done == toWrite || item.done == unchanged && item.nextTarget != nil || item.reason == "conflict" && item.done == skipped {

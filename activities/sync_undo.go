@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"towpath/connectors"
 	"towpath/schema/jobs"
 	"towpath/schema/record"
 	"towpath/schema/store"
@@ -41,6 +40,9 @@ func (p *syncPage) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.recallUndone(ctx, written); err != nil {
+		return err
+	}
 	before, err := p.putBackBefore(ctx)
 	if err != nil {
 		return err
@@ -67,6 +69,21 @@ func (p *syncPage) takeBack(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// recallUndone looks up what the book knows of the records. One that the source got
+// from the target goes by its id there since it was made.
+func (p *syncPage) recallUndone(ctx context.Context, written map[changeKey]store.Change) error {
+	err := p.recallAs(ctx, func(item *syncItem) string {
+		if made := written[changeKey{jobs.SourceSide, item.ext}].RecordID; item.fromBack() && made != "" {
+			return made
+		}
+		return item.ext
+	})
+	for _, item := range p.items {
+		item.known.Parked, item.known.Awaited = false, false // what it is parked for, an undo does not mend
+	}
+	return err
 }
 
 // putBackBefore gives what earlier runs put back of the base run's changes to the
@@ -149,15 +166,13 @@ func (p *syncPage) undo(item *syncItem, side *syncSide, c store.Change, now *rec
 		}
 	}
 	if made && now != nil && len(left) == 0 { // nobody has touched it since
-		if archiver, ok := side.door.(connectors.RecordArchiver); ok {
-			switch field, gone, active := archiver.ArchiveField(side.model); {
-			case field == "":
-			case !now.Archived:
-				back.Op = string(jobs.Archive)
-				back.Before[field], back.After[field] = active, gone
-			case undoneBy(before, field, gone) != "":
-				undone[undoneBy(before, field, gone)] = []string{field}
-			}
+		switch field, gone, active := side.archiveField(); {
+		case field == "":
+		case !now.Archived:
+			back.Op = string(jobs.Archive)
+			back.Before[field], back.After[field] = active, gone
+		case undoneBy(before, field, gone) != "":
+			undone[undoneBy(before, field, gone)] = []string{field}
 		}
 	}
 	if len(back.After) > 0 {
