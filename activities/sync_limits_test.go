@@ -1,11 +1,13 @@
 package activities
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"towpath/connectors"
 	"towpath/schema/fault"
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
@@ -51,6 +53,46 @@ func TestSyncLimits(t *testing.T) {
 			sameThings(t, left, right)
 		})
 	}
+}
+
+// hiding is a source whose pages end too early.
+type hiding struct {
+	*memory
+	gives int
+}
+
+func (h hiding) ReadRecords(ctx context.Context, q connectors.RecordQuery, after string, limit int) (connectors.RecordPage, error) {
+	page, err := h.memory.ReadRecords(ctx, q, after, min(limit, h.gives))
+	page.Next = ""
+	return page, err
+}
+
+// TestSyncLimitsOfTheSweep: what only the sweep of ids finds is written within the
+// limits, too; beyond them the run is incomplete.
+func TestSyncLimitsOfTheSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(700), newMemory()
+	limited := func(most int64) {
+		w.pair(left, right, func(j *jobs.Job, _ *mapping.Mapping) { j.Mode, j.Limits.MaxCreates = jobs.Incremental, most })
+		w.connect("left", hiding{left, 10})
+	}
+	left.clock = func() time.Time { return time.Now().Add(time.Hour).Truncate(time.Second) }
+	limited(20)
+	result := w.run()
+	require.Equal(t, "incomplete", result.Status)
+	require.Contains(t, result.Sentence, "limits.max_creates")
+	require.Equal(t, 10, right.size())
+	require.False(t, w.watermark().Valid)
+
+	limited(600)
+	require.Equal(t, "incomplete", w.run().Status)
+	require.Equal(t, 500, right.size()-10, "as far as whole pages go")
+
+	limited(0)
+	result = w.run()
+	require.Equal(t, "success", result.Status, result.Sentence)
+	sameThings(t, left, right)
 }
 
 // TestSyncErrorRate: too many refused rows stop a run, and it keeps its place.

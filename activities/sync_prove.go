@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -165,14 +166,18 @@ func (r *syncRun) proveFlow(ctx context.Context, f *syncFlow) (p jobs.Proof, aft
 		p.Sentence += fmt.Sprintf(", which %q cannot give", f.from.name)
 		return p, after, nil
 	}
-	expected, err := r.sweep(ctx, f, lister, q)
+	expected, limit, err := r.sweep(ctx, f, lister, q)
 	if err != nil {
 		return p, after, err
 	}
 	if counts, err = r.flowCounts(ctx, f); err != nil {
 		return p, after, err
 	}
-	return jobs.Prove(counts, before, after, expected), after, nil
+	if p = jobs.Prove(counts, before, after, expected); limit != "" {
+		p.Complete = false
+		p.Sentence += "; the sweep stopped short of a limit: " + limit + ". The next run reads them again, and asks"
+	}
+	return p, after, nil
 }
 
 // flowCounts are those of the lanes that part the window, and of the sweep.
@@ -189,26 +194,31 @@ func (r *syncRun) flowCounts(ctx context.Context, f *syncFlow) (sum jobs.Counts,
 }
 
 // sweep compares the ids of the window with those that were read, and reads
-// what was missed. It gives the number of records that should have been read.
-func (r *syncRun) sweep(ctx context.Context, f *syncFlow, lister connectors.RecordIDs, q connectors.RecordQuery) (expected int64, err error) {
+// what was missed. It gives the number of records that should have been read. The
+// job's limits hold here, too: nobody can be asked any more, so what is beyond them
+// stays unread, and limit says which one it was.
+func (r *syncRun) sweep(ctx context.Context, f *syncFlow, lister connectors.RecordIDs, q connectors.RecordQuery) (expected int64, limit string, err error) {
 	base := f.n * lanesPerFlow
 	read := idSet{}
 	for _, lanes := range [][2]int{{base, base + extraLanes - 1}, {base + sweptLane, base + sweptLane}} {
 		if err := r.Store.PageIDs(ctx, r.run.ID, lanes[0], lanes[1], read.add); err != nil {
-			return 0, err
+			return 0, "", err
 		}
 	}
 	read.sort()
-	w := &laneWork{syncRun: r, began: r.Now(), lifted: true}
+	w := &laneWork{syncRun: r, began: r.Now()}
+	if _, err := w.recount(ctx); err != nil {
+		return 0, "", err
+	}
 	number, _, _, err := r.Store.Resume(ctx, r.run.ID, base+sweptLane)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	missed := int64(0)
 	for after := ""; ; {
 		ids, next, err := lister.ReadIDs(ctx, q, after, connectors.MaxIDs)
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
 		var missing []string
 		for _, id := range ids {
@@ -219,8 +229,11 @@ func (r *syncRun) sweep(ctx context.Context, f *syncFlow, lister connectors.Reco
 		for len(missing) > 0 && f.from.target != nil {
 			n := min(len(missing), maxPageRecords)
 			found, err := w.catchUp(ctx, f, lanePlan{Lane: base + sweptLane}, number, missing[:n])
+			if stop := (*stopped)(nil); errors.As(err, &stop) {
+				return read.size() + missed + int64(len(missing)), stop.reason, nil
+			}
 			if err != nil {
-				return 0, err
+				return 0, "", err
 			}
 			number++
 			missed += found // the others are gone by now
@@ -228,7 +241,7 @@ func (r *syncRun) sweep(ctx context.Context, f *syncFlow, lister connectors.Reco
 		}
 		missed += int64(len(missing))
 		if next == "" {
-			return read.size() + missed, nil
+			return read.size() + missed, "", nil
 		}
 		after = next
 	}
