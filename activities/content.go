@@ -15,7 +15,7 @@ import (
 // readContent decodes the newest event's body into the order. complete is
 // false when no body says what the order is: then it is read from the shop.
 func (p *pass) readContent(ctx context.Context) (complete bool, err error) {
-	if !p.EventID.Valid || !p.Complete.Bool || len(p.Body) == 0 {
+	if !p.EventID.Valid || !p.Complete.Bool || len(p.Body) == 0 || p.outdated() {
 		return false, nil
 	}
 	switch p.Format.String {
@@ -48,6 +48,12 @@ func (p *pass) readContent(ctx context.Context) (complete bool, err error) {
 		p.order = corrected
 	}
 	return true, nil
+}
+
+// outdated says that the newest event that is kept was told before what was written
+// last: those in between have been purged. What was read is never outdated.
+func (p *pass) outdated() bool {
+	return p.Topic.String != "read" && p.Version.String < p.AppliedVersion
 }
 
 // FetchOrder reads an order from its shop as it is now and puts it into the
