@@ -192,6 +192,46 @@ func (p *syncPage) claim(ctx context.Context, loose []*syncItem) error {
 	return nil
 }
 
+// alone parks records whose counterpart another record of the source is in step with
+// already: orders may have taken two customers for one. Each would write over what
+// the other says, and no run would ever show it.
+func (p *syncPage) alone(ctx context.Context) error {
+	if p.flow.back || p.flow.to.target == nil {
+		return nil
+	}
+	first := map[string]*syncItem{} // by counterpart
+	var ids []string
+	for _, item := range open(p.items) {
+		if id := item.there(p.flow); id != "" && !item.known.Synced {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	holders, err := p.Store.InStepWith(ctx, p.job.Name, ids)
+	if err != nil {
+		return err
+	}
+	for _, item := range open(p.items) {
+		id := item.there(p.flow)
+		if id == "" || item.known.Synced {
+			continue
+		}
+		holder := holders[id]
+		if other := first[id]; holder == "" && other != nil {
+			holder = other.ext
+		}
+		if holder != "" && holder != item.ext {
+			item.park(fault.New(fault.Conflict, "sync.target_shared", "another record of the source is in step with the same record of the target").
+				WithField("id").WithResolution("let one of the two be left out (towpath sync skip %s %s), or untie one from it, so that it is matched anew: towpath sync untie %s %s", p.row.Name, item.ext, p.row.Name, item.ext))
+			continue
+		}
+		first[id] = item
+	}
+	return nil
+}
+
 // elsewhere says that a claim was carried out, with another record than the item's.
 func (p *syncPage) elsewhere(c store.Claim, item *syncItem) bool {
 	return c.TargetID != "" && c.TargetID != item.there(p.flow)

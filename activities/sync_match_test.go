@@ -218,3 +218,42 @@ func TestSyncReconcileBothWays(t *testing.T) {
 	w.run(mode(jobs.Reconcile))
 	require.Zero(t, w.number(`SELECT count(*) FROM change WHERE state = 'planned' AND op = 'archive'`))
 }
+
+// TestSyncTwoForOne: two records of the source that orders took for one record of
+// the target do not write over each other.
+func TestSyncTwoForOne(t *testing.T) {
+	t.Parallel()
+	for name, tied := range map[string]string{
+		"claimed": `INSERT INTO claim (target, kind, match_key, xid, target_id, matched) SELECT 'right', 'product', 'left/' || n, 'x', $1, true FROM generate_series(1, 2) n`,
+		"bound":   `INSERT INTO binding (connection, kind, external_id, target, target_id) SELECT 'left', 'product', n::text, 'right', $1 FROM generate_series(1, 2) n`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			left, right := newMemory().fill(3), newMemory()
+			id := right.add(record.Values{"sku": "other", "name": "other"})
+			w.pair(left, right, func(j *jobs.Job, _ *mapping.Mapping) { j.Limits.MaxErrorPercent = 100 })
+			w.exec(tied, id)
+			require.Equal(t, counts(3, "created", 1, "updated", 1, "parked", 1), w.run().Counts)
+			require.Equal(t, map[string]string{"2": "sync.target_shared"}, w.parked())
+			require.Equal(t, sku(1), right.of(id)["sku"])
+			w.due()
+			require.Equal(t, counts(3, "unchanged", 2, "parked", 1), w.run().Counts)
+
+			job, err := w.store.Job(t.Context(), "things")
+			require.NoError(t, err)
+			if name == "bound" {
+				_, known, err := w.store.Untie(t.Context(), job, "2", "ann", "its own")
+				require.NoError(t, err)
+				require.True(t, known)
+				require.Equal(t, "success", w.run().Status, w.parked())
+				sameThings(t, left, right)
+				return
+			}
+			_, err = w.store.LeaveOut(t.Context(), job, "2", true, "ann", "the same")
+			require.NoError(t, err)
+			require.Equal(t, "success", w.run().Status, w.parked())
+			sameThings(t, left, right, sku(2))
+		})
+	}
+}

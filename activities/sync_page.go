@@ -44,7 +44,7 @@ type syncPage struct {
 
 // prepare finds out what is to be written, and writes nothing.
 func (p *syncPage) prepare(ctx context.Context) error {
-	steps := []func(context.Context) error{p.recall, p.mapRecords, p.passUnchanged, p.refer, p.match, p.lookThere, p.decide}
+	steps := []func(context.Context) error{p.recall, p.mapRecords, p.passUnchanged, p.refer, p.match, p.alone, p.lookThere, p.decide}
 	switch p.run.Purpose {
 	case contract.PurposeApprove:
 		steps = append(steps, p.asPlanned)

@@ -189,6 +189,23 @@ SELECT name, source, target, kind, binds, spec, revision, active, watermark, wat
 	return all, translate(err)
 }
 
+// InStepWith gives, of some of the target's records, those that a job keeps in step
+// with a record of its source, and which.
+func (s *Store) InStepWith(ctx context.Context, job string, targetIDs []string) (map[string]string, error) {
+	var rows []struct {
+		TargetID   string `db:"target_id"`
+		ExternalID string `db:"external_id"`
+	}
+	err := s.db.SelectContext(ctx, &rows, `
+SELECT DISTINCT ON (target_id) target_id, external_id FROM synced WHERE job = $1 AND target_id = ANY($2::text[]) ORDER BY target_id, at, external_id`,
+		job, textArray(targetIDs))
+	holders := make(map[string]string, len(rows))
+	for _, r := range rows {
+		holders[r.TargetID] = r.ExternalID
+	}
+	return holders, translate(err)
+}
+
 // SyncedTargets gives the target's records that a job keeps in step.
 func (s *Store) SyncedTargets(ctx context.Context, job string, each func(id string)) error {
 	rows, err := s.db.QueryContext(ctx, `SELECT target_id FROM synced WHERE job = $1`, job)
