@@ -1,7 +1,7 @@
 {
     "name": "Towpath Outbox",
     "summary": "Tells Towpath what happens in Odoo: transactional outbox, signed nudge, exports",
-    "version": "19.0.1.1.0",
+    "version": "19.0.1.2.0",
     "category": "Technical",
     "author": "Towpath",
     "website": "https://github.com/towpath",

@@ -11,7 +11,7 @@ import logging
 import psycopg2
 from psycopg2.extensions import TransactionRollbackError
 
-from . import compat, document, events, payload, values
+from . import compat, completion, document, events, names, payload, values
 from .savepoint import savepoint, undone
 
 _logger = logging.getLogger(__name__)
@@ -116,6 +116,8 @@ def _careful(capture):
 
 @_careful
 def after_create(watch, records):
+    if not watch.tells and not watch.parents:
+        return
     own = changes(records.env, records._name)
     for id_ in records._ids:
         change = own[id_] = Change(records.env)
@@ -249,7 +251,7 @@ def _before_unlink(watch, records):
         below = watch_of(child)
         if found and below:
             _before_unlink(below, child.browse(found))
-    if not watch.tells and not watch.parents:
+    if not watch.tells and not watch.parents and not watch.called:
         return
     own = changes(env, records._name)
     ids = [i for i in ids if i not in own or not own[i].deleted]
@@ -261,6 +263,9 @@ def _before_unlink(watch, records):
         for id_, row in columns(records, ids, watch.parents_columns).items():
             for name, value in row.items():
                 own[id_].old.setdefault(name, value)
+    if watch.called:
+        for id_, name in names.of(env.cr, records._name, ids).items():
+            own[id_].old.setdefault(names.COLUMN, name)
     if ids and watch.rules_on("unlink"):
         try:
             with savepoint(env.cr):
@@ -270,6 +275,8 @@ def _before_unlink(watch, records):
                 read_again(last)
                 rows = watch.document and document.read(watch.document, last, ids, (), columns)
                 shaped = payload.shape(watch, "unlink", last, rows, own)
+                if watch.document:
+                    shaped = completion.complete_now(last.env, shaped)
         except TransactionRollbackError:
             raise  # somebody else writes there, too: Odoo tries again
         except Exception:

@@ -7,23 +7,27 @@ from collections import namedtuple
 
 from psycopg2.extensions import adapt
 
-from . import capture, compat, document, named, nudge, payload, values
+from . import capture, compat, document, named, names, nudge, payload, values
 from .savepoint import may_be_undone, travelling
 
 _logger = logging.getLogger(__name__)
 
 _COLUMNS = ("event_id", "event", "action", "model", "res_id", "company_id", "user_id",
             "data", "old_values", "changed_fields", "thin")
-Row = namedtuple("Row", _COLUMNS)
+# document: a document.Document whose lines PostgreSQL copies, or None; lang: of its names.
+Row = namedtuple("Row", (*_COLUMNS, "document", "lang"), defaults=(None, None))
 
 # With its casts: without them PostgreSQL looks long for what || may mean here.
 _TRANSACTION = "txid_current()::text || '.'::text || extract(epoch from now())::text"
-_INSERT = "INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx) VALUES %%s" % ", ".join(_COLUMNS)
+_INSERT = (
+    "INSERT INTO towpath_outbox (%s, occurred_at, state, attempts, tx, lines, lang, snapshot) VALUES %%s"
+    % ", ".join(_COLUMNS))
 # What an earlier part of this transaction wrote is brought up to date, so that a
 # transaction tells one event of a kind per record, whatever savepoints it took.
 _MERGE = """
     ON CONFLICT (tx, model, res_id, event) WHERE state = 'pending' DO UPDATE SET
         data = excluded.data, thin = excluded.thin, occurred_at = excluded.occurred_at,
+        lines = excluded.lines, lang = excluded.lang, snapshot = excluded.snapshot,
         old_values = CASE WHEN excluded.old_values IS NULL THEN towpath_outbox.old_values
             ELSE excluded.old_values || coalesce(towpath_outbox.old_values, '{}') END,
         changed_fields = CASE WHEN excluded.changed_fields IS NULL THEN towpath_outbox.changed_fields
@@ -33,13 +37,17 @@ _MERGE = """
 
 
 @functools.lru_cache(maxsize=1024)
-def _values(event, action, model, thin, merge):
+def _values(event, action, model, thin, lines, lang, merge):
     """SQL of a row; what is the same for many is in it already, since psycopg2 takes its time for each."""
     same = {"event": event, "action": action, "model": model, "thin": thin}
-    return "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, %s)" % (
-        ", ".join(adapt(same[name]).getquoted().decode().replace("%", "%%") if name in same else "%s"
-                  for name in _COLUMNS),
-        _TRANSACTION if merge else "NULL")
+    return "(%s, clock_timestamp() AT TIME ZONE 'UTC', 'pending', 0, %s, %s)" % (
+        ", ".join(_literal(same[name]) if name in same else "%s" for name in _COLUMNS),
+        _TRANSACTION if merge else "NULL",
+        "(%s), %s, txid_current_snapshot()" % (document.copy(lines), _literal(lang)) if lines else "NULL, NULL, NULL")
+
+
+def _literal(value):
+    return adapt(value).getquoted().decode().replace("%", "%%")
 
 
 def write(env):
@@ -76,6 +84,7 @@ def _written(env, watches, pending):
         try:
             with travelling(env.cr) as point:
                 _lines_to_parents(env, watches, pending, look, point)
+                _former_names(env, watches, pending, look, point)
                 rows, gone = [], []
                 for model, changes in pending.items():
                     watch = watches.get(model)
@@ -119,15 +128,33 @@ def _touch(pending, link, parent, change):
     parents[parent].touched.add(link.name)
 
 
+def _former_names(env, watches, pending, look, point):
+    """Keep the names that records had until now, for what was told of them and is not claimed yet."""
+    former = []
+    for model, changes in pending.items():
+        watch = watches.get(model)
+        before = watch and watch.called and {
+            id_: change.old[names.COLUMN] for id_, change in changes.items() if names.COLUMN in change.old}
+        if before:
+            there = [id_ for id_ in before if not changes[id_].deleted]
+            now = look(env[model], there, {names.COLUMN}, point.execute) if there else {}
+            former += [(model, id_, name) for id_, name in before.items()
+                       if id_ not in now or now[id_][names.COLUMN] != name]
+    if former:
+        names.keep(point.execute, former)
+
+
 def _tell(env, watch, model, changes, look, thin, rows, gone, point):
     records = env[model]
-    wanted = {name for change in changes.values() for name in change.old} & watch.columns
+    changed = {name for change in changes.values() for name in change.old}
+    wanted = changed & watch.columns
     if thin or not watch.document:
         now = look(records, list(changes), wanted | watch.steps or {"id"}, point.execute)
     else:
         now = document.read(watch.document, records, list(changes), wanted | watch.steps, look, point.execute)
-    point.begin()  # what follows goes through the ORM
-    for name in {n for change in changes.values() for n in change.old} & watch.relations:
+    if thin or _needs_orm(watch, records, changed, now):
+        point.begin()
+    for name in changed & watch.relations:
         for id_, value in capture.related(records, list(now), name).items():
             now[id_][name] = value
     new_here = _memory(env.cr).created
@@ -159,6 +186,14 @@ def _tell(env, watch, model, changes, look, thin, rows, gone, point):
                 gone.append((model, id_))
             if action == "create":
                 rows.extend(_step_rows(watch, records.browse(id_), change, before[id_], now[id_], thin))
+
+
+def _needs_orm(watch, records, changed, now):
+    """Whether more has to be read than is known, and something may go wrong."""
+    return (
+        not watch.columns_only
+        or any(name in watch.relations or values.dependent(records._fields[name]) for name in changed)
+        or not all(row["company_id"] and row[document.PLACES] is not None for row in now.values()))
 
 
 def _shape(watch, action, records, now, thin, changes):
@@ -219,7 +254,7 @@ def _row(model, id_, what, action, change, shaped, thin, old_values=None, change
         shaped.company or change.company() or None, change.env.uid, json.dumps(data),
         None if old_values is None else json.dumps(old_values),
         None if changed_fields is None else json.dumps(changed_fields),
-        thin or shaped.thin,
+        thin or shaped.thin, shaped.document, shaped.document and shaped.asked.lang,
     )
 
 
@@ -250,9 +285,11 @@ def store(env, rows, gone=(), point=None, merge=True):
         part = rows[start:start + 500]
         execute = point.last if point and start + 500 >= len(rows) else cr.execute
         execute(
-            query % ", ".join([_values(row.event, row.action, row.model, row.thin, merge) for row in part]),
+            query % ", ".join([
+                _values(row.event, row.action, row.model, row.thin, row.document, row.lang, merge) for row in part]),
             [value for row in part for value in (
-                row.event_id, row.res_id, row.company_id, row.user_id, row.data, row.old_values, row.changed_fields)],
+                row.event_id, row.res_id, row.company_id, row.user_id, row.data, row.old_values, row.changed_fields,
+                *((row.res_id,) if row.document else ()))],
         )
 
 

@@ -30,16 +30,16 @@ def _fields(record, *names):
 _ORDER = document.Document(
     ("name", "state", "partner_id", "amount_total", "amount_untaxed", "amount_tax", "date_order", "user_id",
      "company_id"),
-    "sale.order.line", "order_id", "product_uom_qty", "l.sequence, l.id")
+    "sale.order.line", "order_id", "product_uom_qty", "l.sequence, l.id", "order_lines")
 
 
 def _sale_order(order, row):
     return {
         **document.head(order, row, "id", "name", "state", "partner_id"),
-        "partner_name": row[document.PARTNER] or False,
+        "partner_name": False,  # with lines and names later: completion.py
         **document.head(order, row, "amount_total", "amount_untaxed", "amount_tax", "date_order", "user_id"),
         "old_values": {},
-        "order_lines": document.lines(_ORDER, order, row),
+        "order_lines": [],
     }
 
 
@@ -52,15 +52,15 @@ def _sale_order_steps(order, before, now, created):
 _MOVE = document.Document(
     ("name", "move_type", "state", "partner_id", "amount_total", "amount_untaxed", "amount_tax", "invoice_date",
      "invoice_date_due", "company_id"),
-    "account.move.line", "move_id", "quantity", "l.id")
+    "account.move.line", "move_id", "quantity", "l.id", "invoice_line_ids")
 
 
 def _account_move(move, row):
     return {
         **document.head(move, row, "id", "name", "move_type", "state", "partner_id"),
-        "partner_name": row[document.PARTNER] or False,
+        "partner_name": False,
         **document.head(move, row, "amount_total", "amount_untaxed", "amount_tax", "invoice_date", "invoice_date_due"),
-        "invoice_line_ids": document.lines(_MOVE, move, row),
+        "invoice_line_ids": [],
     }
 
 

@@ -10,8 +10,9 @@ from . import compat, document, named, values
 
 _logger = logging.getLogger(__name__)
 
-# data of one record; thin: it is not all of it, so read the record; company: its id or False.
-Shaped = namedtuple("Shaped", "data thin asked company")
+# data of one record; thin: it is not all of it, so read the record; company: its id or False;
+# document: a document.Document whose lines and names are still to come.
+Shaped = namedtuple("Shaped", "data thin asked company document", defaults=(None,))
 # What the matching rules ask for together.
 Asked = namedtuple("Asked", "fields full changed old named lang")
 LANG = "en_US"  # unless a rule says otherwise
@@ -101,13 +102,15 @@ def _careful(record, asked, row, unsure, change):
     try:
         if row and document.PLACES in row and asked.named and asked.full and not asked.fields:
             # Nothing of it depends on the company.
-            return Shaped(named.of(record).payload(record, row), False, asked, row["company_id"])
+            special = named.of(record)
+            return Shaped(special.payload(record, row), False, asked, row["company_id"], special.document)
         company = _company(record)
         where = company.id or change and change.company()
         if where:
             record = record.with_company(where)
         data, thin = _data(record, asked, row)
-        return Shaped(data, thin, asked, company.id)
+        special = asked.named and asked.full and named.of(record)
+        return Shaped(data, thin, asked, company.id, special and special.document or None)
     except psycopg2.Error:
         raise
     except Exception:

@@ -2,7 +2,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from . import compat, named, values
+from . import compat, named, names, values
 
 Rule = named.Rule
 
@@ -31,6 +31,8 @@ class Watch:
     parents_columns: frozenset = frozenset()
     cascades: list = field(default_factory=list)  # (model, many2one) that a deletion takes along
     document: object = None  # document.Document, when rules ask for the model's own content
+    columns_only: bool = False  # everything that is told comes from columns: the ORM is not asked
+    called: bool = False  # its names are told by documents, so that former ones are kept
 
     @property
     def tells(self):
@@ -54,6 +56,8 @@ def build(env, rules):
         watch.parents_columns = frozenset(link.inverse for link in watch.parents)
         for link in watch.parents:
             watch.columns |= link.columns | {link.inverse}
+    if any(watch.document for watch in watches.values()):
+        _names(watches, env)
     for model, watch in watches.items():
         if not compat.masks(env[model]):
             watch.plain = frozenset(n for n in watch.columns if values.plain(env[model]._fields[n]))
@@ -65,6 +69,8 @@ def _own(watch, model):
     special = named.of(model)
     if any(rule.named for rule in watch.rules) and any(rule.full and not rule.fields for rule in watch.rules):
         watch.document = special and special.document
+        watch.columns_only = bool(watch.document) and all(
+            rule.named and rule.full and not rule.fields and rule.domain in ("", "[]") for rule in watch.rules)
     watch.dependent = frozenset(
         name for rule in watch.rules
         for name in rule.fields or (values.full_names(model) if rule.full and not (special and rule.named) else ())
@@ -112,6 +118,14 @@ def _link(watches, model, name, columns):
     ))
 
 
+def _names(watches, env):
+    """Changes of the names in documents are seen, told or not."""
+    for model in (names.PARTNER, names.TEMPLATE, names.PRODUCT):
+        watches[model].called = True
+        watches[model].columns |= {names.COLUMN}.intersection(
+            name for name, f in env[model]._fields.items() if f.store and f.column_type)
+
+
 def _cascades(watches, env):
     """PostgreSQL deletes by itself what hangs on a deleted record."""
     above = defaultdict(set)  # model -> {(model above it, many2one)}
@@ -123,7 +137,7 @@ def _cascades(watches, env):
             if f.type == "many2one" and f.store and f.ondelete == "cascade" and f.comodel_name != name:
                 if not getattr(f, "company_dependent", False):
                     above[name].add((f.comodel_name, f.name))
-    todo = [m for m, watch in watches.items() if watch.rules_on("unlink") and not env[m]._transient]
+    todo = [m for m, watch in watches.items() if (watch.rules_on("unlink") or watch.called) and not env[m]._transient]
     seen = set(todo)
     while todo:
         model = todo.pop()

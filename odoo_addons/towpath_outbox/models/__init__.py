@@ -1,3 +1,4 @@
+from . import name
 from . import outbox
 from . import rule
 from . import connection

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
-from odoo import _, api, fields, models
+from odoo import SUPERUSER_ID, _, api, fields, models
 from odoo.exceptions import AccessError
 
-from .. import compat
+from .. import compat, completion
 
 PROTOCOL = 1
 RETENTION_DAYS = 7
@@ -46,6 +46,10 @@ class Outbox(models.Model):
     lease_until = fields.Datetime(readonly=True)
     acked_at = fields.Datetime("Acknowledged At", readonly=True)
     tx = fields.Char("Transaction", readonly=True)
+    # What completes the content when the row is claimed; empty afterwards. See completion.py.
+    lines = fields.Json(readonly=True, groups="towpath_outbox.group_manager")
+    lang = fields.Char("Language", readonly=True)
+    snapshot = fields.Char(readonly=True)
     details = fields.Text(compute="_compute_details", groups="towpath_outbox.group_manager")
 
     def init(self):
@@ -61,8 +65,11 @@ class Outbox(models.Model):
     @api.depends("data", "old_values", "changed_fields")
     def _compute_details(self):
         for row in self:
+            whole = row.sudo().read(["model", "res_id", "data", "lines", "lang", "snapshot", "tx"], load="")[0]
+            if whole["snapshot"]:
+                completion.complete_rows(self.env(su=True), [whole])
             row.details = json.dumps(
-                {"data": row.data, "old_values": row.old_values, "changed_fields": row.changed_fields},
+                {"data": whole["data"], "old_values": row.old_values, "changed_fields": row.changed_fields},
                 indent=2, sort_keys=True, ensure_ascii=False)
 
     # ---- what Towpath calls --------------------------------------------------------------------------
@@ -98,12 +105,27 @@ class Outbox(models.Model):
                 )
                 SELECT id, event_id, event, action, model, res_id, company_id, user_id,
                        to_char(occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS occurred_at,
-                       data, old_values, changed_fields, thin
+                       data, old_values, changed_fields, thin, lines, lang, snapshot, tx
                 FROM taken ORDER BY id
             """, [worker, limit, worker, timedelta(seconds=lease)])
             rows = cr.dictfetchall()
+            self._complete(cr, rows)
         # XML-RPC knows no null.
         return [{k: False if v is None else v for k, v in row.items()} for row in rows]
+
+    @staticmethod
+    def _complete(cr, rows):
+        """Add what was left for later to the rows, once: it stays the same when they are claimed again."""
+        todo = [row for row in rows if row["snapshot"]]
+        if todo:
+            completion.complete_rows(api.Environment(cr, SUPERUSER_ID, {}), todo)
+        for row in todo:
+            cr.execute(
+                "UPDATE towpath_outbox SET data = %s, thin = %s, lines = NULL, lang = NULL, snapshot = NULL"
+                " WHERE id = %s", [json.dumps(row["data"]), row["thin"], row["id"]])
+        for row in rows:
+            for name in ("lines", "lang", "snapshot", "tx"):
+                del row[name]
 
     def ack(self, ids=None):
         """Say that Towpath has committed the rows. May be said twice.
@@ -212,5 +234,7 @@ class Outbox(models.Model):
                 WHERE state = 'done' AND acked_at < now() AT TIME ZONE 'UTC' - %s
                 ORDER BY acked_at LIMIT 200000)
         """, [timedelta(days=days)])
+        removed = self.env.cr.rowcount
+        self.env["towpath.name"]._remove_old()
         self.invalidate_model()
-        return self.env.cr.rowcount
+        return removed

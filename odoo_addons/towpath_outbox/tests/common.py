@@ -38,8 +38,10 @@ class OutboxCase(BaseCase):
             }).id
 
     def events(self):
-        """All rows, oldest first, as dictionaries; and they are gone."""
+        """All rows, oldest first, as dictionaries, complete as when they are claimed; and they are gone."""
         with self.tx() as env:
+            env.cr.execute("SELECT * FROM towpath_outbox WHERE snapshot IS NOT NULL")
+            env["towpath.outbox"]._complete(env.cr, env.cr.dictfetchall())
             env.cr.execute("DELETE FROM towpath_outbox RETURNING *")
             return sorted(env.cr.dictfetchall(), key=lambda row: row["id"])
 

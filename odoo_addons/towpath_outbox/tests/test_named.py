@@ -48,6 +48,8 @@ class TestNamed(OutboxCase):
         self.rule("sale.order")
         self.order((3, 0.1), (1, 10.1))
         with self.tx() as env:
+            env["towpath.outbox"].claim()
+        with self.tx() as env:
             env.cr.execute("SELECT data::text FROM towpath_outbox")
             [(text,)] = env.cr.fetchall()
         self.assertRegex(text, r'"price_subtotal": 0\.3[,}]')
