@@ -23,7 +23,7 @@ class OutboxCase(BaseCase):
         with self.tx() as env:
             env["towpath.rule"].with_context(active_test=False).search([]).unlink()
             env["towpath.connection"].with_context(active_test=False).search([]).unlink()
-            env.cr.execute("DELETE FROM towpath_outbox")
+            env.cr.execute("DELETE FROM towpath_outbox; DELETE FROM towpath_name")
 
     @contextlib.contextmanager
     def tx(self, user=SUPERUSER_ID):
