@@ -3,10 +3,7 @@ package bench
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"fmt"
-	"net"
-	"net/http"
 	"time"
 
 	"towpath/cmd/towpath/stack"
@@ -14,11 +11,8 @@ import (
 )
 
 const (
-	writes = 100 // of a kind, in a round, for each Odoo
-	nudges = 100
-	// nudgePause is more than the module leaves between two nudges.
-	nudgePause = 150 * time.Millisecond
-	outboxX    = 1.1 // what a write may cost with the module, as a multiple
+	writes  = 100 // of a kind, in a round, for each Odoo
+	outboxX = 1.1 // what a write may cost with the module, as a multiple
 )
 
 // outbox measures what towpath_outbox costs the people who work in Odoo: one
@@ -27,8 +21,7 @@ const (
 // take the same writes in turn: without the module, with the module and no
 // rule for the model, and with a rule that sends the full record.
 //
-// Then how soon Towpath hears of a change: from the moment that stands in the
-// event, shortly before the commit, to the nudge's arrival.
+// Then how soon Towpath hears of a change, and what telling it takes: see nudge.go.
 func (b *bench) outbox(ctx context.Context) error {
 	s, err := stack.New(stack.Options{Fsync: true, Out: b.Out})
 	if err != nil {
@@ -205,63 +198,4 @@ SELECT count(*) FROM towpath_outbox WHERE event IN ('res.partner.updated', 'sale
 	}
 	b.report.same("outbox", events == h.written, fmt.Sprintf("%d writes, %d whole events", h.written, events))
 	return nil
-}
-
-// nudged measures from a change to Towpath's hearing of it.
-func (b *bench) nudged(ctx context.Context, h *house) error {
-	arrived := make(chan time.Time, nudges)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	ear := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		arrived <- time.Now()
-		w.WriteHeader(http.StatusAccepted)
-	})}
-	go func() { _ = ear.Serve(l) }()
-	defer func() { _ = ear.Close() }()
-	if _, err := h.admin.Create(ctx, "towpath.connection", map[string]any{
-		"name": "bench", "url": "http://" + l.Addr().String() + "/webhooks/odoo/bench",
-		"secret": "whsec_" + base64.StdEncoding.EncodeToString([]byte("towpath bench, in no way secret!")),
-	}); err != nil {
-		return err
-	}
-	db, err := sql.Open("postgres", h.PGDSN)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	var ms []float64
-	for range nudges {
-		if err := sleep(ctx, nudgePause); err != nil {
-			return err
-		}
-		took, err := nudge(ctx, h, db, arrived)
-		if err != nil {
-			return err
-		}
-		ms = append(ms, took)
-	}
-	b.report.raw("outbox nudge ms", ms...)
-	const name = "from a change in Odoo to the nudge's arrival"
-	b.report.add(name, "p50", "ms", Target{}, []float64{percentile(ms, 50)})
-	b.report.add(name, "p99", "ms", Target{}, []float64{percentile(ms, 99)})
-	return nil
-}
-
-func nudge(ctx context.Context, h *house, db *sql.DB, arrived <-chan time.Time) (ms float64, err error) {
-	if _, err := changes[2].write(ctx, h); err != nil {
-		return 0, err
-	}
-	var at time.Time
-	select {
-	case at = <-arrived:
-	case <-time.After(5 * time.Second):
-		return 0, fmt.Errorf("no nudge within 5 s of a write")
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	var changed time.Time // UTC, as Odoo keeps it
-	err = db.QueryRowContext(ctx, `SELECT occurred_at AT TIME ZONE 'UTC' FROM towpath_outbox ORDER BY id DESC LIMIT 1`).Scan(&changed)
-	return millis(at.Sub(changed)), err
 }

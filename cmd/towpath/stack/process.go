@@ -220,6 +220,20 @@ func (p *Process) PID() int {
 	return 0
 }
 
+// Family is the process id of the latest run and those of all that it started
+// and that still run, as far as the system tells.
+func (p *Process) Family() []int {
+	root := p.PID()
+	if root == 0 {
+		return nil
+	}
+	pids := []int{root}
+	for _, m := range descendants(root) {
+		pids = append(pids, m.pid)
+	}
+	return pids
+}
+
 // Name is the name in the specification.
 func (p *Process) Name() string { return p.spec.Name }
 
