@@ -119,10 +119,11 @@ class Outbox(models.Model):
         todo = [row for row in rows if row["snapshot"]]
         if todo:
             completion.complete_rows(api.Environment(cr, SUPERUSER_ID, {}), todo)
-        for row in todo:
             cr.execute(
-                "UPDATE towpath_outbox SET data = %s, thin = %s, lines = NULL, lang = NULL, snapshot = NULL"
-                " WHERE id = %s", [json.dumps(row["data"]), row["thin"], row["id"]])
+                "UPDATE towpath_outbox o SET data = v.data::jsonb, thin = v.thin, lines = NULL, lang = NULL,"
+                " snapshot = NULL FROM (VALUES %s) AS v (id, data, thin) WHERE o.id = v.id"
+                % ", ".join(["(%s, %s, %s)"] * len(todo)),
+                [value for row in todo for value in (row["id"], json.dumps(row["data"]), row["thin"])])
         for row in rows:
             for name in ("lines", "lang", "snapshot", "tx"):
                 del row[name]
