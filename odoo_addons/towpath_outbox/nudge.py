@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 # Where to, signed with what, and which database speaks.
 Target = namedtuple("Target", "url secret database_uuid")
 TIMEOUT = 2  # seconds to connect, and to answer
-PAUSE = 0.1  # seconds between nudges: each takes a millisecond of Odoo's process, as an event does
+PAUSE = 0.1  # seconds between nudges: each takes more of Odoo's process than an event does
 
 
 def key_of(secret):
