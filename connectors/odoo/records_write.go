@@ -2,7 +2,6 @@ package odoo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -180,102 +179,6 @@ func references(name string, v any) (string, error) {
 	}
 	return "", invalid(name, fmt.Sprintf("%s takes the id of a record in Odoo, but got %s", name, valueClass(v))).
 		WithResolution("map a reference, or let the mapping find the record by what the value is, as in lookup: code")
-}
-
-// recordFind is one caller's question for records by a field's values.
-type recordFind struct {
-	model, field string
-	values       []string
-}
-
-func (c *Connector) addRecordFinder() {
-	c.finds = batch.NewOp(c.scheduler, batch.OpConfig[recordFind, map[string][]string]{
-		Name: "find records", Priority: batch.Read, Timeout: readTimeout,
-		Group: func(f recordFind) string { return f.model + " " + f.field }, Background: inBulk[recordFind],
-		Call: c.callFindRecords,
-	})
-}
-
-// FindRecords gives the ids of the records whose field holds one of the values,
-// by value, in order of id; archived ones where no active one holds the value. Of
-// a field that refers to a record, the value is that one's id.
-func (c *Connector) FindRecords(ctx context.Context, model, field string, values []string) (map[string][]string, error) {
-	values = nonEmpty(values)
-	if len(values) == 0 {
-		return map[string][]string{}, nil
-	}
-	if _, err := c.known.get(ctx, false); err != nil {
-		return nil, err
-	}
-	return c.finds.Do(ctx, recordFind{model: model, field: field, values: values})
-}
-
-func (c *Connector) callFindRecords(ctx context.Context, asks []recordFind) ([]batch.Result[map[string][]string], error) {
-	var values []string
-	for _, a := range asks {
-		values = append(values, a.values...)
-	}
-	slices.Sort(values)
-	values = slices.Compact(values)
-	model, field := asks[0].model, asks[0].field
-	ctx = rpc.WithContext(c.scope(ctx), rpc.Context{"active_test": false})
-	known, err := c.rpc.FieldsGet(ctx, model)
-	if err != nil {
-		return nil, err
-	}
-	toOne, wanted := known[field].Type == many2one, anys(values)
-	for i := range wanted {
-		if !toOne {
-			break
-		}
-		if wanted[i], err = dbID(field, values[i]); err != nil {
-			return nil, err
-		}
-	}
-	ask := []string{field}
-	if _, archives := known["active"]; archives && field != "active" {
-		ask = append(ask, "active")
-	}
-	var rows []map[string]json.RawMessage
-	if err := c.rpc.SearchRead(ctx, model, []any{is(field, "in", wanted)}, ask, rpc.Query{Order: "id"}, &rows); err != nil {
-		return nil, err
-	}
-	found, archived := map[string][]string{}, map[string][]string{}
-	for _, row := range rows {
-		var n int64
-		var v rpc.Text
-		if err := json.Unmarshal(row["id"], &n); err != nil {
-			return nil, unreadable("id", err)
-		}
-		var to rpc.Many2One
-		if toOne {
-			if err := json.Unmarshal(row[field], &to); err != nil {
-				return nil, unreadable(field, err)
-			}
-			v = rpc.Text(id(to.ID))
-		} else if err := v.UnmarshalJSON(row[field]); err != nil {
-			return nil, unreadable(field, err)
-		}
-		if string(row["active"]) == "false" {
-			archived[string(v)] = append(archived[string(v)], id(n))
-		} else {
-			found[string(v)] = append(found[string(v)], id(n))
-		}
-	}
-	for v, ids := range archived { // beside an active one they are its past: a variant that was made anew
-		if len(found[v]) == 0 {
-			found[v] = ids
-		}
-	}
-	return results(asks, func(a recordFind) (map[string][]string, error) {
-		mine := map[string][]string{}
-		for _, v := range a.values {
-			if ids := found[v]; len(ids) > 0 {
-				mine[v] = ids
-			}
-		}
-		return mine, nil
-	}), nil
 }
 
 // ArchiveField is the field by which Odoo archives records; models without it

@@ -3,6 +3,7 @@ package odoo
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,19 @@ func testRecords(t *testing.T, b *bench, c *Connector) {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.Len(t, found[mail], 1)
+
+	// As Odoo itself compares them, and as they would be written.
+	typed := "Typed." + b.next("By-Hand") + "@Example.com"
+	_, err = c.WriteRecord(ctx, record.Row{Model: "res.partner", Write: record.Write{XID: record.XID(b.run, "customer", typed)},
+		Values: record.Values{"name": "Typed in", "email": typed, "ref": typed}})
+	require.NoError(t, err)
+	byMail := only(t, c, "res.partner", "email", strings.ToLower(typed))
+	require.Equal(t, byMail, only(t, c, "res.partner", "email", strings.ToUpper(typed)))
+	require.Equal(t, byMail, only(t, c, "res.partner", "email", typed))
+	require.Equal(t, byMail, only(t, c, "res.partner", "ref", " "+typed+"\t"))
+	none, err := c.FindRecords(ctx, "res.partner", "ref", []string{strings.ToLower(typed)})
+	require.NoError(t, err)
+	require.Empty(t, none, "else to the letter")
 
 	// A field that is nil is emptied, one that is not there is left alone; archived ones are read by id.
 	changed := record.Row{Model: "res.partner", Write: record.Write{ID: found[mail][0]}, Values: record.Values{"zip": nil, "active": false}}
