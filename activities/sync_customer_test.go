@@ -65,6 +65,33 @@ func TestSyncCustomers(t *testing.T) {
 	require.EqualValues(t, 5, c.Unchanged)
 }
 
+// TestSyncFindsAnySpelling: who was typed into Odoo with capitals, or stands in a
+// file with a blank, is no second person, and two in one file that differ so are one.
+func TestSyncFindsAnySpelling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := odooOf(w, "odoo", simulator.Options{})
+	anna, err := server.Create("res.partner", map[string]any{"name": "Anna Meier", "email": "Anna.Meier@Example.com"})
+	require.NoError(t, err)
+	path := w.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(path, "customers.csv"), []byte(
+		"id,name,email\nC1,Anna Meier,anna.meier@example.com \nC2,Bob Ltd,Bob@example.com\nC3,Bob again,bob@example.com\n"), 0o600))
+	config, err := json.Marshal(map[string]any{"folder": path, "id_column": "id"})
+	require.NoError(t, err)
+	c, err := csv.Definition.Open(connectors.Settings{Name: "files", Config: config})
+	require.NoError(t, err)
+	w.connect("files", c)
+	w.job("things", jobs.Customer, "files", "odoo", mapping.Mapping{Source: "customers.csv", Target: "res.partner", Fields: []mapping.Field{
+		{Source: "name", Target: "name", Required: true}, {Source: "email", Target: "email", Key: true},
+	}}, func(j *jobs.Job) { j.Limits.MaxErrorPercent = 100 })
+	before := server.Count("res.partner")
+	result := w.run()
+	require.Equal(t, counts(3, "created", 1, "updated", 1, "parked", 1), result.Counts, result.Sentence)
+	require.Equal(t, map[string]string{"C3": "sync.key_taken"}, w.parked())
+	require.Equal(t, before+1, server.Count("res.partner"))
+	require.Equal(t, anna, w.findOne("odoo", "res.partner", "email", "anna.meier@example.com"))
+}
+
 // TestSyncAddresses: addresses below customers, by the customer that the source
 // names, whichever is read first.
 func TestSyncAddresses(t *testing.T) {

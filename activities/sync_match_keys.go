@@ -27,16 +27,26 @@ func (p *syncPage) keyClaims(item *syncItem) (keys []string) {
 	if p.flow.mapping.Match() != mapping.ByKeys {
 		for _, field := range fields {
 			if v := p.keyOf(item, field); v != "" {
-				keys = append(keys, prefix+field+"/"+v)
+				keys = append(keys, prefix+field+"/"+alike(field, v))
 			}
 		}
 		return keys
 	}
 	var values []string
 	for _, field := range fields {
-		values = append(values, p.keyOf(item, field))
+		values = append(values, alike(field, p.keyOf(item, field)))
 	}
 	return []string{prefix + strings.Join(fields, "+") + "/" + strings.Join(values, "+")}
+}
+
+// alike is a key in the spelling in which two that systems take for one are equal:
+// blanks around a text do not count, nor does the case of an e-mail address.
+func alike(field, key string) string {
+	key = strings.TrimSpace(key)
+	if field == "email" {
+		return strings.ToLower(key)
+	}
+	return key
 }
 
 // findTogether finds records that hold all key fields: by the first, and
@@ -82,7 +92,7 @@ func (p *syncPage) findTogether(ctx context.Context, loose []*syncItem, hits map
 	for _, item := range loose {
 		for _, id := range found[p.keyOf(item, fields[0])] {
 			held, ok := there[id]
-			if ok && !slices.ContainsFunc(fields, func(f string) bool { return p.keyOf(held, f) != p.keyOf(item, f) }) {
+			if ok && !slices.ContainsFunc(fields, func(f string) bool { return alike(f, p.keyOf(held, f)) != alike(f, p.keyOf(item, f)) }) {
 				hits[item] = append(hits[item], id)
 			}
 		}
