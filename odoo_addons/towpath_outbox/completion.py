@@ -24,7 +24,7 @@ def complete(env, told):
     partners = {one.data["partner_id"] for one in told} - {False}
     called, places = names.Names(env.cr, products, partners), document.Places(env)
     for one in told:
-        one.data["partner_name"] = called.partner(one.data["partner_id"], one.moment) or False
+        one.data["partner_name"] = called.at(one.moment, names.PARTNER, one.data["partner_id"]) or False
         one.data[one.document.key] = _lines(env, one, called, places)
 
 
@@ -34,7 +34,7 @@ def _lines(env, one, called, places):
         values.numbers(line, name) for name in (one.document.quantity, "price_unit", "price_subtotal"))
     lines = []
     for product, quantity, price, subtotal, currency in one.lines or ():
-        name = called.product(product, one.moment)
+        name = called.at(one.moment, names.PRODUCT, product)
         digits = places[currency]
         lines.append({
             "product_id": product or False,

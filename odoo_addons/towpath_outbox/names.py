@@ -34,33 +34,20 @@ class Names:
     """Of the products and partners with these ids."""
 
     def __init__(self, cr, products, partners):
-        self._products = {}
-        if products:
-            cr.execute("SELECT p.id, t.id, t.name FROM product_product p"
-                       " JOIN product_template t ON t.id = p.product_tmpl_id WHERE p.id IN %s", [tuple(products)])
-            self._products = {id_: (template, name) for id_, template, name in cr.fetchall()}
-        self._partners = of(cr, PARTNER, partners)
+        self._now = {PRODUCT: of(cr, PRODUCT, products), PARTNER: of(cr, PARTNER, partners)}
         # After the names themselves: of one that changes meanwhile the old one is found here.
         self._former = defaultdict(list)
-        ids = {*products, *partners, *(template for template, _name in self._products.values())}
-        if ids:
-            cr.execute("SELECT model, res_id, tx, name FROM towpath_name WHERE res_id IN %s ORDER BY id", [tuple(ids)])
+        if products or partners:
+            cr.execute("SELECT model, res_id, tx, name FROM towpath_name WHERE res_id IN %s ORDER BY id",
+                       [(*products, *partners)])
             for model, id_, tx, name in cr.fetchall():
                 self._former[model, id_].append((tx, name))
 
-    def partner(self, id_, moment):
-        """Its name at the moment, or now."""
-        return self._at(moment, self._partners.get(id_), (PARTNER, id_))
-
-    def product(self, id_, moment):
-        """Likewise, in every language: {language: name}."""
-        template, name = self._products.get(id_, (None, None))
-        return self._at(moment, name, (TEMPLATE, template), (PRODUCT, id_))
-
-    def _at(self, moment, name, *records):
+    def at(self, moment, model, id_):
+        """Of a partner, or of a product in every language: {language: name}; at no moment: now."""
         # The first change that was not seen has the name that was.
-        changes = (change for of in records for change in self._former.get(of, ()))
-        return next((former for tx, former in changes if moment and not moment.sees(tx)), name)
+        return next((name for tx, name in self._former.get((model, id_), ()) if moment and not moment.sees(tx)),
+                    self._now[model].get(id_))
 
 
 _NAMES = {
@@ -80,8 +67,13 @@ def of(cr, model, ids):
 
 
 def keep(execute, former):
-    """Leave the names that somebody changed: (model, id, name)s."""
-    execute(
-        "INSERT INTO towpath_name (model, res_id, name, tx, changed_at) VALUES "
-        + ", ".join(["(%s, %s, %s, txid_current(), clock_timestamp() AT TIME ZONE 'UTC')"] * len(former)),
-        [value for model, id_, name in former for value in (model, id_, json.dumps(name))])
+    """Leave the names that somebody changed: (model, id, name)s. A template's are those of its products."""
+    for start in range(0, len(former), 500):
+        part = former[start:start + 500]
+        execute(
+            "INSERT INTO towpath_name (model, res_id, name, tx, changed_at)"
+            " SELECT CASE WHEN p.id IS NULL THEN f.model ELSE %s END, coalesce(p.id, f.id), f.name::jsonb,"
+            " txid_current(), clock_timestamp() AT TIME ZONE 'UTC'"
+            " FROM (VALUES " + ", ".join(["(%s, %s, %s)"] * len(part)) + ") AS f (model, id, name)"
+            " LEFT JOIN product_product p ON f.model = %s AND p.product_tmpl_id = f.id",
+            [PRODUCT, *(value for model, id_, name in part for value in (model, id_, json.dumps(name))), TEMPLATE])

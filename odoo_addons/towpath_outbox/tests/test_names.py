@@ -92,6 +92,8 @@ class TestNames(OutboxCase):
         with self.tx() as env:
             env["sale.order"].browse(self.order).unlink()
         with self.tx() as env:
+            self.rename(env, " 2")
+        with self.tx() as env:
             env["product.product"].browse(self.product).product_tmpl_id.unlink()
             env["res.partner"].browse(self.partner).unlink()
         self.assertEqual(self.told(), [("Ada", "Chair")] * 2, "and the tombstone, whose names were read before")
