@@ -48,7 +48,7 @@ func (p *post) Send(_ context.Context, r endpoint.Request) endpoint.Attempt {
 
 func newPost(t testing.TB) *post {
 	t.Helper()
-	dsn := storetest.NewSchema(t)
+	dsn := storetest.NewDatabase(t)
 	p := &post{TB: t, db: storetest.Query(t, dsn), answer: func(int, endpoint.Request) endpoint.Attempt { return answered(200) }}
 	keys, err := seal.ParseRing("k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
 	require.NoError(t, err)

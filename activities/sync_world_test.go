@@ -53,7 +53,7 @@ func (d doors) Get(_ context.Context, name string) (connectors.Connector, error)
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	dsn := storetest.NewSchema(t)
+	dsn := storetest.NewDatabase(t)
 	w := &world{TB: t, store: storetest.OpenAt(t, dsn), db: storetest.Query(t, dsn), doors: doors{}}
 	w.syncs = w.worker()
 	return w

@@ -72,7 +72,7 @@ func TestHooksByWhatBecomesOfThem(t *testing.T) {
 // once, answered 202 twice, and rests in PostgreSQL byte by byte.
 func TestHookIsCommittedBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
-	dsn := storetest.NewSchema(t)
+	dsn := storetest.NewDatabase(t)
 	s := storetest.OpenAt(t, dsn)
 	db := storetest.Query(t, dsn)
 	in := s.NewInbox(nil)

@@ -33,7 +33,7 @@ const deskKeys = "k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1
 // newDesk has no Temporal, unless withTemporal is asked for.
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, dsn: storetest.NewSchema(t), folder: t.TempDir()}
+	d := &desk{t: t, dsn: storetest.NewDatabase(t), folder: t.TempDir()}
 	d.Store = storetest.OpenAt(t, d.dsn)
 	t.Setenv("TOWPATH_DATABASE_URL", d.dsn)
 	t.Setenv("TOWPATH_KEYS", deskKeys)

@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -81,9 +80,17 @@ func (c Cluster) command(ctx context.Context, name string, args ...string) *exec
 	return cmd
 }
 
+// tools is looked for from the tested package's folder upwards: a file's own
+// place is not known to a program that was built with -trimpath.
 func tools() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "tools", "odoo19")
+	dir, _ := os.Getwd()
+	for {
+		found := filepath.Join(dir, "tools", "odoo19")
+		if _, err := os.Stat(found); err == nil || dir == filepath.Dir(dir) {
+			return found
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // Name makes the name of a database that nobody else has.

@@ -28,7 +28,7 @@ const keys = "k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	dsn := storetest.NewSchema(t)
+	dsn := storetest.NewDatabase(t)
 	ring, err := seal.ParseRing(keys)
 	require.NoError(t, err)
 	w := &world{Store: storetest.OpenAt(t, dsn), dsn: dsn, db: storetest.Query(t, dsn), ring: ring}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 	uiversion "github.com/temporalio/ui-server/v2/server/version"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/server/common/headers"
 	"go.temporal.io/server/common/log"
 	"go.uber.org/zap"
@@ -128,6 +129,10 @@ func run(o *options.Options) error {
 			level.SetLevel(zapcore.FatalLevel) // services miss each other while they stop
 		}
 	})
+
+	// What the server's own workers are called by. The library would read all
+	// of this program at each start, half of the work of starting, to sum it up.
+	worker.SetBinaryChecksum("temporal-dev " + headers.ServerVersion)
 
 	began := time.Now()
 	s, err := startServer(ctx, o, logger)

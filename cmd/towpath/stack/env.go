@@ -4,7 +4,7 @@ package stack
 // It waits for a part that is being started.
 //
 //   - PostgreSQL: TOWPATH_TEST_DATABASE_URL, the superuser's DSN of a scratch
-//     database, in which each test makes a schema, or a database beside it.
+//     database, in or beside which each test makes a schema or a database.
 //   - Temporal: TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE as every Temporal client
 //     knows them, TOWPATH_TEST_TEMPORAL (the address again, for tests that must
 //     not take just any server), TOWPATH_TEST_TEMPORAL_BIN (the program).
