@@ -30,7 +30,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	dsn := storetest.NewSchema(t)
+	dsn := storetest.NewDatabase(t)
 	keys, err := seal.ParseRing("k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
 	require.NoError(t, err)
 	st := storetest.OpenAt(t, dsn)
