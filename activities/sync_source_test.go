@@ -205,6 +205,12 @@ func TestSyncManyPages(t *testing.T) {
 	right.written()
 	w.connect("left", short{left, 1})
 
+	// The minute after which the workflow hears of the pages does not pass, how
+	// ever slow the machine is: the worker is to die before it, and half-way.
+	began := time.Now()
+	slowly := func() time.Time { return began.Add(time.Since(began) / 100) }
+	w.syncs.Now = slowly
+
 	ref := w.begin()
 	dying, die := context.WithCancel(t.Context())
 	var deaths, reads atomic.Int64
@@ -221,6 +227,7 @@ func TestSyncManyPages(t *testing.T) {
 	require.Less(t, settled, n)
 
 	w.syncs = w.worker()
+	w.syncs.Now = slowly
 	require.True(t, w.pages(ref).Finished)
 	result := w.prove(contract.SyncEnding{SyncRef: ref})
 	require.Equal(t, "success", result.Status, result.Sentence)
