@@ -73,14 +73,28 @@ func (p *syncPage) archives(item *syncItem) bool {
 	if field == "" || !p.may(op) {
 		return false
 	}
-	if !item.rec.Archived && item.other != nil { // what was changed meanwhile comes along
+	switch {
+	case item.other == nil:
+	case !item.rec.Archived: // what was changed meanwhile comes along
 		p.merge(item)
+	case !p.flow.back: // what the target changed by itself is not common yet
+		item.apart = append(item.apart, drifted(plain(item.other.Values, p.flow.to.fields, p.seenFields()), item.snapshot.Target)...)
 	}
 	item.writeBeside(p.flow.to, store.Change{
 		Side: p.writtenSide(), Op: string(op), RecordID: item.there(p.flow),
 		Before: record.Values{field: was}, After: record.Values{field: value}, Cause: cause,
 	})
 	return true
+}
+
+// drifted are the fields that do not hold what they were left with.
+func drifted(now, left record.Values) (fields []string) {
+	for name, was := range left {
+		if !record.Equal(now[name], was) {
+			fields = append(fields, name)
+		}
+	}
+	return fields
 }
 
 // archiveField is the field by which the side archives, with both of its values;

@@ -103,3 +103,23 @@ func TestSyncRestoredInTarget(t *testing.T) {
 	sameThings(t, left, right)
 	w.quietly(left, right)
 }
+
+// TestSyncRestoredAfterBothChanged: what the target had changed when the record was
+// set aside comes back with it.
+func TestSyncRestoredAfterBothChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(2), newMemory()
+	w.pair(left, right, bidirectional, archiving)
+	w.run()
+	id := w.there("1")
+	left.edit("1", record.Values{"active": false})
+	right.edit(id, record.Values{"note": "of the target"})
+	require.Equal(t, "success", w.run().Status)
+	require.Equal(t, false, right.of(id)["active"])
+	left.edit("1", record.Values{"active": true, "name": "back"})
+	require.Equal(t, "success", w.run().Status)
+	require.Equal(t, "of the target", left.of("1")["note"])
+	sameThings(t, left, right)
+	w.quietly(left, right)
+}
