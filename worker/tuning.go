@@ -23,6 +23,9 @@ func Tuning(queue string) sdk.Options {
 		// keep that back for four fifths of it: who is then late by the last fifth, on
 		// a machine that stands still for a moment, is taken for dead.
 		MaxHeartbeatThrottleInterval: workflows.Heartbeat / 3,
+		// Workflows compute nothing: who gets no processor for a second, which is the
+		// SDK's limit, does not hang.
+		DeadlockDetectionTimeout: 5 * time.Second,
 	}
 	switch queue {
 	case contract.QueueMain:
