@@ -78,14 +78,15 @@ func (s *Syncs) pages(ctx context.Context, ref contract.SyncRef, opened func()) 
 	until, done := untilStop(working)
 	defer done()
 	opened()
-	watched := make(chan struct{})
-	go func() { w.watch(working, end); close(watched) }()
+	var beside sync.WaitGroup
+	beside.Go(func() { w.watch(working, end) })
+	beside.Go(func() { w.tell(working) })
 	err = w.all(until)
 	if cause := context.Cause(working); cause != nil && ctx.Err() == nil {
 		err = cause
 	}
 	end(nil)
-	<-watched
+	beside.Wait()
 
 	progress, failed := w.progress(context.WithoutCancel(ctx))
 	if failed != nil {
@@ -144,9 +145,12 @@ func (w *laneWork) progress(ctx context.Context) (contract.SyncProgress, error) 
 	return contract.SyncProgress{Done: c.Processed(), Total: w.run.CountedBefore, Counts: c.Named()}, err
 }
 
-// watch looks each second what persons want of the run, and tells Temporal that
-// it lives and how far it is.
-func (w *laneWork) watch(ctx context.Context, stop func(error)) {
+// tell tells Temporal each second that the run lives and how far it is, whatever
+// it waits for: who waits for PostgreSQL is not dead.
+func (w *laneWork) tell(ctx context.Context) {
+	if !activity.IsActivity(ctx) {
+		return
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -158,8 +162,19 @@ func (w *laneWork) watch(ctx context.Context, stop func(error)) {
 		w.mu.Lock()
 		done := w.settled.Processed()
 		w.mu.Unlock()
-		if activity.IsActivity(ctx) {
-			activity.RecordHeartbeat(ctx, contract.SyncProgress{Done: done, Total: w.run.CountedBefore})
+		activity.RecordHeartbeat(ctx, contract.SyncProgress{Done: done, Total: w.run.CountedBefore})
+	}
+}
+
+// watch looks each second what persons want of the run.
+func (w *laneWork) watch(ctx context.Context, stop func(error)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 		st, err := w.Store.Steering(ctx, w.run.ID)
 		if err != nil {

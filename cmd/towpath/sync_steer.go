@@ -162,6 +162,19 @@ func orNothing(text, otherwise string) string {
 	return text
 }
 
+// ensureSchedule makes a job's schedule what the job says, which is as good when it
+// is done again: a server that is too busy at first is asked for as long as a
+// person waits.
+func ensureSchedule(ctx context.Context, c client.Client, opt client.Options, row store.Job) error {
+	for end := time.Now().Add(steerTime); ; {
+		_, err := worker.EnsureSyncSchedules(ctx, c, opt, []store.Job{row})
+		if !fault.Is(err, fault.Transient) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
 // withSchedule finds the Temporal Schedule of an active job, and makes it where
 // no worker has done so yet.
 func (p *process) withSchedule(ctx context.Context, job string, do func(context.Context, client.ScheduleHandle, jobs.Job) error) error {
@@ -178,7 +191,7 @@ func (p *process) withSchedule(ctx context.Context, job string, do func(context.
 		return err
 	}
 	defer c.Close()
-	if _, err := worker.EnsureSyncSchedules(ctx, c, opt, []store.Job{row}); err != nil {
+	if err := ensureSchedule(ctx, c, opt, row); err != nil {
 		return err
 	}
 	var f *fault.Fault

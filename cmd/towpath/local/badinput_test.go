@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
@@ -232,7 +231,7 @@ func TestTenThousandLines(t *testing.T) {
 	t.Logf("a body of %d kB", len(d.Body)/1000)
 	w.tell(d)
 	neighbours := w.sell(5)
-	w.settle(3 * time.Minute)
+	w.settle(patience)
 	w.counted(nil)
 	sold, err := w.Odoo.Sold(w.ctx)
 	require.NoError(t, err)

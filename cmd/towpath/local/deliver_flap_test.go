@@ -46,7 +46,7 @@ func TestReceiversMisbehave(t *testing.T) {
 		all = append(all, r)
 	}
 	for name, odd := range map[string]answer{"drips": drip, "huge": huge} {
-		r := newReceiver(t, name, nil)
+		r := newReceiver(t, name, map[string]any{"timeout": "30s"})
 		r.answer = odd
 		all = append(all, r)
 	}
@@ -100,9 +100,10 @@ func TestAFlappingEndpointRecoversByItself(t *testing.T) {
 			assert.Contains(t, w.towpath("endpoint", "list"), "circuit ")
 			w.eventually(patience, "it is among the endpoints that are down", func() bool { return w.monitors() == 1 })
 		}
-		opened := len(r.came())
+		opened, since := len(r.came()), time.Now()
 		time.Sleep(4 * time.Second)
-		assert.LessOrEqual(t, len(r.came())-opened, 10, "only probes go while it is open, of %d attempts", len(r.came())-before)
+		came, probes := len(r.came()), 6+int(time.Since(since).Seconds())
+		assert.LessOrEqual(t, came-opened, probes, "only probes go while it is open, of %d attempts", came-before)
 		r.behave(well)
 		w.delivered(patience)
 	}
@@ -148,7 +149,7 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	beside := flow()
 	t.Logf("alone: p50 %s, p99 %s; beside ten dead endpoints: p50 %s, p99 %s",
 		percentile(alone, 50), percentile(alone, 99), percentile(beside, 50), percentile(beside, 99))
-	assert.Less(t, percentile(beside, 99), 3*percentile(alone, 99)+10*time.Second)
+	assert.Less(t, percentile(beside, 99), 3*percentile(alone, 99)+20*time.Second)
 	assert.Zero(t, w.count(`SELECT count(*) FROM delivery WHERE endpoint <> 'healthy' AND state = 'ok'`), "the others are dead")
 	healthy.gotAll(w.told)
 
@@ -185,8 +186,9 @@ func TestAnEndpointThatWantsNoMore(t *testing.T) {
 	})
 	assert.Contains(t, w.towpath("delivery", "list", "--endpoint", "moved"), "webhook.redirected")
 	assert.Empty(t, elsewhere.came(), "nothing follows a redirect")
-	w.eventually(patience, "it is switched off, and that is told", func() bool {
-		return w.count(`SELECT count(*) FROM webhook_endpoint WHERE name = 'gone' AND disabled IS NOT NULL`) == 1 && len(watching.taken()) == 1
+	w.eventually(patience, "it is switched off, that is told, and no attempt is under way", func() bool {
+		return w.count(`SELECT count(*) FROM webhook_endpoint WHERE name = 'gone' AND disabled IS NOT NULL`) == 1 && len(watching.taken()) == 1 &&
+			w.count(`SELECT count(*) FROM delivery WHERE endpoint = 'gone' AND state = 'running'`) == 0
 	})
 	assert.Contains(t, w.towpath("endpoint", "list"), "410")
 	sent := len(gone.came())
@@ -226,7 +228,7 @@ func TestAppliedIsSaidLater(t *testing.T) {
 	t.Parallel()
 	port, err := stack.FreePort()
 	require.NoError(t, err)
-	diligent := newReceiver(t, "diligent", map[string]any{"ordering": "per_record", "acknowledge": map[string]any{"within": "1h"}})
+	diligent := newReceiver(t, "diligent", map[string]any{"ordering": "per_record", "acknowledge": map[string]any{"within": "1h"}, "timeout": "30s"})
 	forgetful := newReceiver(t, "forgetful", map[string]any{"acknowledge": map[string]any{"within": "2s"}})
 	diligent.behave(func(w http.ResponseWriter, r *http.Request, _ *arrival) {
 		address := r.Header.Get("webhook-ack-url")

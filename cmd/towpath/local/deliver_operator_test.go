@@ -64,6 +64,7 @@ func TestASecretIsReplacedUnderLoad(t *testing.T) {
 	fresh := strings.TrimSpace(strings.SplitN(w.towpath("endpoint", "rotate", "partner", "--overlap", "1h"), "\n", 2)[0])
 	require.True(t, strings.HasPrefix(fresh, "whsec_"), fresh)
 	wait()
+	w.delivered(patience)       // nothing is under way
 	time.Sleep(2 * time.Second) // until every worker signs with both
 	r.mu.Lock()
 	old := r.secret
@@ -94,7 +95,7 @@ func TestASecretIsReplacedUnderLoad(t *testing.T) {
 // exit code whether that was well.
 func TestAnEndpointIsTried(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, "partner", map[string]any{"events": []string{"account.move.*"}, "filter": "event.data.amount_total > 1000000"})
+	r := newReceiver(t, "partner", map[string]any{"timeout": "30s", "events": []string{"account.move.*"}, "filter": "event.data.amount_total > 1000000"})
 	w := telling(t, local.Options{}, r)
 	said := w.towpath("endpoint", "test", "partner", "--type", "sale.order.created")
 	assert.Contains(t, said, "204")

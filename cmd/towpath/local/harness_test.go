@@ -16,6 +16,7 @@ import (
 	_ "github.com/lib/pq" // the tests look into the book of record
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 
 	"towpath/cmd/towpath/local"
 	"towpath/cmd/towpath/stack"
@@ -85,8 +86,9 @@ type world struct {
 	db     *sql.DB // the book of record, for counting
 	expect []scenario.Expectation
 
-	mu   sync.Mutex
-	sent []shopsim.Result
+	mu     sync.Mutex
+	sent   []shopsim.Result
+	client client.Client // of its Temporal, once somebody needed it
 }
 
 // up starts an installation that ends with the test. Senders retry for some
@@ -99,6 +101,9 @@ func up(t *testing.T, o local.Options) *world {
 	}
 	if o.Shop.TimeScale == 0 {
 		o.Shop.TimeScale = 0.001
+	}
+	if o.Shop.AnswerTimeout == 0 {
+		o.Shop.AnswerTimeout = time.Minute // the API answers before a real shop hangs up: api.TestASlowInboxIsAnsweredInTime
 	}
 	needs := 1
 	if o.RealOdoo {
@@ -117,6 +122,11 @@ func up(t *testing.T, o local.Options) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	w := &world{Installation: in, t: t, ctx: ctx, db: db}
+	t.Cleanup(func() {
+		if w.client != nil {
+			w.client.Close()
+		}
+	})
 	t.Cleanup(w.tellLogs)
 	return w
 }

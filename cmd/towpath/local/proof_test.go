@@ -18,6 +18,7 @@ import (
 	"towpath/cmd/towpath/local"
 	"towpath/schema/record"
 	"towpath/schema/store"
+	"towpath/workflows/temporaltest"
 )
 
 // holds counts both sides: the promises of design section 1 that concern
@@ -109,13 +110,18 @@ func (w *world) partners() (list []map[string]any) {
 	return list
 }
 
-// temporal is a client of the installation's Temporal.
+// temporal is a client of the installation's Temporal, which may be away or
+// stand still for a while.
 func (w *world) temporal() client.Client {
 	w.t.Helper()
-	c, err := client.DialContext(w.ctx, client.Options{HostPort: w.Temporal.Address, Namespace: w.Temporal.Namespace, Logger: silent{}})
-	require.NoError(w.t, err)
-	w.t.Cleanup(c.Close)
-	return c
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.client == nil {
+		c, err := client.NewLazyClient(temporaltest.Patient(client.Options{HostPort: w.Temporal.Address, Namespace: w.Temporal.Namespace, Logger: silent{}}))
+		require.NoError(w.t, err)
+		w.client = c
+	}
+	return w.client
 }
 
 // noWorkflowFailed: an order that cannot be dealt with is an outcome, not a

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"towpath/cmd/towpath/local"
 	odoosim "towpath/connectors/odoo/simulator"
@@ -40,9 +41,45 @@ func (w *world) settles(run string, n int) {
 	require.False(w.t, w.row(run).EndedAt.Valid, "the run was over before it could be disturbed")
 }
 
-// repeatedAtMost says how many rows were sent twice.
-func (w *world) repeatedAtMost(s *sheet, pages int) {
+// takeovers is how often Temporal gave work of a run to somebody else, since it
+// had not heard of whoever had it: he was dead, or the machine stood still.
+func (w *world) takeovers(run string) (n int) {
 	w.t.Helper()
+	d, err := w.temporal().DescribeWorkflowExecution(w.ctx, run, "")
+	if err != nil {
+		return 0 // lost with Temporal's database
+	}
+	pages := map[int64]bool{} // by the events that scheduled them
+	for _, a := range d.PendingActivities {
+		if a.ActivityType.Name == contract.ActivitySyncPages {
+			n += int(a.Attempt) - 1
+		}
+	}
+	for events := w.temporal().GetWorkflowHistory(w.ctx, run, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		e, err := events.Next()
+		require.NoError(w.t, err)
+		if a := e.GetActivityTaskScheduledEventAttributes(); a != nil {
+			pages[e.EventId] = a.ActivityType.Name == contract.ActivitySyncPages
+		}
+		if a := e.GetActivityTaskStartedEventAttributes(); a != nil && pages[a.ScheduledEventId] {
+			n += int(a.Attempt) - 1
+		}
+	}
+	return n
+}
+
+// repeatedAtMost says how many rows were sent twice: so many pages, of which the
+// deaths that the test brought about account for some; each takeover that comes
+// on top of them, since the machine stood still, may send a page again.
+func (w *world) repeatedAtMost(s *sheet, pages, deaths int) {
+	w.t.Helper()
+	runs, err := w.Store.Runs(w.ctx, s.name, 100)
+	require.NoError(w.t, err)
+	took := 0
+	for _, r := range runs {
+		took += w.takeovers(r.ID)
+	}
+	pages += max(0, took-deaths)
 	again := w.rowsSent() - len(s.goods)
 	w.t.Logf("%d of %d rows were sent again", again, len(s.goods))
 	assert.GreaterOrEqual(w.t, again, 0)
@@ -63,7 +100,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.Temporal.Start(w.ctx))
 		}
 		w.proved(s, run)
-		w.repeatedAtMost(s, 2)
+		w.repeatedAtMost(s, 2, 2)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		w.as(t)
@@ -74,7 +111,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 			require.NoError(t, w.PG.Start(w.ctx))
 		}
 		w.proved(s, run)
-		w.repeatedAtMost(s, 4)
+		w.repeatedAtMost(s, 4, 4)
 	})
 	t.Run("Odoo", func(t *testing.T) {
 		w.as(t)
@@ -83,7 +120,7 @@ func TestSyncWhileOthersRestart(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, <-back)
 		w.proved(s, run)
-		w.repeatedAtMost(s, 3)
+		w.repeatedAtMost(s, 3, 3)
 	})
 	t.Run("answers lost after commit", func(t *testing.T) {
 		w.as(t)
@@ -138,7 +175,7 @@ func TestSyncWorkflowGone(t *testing.T) {
 			c := w.proved(s, next)
 			w.lost(run)
 			assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage), "what was settled is not written again")
-			w.repeatedAtMost(s, 2)
+			w.repeatedAtMost(s, 2, 0)
 		})
 	}
 	w.as(t)
@@ -156,7 +193,7 @@ func TestSyncCancelledInTemporal(t *testing.T) {
 	assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 	c := w.proved(s, w.start(s))
 	assert.GreaterOrEqual(t, c.Unchanged, int64(smallPage))
-	w.repeatedAtMost(s, 1)
+	w.repeatedAtMost(s, 1, 0)
 
 	t.Run("while it is paused", func(t *testing.T) {
 		w.as(t)
@@ -211,7 +248,7 @@ func TestSyncWithoutRights(t *testing.T) {
 			assert.False(t, w.watermarkOf(s).Watermark.Valid, "nothing is proved")
 			again()
 			w.proved(s, w.believed(s, r.Code))
-			w.repeatedAtMost(s, 2)
+			w.repeatedAtMost(s, 2, 0)
 		})
 	}
 	w.as(t)
@@ -221,7 +258,7 @@ func TestSyncWithoutRights(t *testing.T) {
 // what Odoo refused is not asked again.
 func (w *world) believed(s *sheet, refusal string) (run string) {
 	w.t.Helper()
-	w.eventually(time.Minute, "Odoo is believed again", func() bool {
+	w.eventually(patience, "Odoo is believed again", func() bool {
 		run = w.start(s)
 		return w.ended(run, patience).Code != refusal
 	})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -54,7 +53,7 @@ func TestSyncIsPlannedDecidedAndUndone(t *testing.T) {
 		w.eventually(patience, "it waits for a person, visibly", func() bool { return w.conflict(s, i) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
 	}
 	assert.Contains(t, w.towpath("sync", "conflicts", s.name), "decided by itself in")
-	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	handle, err := w.temporal().UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: contract.ConflictWorkflowID(s.name, s.sku(0)), UpdateName: contract.UpdateDecide, WaitForStage: client.WorkflowUpdateStageCompleted,

@@ -43,7 +43,7 @@ func TestMergedCustomerIsFoundAgain(t *testing.T) {
 		require.NoError(t, w.SimOdoo.Delete("res.partner", o.PartnerID), "merging moves what refers to a contact and deletes it")
 	}
 	sell()
-	w.eventually(60*time.Second, "the second order is confirmed", confirmed(2))
+	w.eventually(patience, "the second order is confirmed", confirmed(2))
 	require.Zero(t, w.count(`SELECT count(*) FROM parked WHERE state = 'open'`))
 	for _, o := range w.SimOdoo.Orders() {
 		if o.Reference != "" && o.Reference[0] == '#' {
