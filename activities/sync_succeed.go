@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"towpath/connectors"
@@ -11,8 +12,8 @@ import (
 
 // succeed looks after records whose counterpart is gone, or was archived by the
 // target itself: where the target has exactly one active record that stands for
-// the same, they are tied to that one, as if for the first time. Others whose
-// counterpart is gone are parked.
+// the same, they are tied to that one, as if for the first time. Those that went with
+// what they referred to are made anew. Others whose counterpart is gone are parked.
 func (p *syncPage) succeed(ctx context.Context, lost []*syncItem) error {
 	if len(lost) == 0 {
 		return nil
@@ -21,7 +22,12 @@ func (p *syncPage) succeed(ctx context.Context, lost []*syncItem) error {
 	if err != nil {
 		return err
 	}
+	orphaned, err := p.orphaned(ctx, lost)
+	if err != nil {
+		return err
+	}
 	var found []string
+	var anew []*syncItem
 	heir := map[*syncItem]string{}
 	for i, item := range lost {
 		switch {
@@ -32,12 +38,14 @@ func (p *syncPage) succeed(ctx context.Context, lost []*syncItem) error {
 		case len(heirs[i]) > 1:
 			item.park(fault.New(fault.Conflict, "sync.several_successors", "the record was deleted in the target, and %d others stand for the same there", len(heirs[i])).
 				WithField("id").WithResolution("archive all but one of them in the target; then it is tried again by itself"))
+		case orphaned[item]:
+			anew = append(anew, item)
 		default:
 			item.park(deletedInTarget(p.row, item.ext))
 		}
 	}
-	if len(heir) == 0 {
-		return nil
+	if err := p.makeAnew(ctx, anew); err != nil || len(heir) == 0 {
+		return err
 	}
 	slices.Sort(found)
 	now, err := p.asFound(ctx, slices.Compact(found))
@@ -86,6 +94,56 @@ func (i *syncItem) tieTo(id string, now *record.Sourced) {
 	i.was, i.other = i.known.TargetID, now
 	i.known.TargetID, i.known.XID, i.known.Synced = id, "", false
 	i.snapshot = snapshot{}
+}
+
+// orphaned names those of lost records that the target deleted itself, together with
+// what they referred to: a price of a variant goes with the variant. By now they refer
+// to another record.
+func (p *syncPage) orphaned(ctx context.Context, lost []*syncItem) (map[*syncItem]bool, error) {
+	orphans := map[*syncItem]bool{}
+	if p.flow.back {
+		return orphans, nil
+	}
+	for _, ref := range p.flow.mapping.References() {
+		former := map[string][]*syncItem{}
+		for _, item := range lost {
+			was, _ := item.snapshot.Target[ref.Field].(string)
+			now, _ := refID(item.read[ref.Field]).(string)
+			if item.other == nil && item.known.Synced && was != "" && now != "" && was != now {
+				former[was] = append(former[was], item)
+			}
+		}
+		if len(former) == 0 {
+			continue
+		}
+		there, err := p.flow.to.target.RecordsByID(ctx, ref.Model, slices.Sorted(maps.Keys(former)), []string{"id"})
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range there {
+			delete(former, rec.ID)
+		}
+		for _, items := range former {
+			for _, item := range items {
+				orphans[item] = true
+			}
+		}
+	}
+	return orphans, nil
+}
+
+// makeAnew lets go of what is known of counterparts that are gone.
+func (p *syncPage) makeAnew(ctx context.Context, items []*syncItem) error {
+	for _, item := range items {
+		if !p.dry() {
+			if err := p.Store.Forget(ctx, p.flow.to.name, p.row.BoundAs(), item.known.TargetID); err != nil {
+				return err
+			}
+		}
+		item.known.TargetID, item.known.XID, item.known.Synced = "", "", false
+		item.snapshot = snapshot{}
+	}
+	return p.claim(ctx, items)
 }
 
 // asFound reads records of the side that the flow writes to, by id.

@@ -111,6 +111,69 @@ func TestAttributesComeAndGo(t *testing.T) {
 	require.Contains(t, w.parkedOf("file-variants"), "A-B")
 }
 
+// TestPricesGoWithTheirVariants: Odoo deletes a variant together with its rules in
+// price lists, and makes another one in its place: that gets the prices, by the next
+// run of their job, though nothing in their file has changed. What a person deleted
+// stays deleted.
+func TestPricesGoWithTheirVariants(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := odooOf(w, "main-odoo", simulator.Options{})
+	write := catalogue(w)
+	all := []string{"file-templates", "file-variants", "file-variant-prices"}
+	w.documented("", all...)
+	put := func(attributes, suffix string) {
+		t.Helper()
+		write("templates.csv", "sku;name;price;attributes", `P-CAP;P Cap;20;"`+attributes+`"`)
+		write("variants.csv", "sku;template;combination;barcode;price",
+			`P-R;P-CAP;"Color=Red`+suffix+`";6100001;21`, `P-B;P-CAP;"Color=Blue`+suffix+`";6100002;22`, `P-G;P-CAP;"Color=Green`+suffix+`";6100003;23`)
+	}
+	put("Color=Red,Blue,Green", "")
+	require.Equal(t, 1+3+3, w.full(all...))
+	prices := map[string]string{"P-R": "21", "P-B": "22", "P-G": "23"}
+	require.Equal(t, prices, w.listPrices("P-"))
+	variants := func() map[string]int64 {
+		found := map[string]int64{}
+		for sku := range prices {
+			found[sku] = w.findOne("main-odoo", "product.product", "default_code", sku)
+		}
+		return found
+	}
+	before := variants()
+	order := w.place("main-odoo", "sale.order", record.Values{"partner_id": w.place("main-odoo", "res.partner", record.Values{"name": "Ada"})})
+	w.place("main-odoo", "sale.order.line", record.Values{"order_id": order, "product_id": fmt.Sprint(before["P-G"]), "product_uom_qty": decimal.NewFromInt(1)})
+
+	put("Color=Red,Blue,Green; Size=M,L", "; Size=M")
+	w.full(all[:2]...)
+	after := variants()
+	for sku := range prices {
+		require.NotEqual(t, before[sku], after[sku], sku)
+	}
+	require.Equal(t, map[string]string{"P-G": "23"}, w.listPrices("P-"), "the green one was sold: it is archived, with its price")
+	result := w.runJob(all[2], mode(jobs.Incremental))
+	require.Equal(t, "success", result.Status, "%s %v", result.Sentence, w.parkedOf(all[2]))
+	require.Equal(t, []int64{2, 1}, []int64{jobs.CountsOf(result.Counts).Created, jobs.CountsOf(result.Counts).Updated}, "%v", result.Counts)
+	require.Equal(t, prices, w.listPrices("P-"))
+	priced := map[string]bool{}
+	for _, r := range w.readAll("main-odoo", "product.pricelist.item", "product_id") {
+		id, _ := refID(r.Values["product_id"]).(string)
+		priced[id] = true
+	}
+	for sku, id := range after {
+		require.True(t, priced[fmt.Sprint(id)], sku)
+	}
+	require.Zero(t, w.full(all...), "nothing changed")
+
+	// A person's deletion is another thing.
+	var rule int64
+	require.NoError(t, w.db.QueryRow(`SELECT target_id FROM binding WHERE kind = 'price' AND external_id = 'P-R'`).Scan(&rule))
+	require.NoError(t, server.Delete("product.pricelist.item", rule))
+	write("variants.csv", "sku;template;combination;barcode;price", `P-R;P-CAP;"Color=Red; Size=M";6100001;31`)
+	result = w.runJob(all[2], mode(jobs.Full))
+	require.Equal(t, "partial", result.Status, result.Sentence)
+	require.Contains(t, w.parkedOf(all[2])["P-R"], "sync.deleted_in_target")
+}
+
 // active are the variants of Odoo that are not archived.
 func (w *world) active(prefix string) map[string]string {
 	w.Helper()

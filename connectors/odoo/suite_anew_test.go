@@ -54,6 +54,25 @@ func testVariantsAnew(t *testing.T, b *bench, c *Connector) {
 	order.Lines[0].ProductID = blue[0]
 	upsert(t, c, order)
 
+	list, err := c.WriteRecord(ctx, record.Row{Model: "product.pricelist", Write: record.Write{XID: record.XID(b.run, "list", color)}, Values: record.Values{"name": b.next("List")}})
+	require.NoError(t, err)
+	rule := func(name, variant string) string {
+		t.Helper()
+		id, err := c.WriteRecord(ctx, record.Row{Model: "product.pricelist.item", Write: record.Write{XID: record.XID(b.run, "price", color+name)},
+			Values: record.Values{"pricelist_id": list, "product_id": variant, "applied_on": "0_product_variant", "compute_price": "fixed", "fixed_price": dec("7")}})
+		require.NoError(t, err)
+		return id
+	}
+	rules := func(ids ...string) (there []string) {
+		t.Helper()
+		found, err := c.RecordsByID(ctx, "product.pricelist.item", ids, []string{"product_id"})
+		require.NoError(t, err)
+		for _, r := range found {
+			there = append(there, r.ID)
+		}
+		return there
+	}
+	ofRed, ofBlue := rule("red", red[0]), rule("blue", blue[0])
 	// One attribute more with a single value: the variants stay. Another instead: too.
 	attributes(color + "=Red,Blue; " + fit + "=Slim")
 	require.Equal(t, red, heirs(fmt.Sprintf("%s=Red; %s=Slim", color, fit)))
@@ -72,6 +91,11 @@ func testVariantsAnew(t *testing.T, b *bench, c *Connector) {
 	anew := heirs(fmt.Sprintf("%s=M; %s=Blue", size, color))
 	require.Len(t, anew, 1)
 	require.NotContains(t, []string{red[0], blue[0]}, anew[0])
+	// Prices of a variant go with it, behind the back of their external ids.
+	require.Equal(t, []string{ofBlue}, rules(ofRed, ofBlue))
+	again := rule("red", heirs(fmt.Sprintf("%s=M; %s=Red", size, color))[0])
+	require.NotEqual(t, ofRed, again)
+	require.Equal(t, []string{again}, rules(ofRed, again))
 
 	// An archived one is found by its SKU until an active one has it.
 	find := func() []string {

@@ -9,7 +9,8 @@ import (
 )
 
 // Awaited is a record that was left alone since the target does not have it,
-// and its job does not make it. It needs nobody; it is looked at again when one
+// and its job does not make it, or that referred to one in whose place another
+// stands. It needs nobody; it is looked at again when one
 // of its needs is bound, and now and then: after as long as it has waited, but
 // five minutes at least and a day at most.
 type Awaited struct {
@@ -85,5 +86,26 @@ WITH freed AS (
 )
 UPDATE awaited a SET due_at = '-infinity', since = now() FROM freed f WHERE (a.job, a.external_id) = (f.job, f.external_id)`,
 		j.Source, j.Target, textArray(needs))
+	return err
+}
+
+// lookAtReferrers makes the records of other jobs due that referred to records of
+// the target in whose place others stand now: they are to refer to these, and may
+// have been deleted with them. An id of another model that is the same costs a look.
+func lookAtReferrers(ctx context.Context, tx *sqlx.Tx, j Job, were []string) error {
+	if len(were) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+WITH referring AS (
+    SELECT s.job, s.external_id FROM job o JOIN synced s ON s.job = o.name
+    WHERE o.target = $1 AND o.name <> $2
+      AND EXISTS (SELECT FROM jsonb_each(s.snapshot->'t') f JOIN unnest($3::text[]) AS u(was) ON f.value = to_jsonb(u.was))
+    ORDER BY 1, 2 FOR UPDATE OF s
+), unseen AS (
+    UPDATE synced s SET source_seen = '' FROM referring r WHERE (s.job, s.external_id) = (r.job, r.external_id)
+)
+INSERT INTO awaited AS a (job, external_id, due_at) SELECT job, external_id, '-infinity' FROM referring
+ON CONFLICT (job, external_id) DO UPDATE SET due_at = '-infinity', since = now()`, j.Target, j.Name, textArray(were))
 	return err
 }

@@ -139,6 +139,33 @@ func TestAwaitedIsReleased(t *testing.T) {
 	assert.Equal(t, []string{"7", "8", "9"}, w.taken(t, j, "s4"))
 }
 
+// TestReferrersAreLookedAt: another record of the target stands in the place of one
+// that records of other jobs refer to.
+func TestReferrersAreLookedAt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	products(w, t)
+	_, err := w.PutJob(t.Context(), store.Job{Name: "prices", Source: "shop", Target: "odoo", Kind: "price", Spec: []byte(`{}`), Active: true})
+	require.NoError(t, err)
+	j, err := w.Job(t.Context(), "prices")
+	require.NoError(t, err)
+	synced := func(id, snapshot string) store.Synced {
+		return store.Synced{ExternalID: id, TargetID: "r" + id, SourceSeen: "seen", Snapshot: []byte(snapshot)}
+	}
+	w.opened(t, "prices1", "prices")
+	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "prices1", Counts: map[string]int64{}, Synced: []store.Synced{
+		synced("A", `{"t": {"product_id": "10", "fixed_price": 5}}`), synced("B", `{"t": {"product_id": "11", "fixed_price": 10}}`), synced("C", `{}`)}}))
+	w.ended(t, "prices1")
+	w.opened(t, "products1", "products")
+	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "products1", Counts: map[string]int64{}, SourceModel: "ProductVariant", TargetModel: "product.product",
+		Synced: []store.Synced{synced("own", `{"t": {"product_id": "10"}}`)}, Bindings: []store.NewBinding{{ExternalID: "own", TargetID: "12", Was: "10"}}}))
+	w.ended(t, "products1")
+	assert.Equal(t, []string{"A"}, w.taken(t, j, "prices2"), "though nothing has changed in the source")
+	known, err := w.Known(t.Context(), "prices2", "target", []string{"A", "B"}, 0)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"", "seen"}, []string{known["A"].SourceSeen, known["B"].SourceSeen})
+}
+
 // TestAwaitedIsBounded: a run looks for a thousand, those first whose cause is
 // gone; the others have their turn.
 func TestAwaitedIsBounded(t *testing.T) {

@@ -236,6 +236,9 @@ WHERE (binding.target_id, binding.xid, binding.status) IS DISTINCT FROM (exclude
 	if err := inherit(ctx, tx, j, were, heirs, claims); err != nil {
 		return err
 	}
+	if err := lookAtReferrers(ctx, tx, j, were); err != nil {
+		return err
+	}
 	if err := release(ctx, tx, j, bound); err != nil {
 		return err
 	}

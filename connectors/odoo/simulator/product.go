@@ -24,7 +24,13 @@ func productRules(variant, template *model, version int) {
 	variant.computed["product_variant_id"] = func(t *tx, r *record) any { return r.id }
 	variant.filled = []filling{{"active", fixed(true)}}
 	variant.written = func(t *tx, r *record, given map[string]bool, created bool) { uniqueBarcode(t, r, given) }
-	variant.unlinking = refuseSold
+	variant.unlinking = func(t *tx, r *record) {
+		refuseSold(t, r)
+		item := t.model("product.pricelist.item")
+		for _, id := range item.holding("product_id", r.id) { // goes with its variant
+			t.unlink(item.rows[id])
+		}
+	}
 
 	template.computed["display_name"] = func(t *tx, r *record) any { return coded(t, r) }
 	template.computed["product_variant_ids"] = func(t *tx, r *record) any { return variantIDs(t, r) }
