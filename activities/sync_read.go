@@ -88,6 +88,34 @@ func (p *syncPage) readIDs(ctx context.Context, size int, list func(after string
 	next := p.next
 	p.add(connectors.RecordPage{Records: records})
 	p.next = next
+	return p.leaveUnselected(ctx)
+}
+
+// leaveUnselected skips records that the job's filter does not select (any more),
+// though somebody named them, or they are to be tried again: what is not ready to be
+// exported, such as a product that is not published, is not. A plan that was approved
+// holds what the filter selected.
+func (p *syncPage) leaveUnselected(ctx context.Context) error {
+	filter := p.query(p.flow).Filter
+	selector, ok := p.flow.from.door.(connectors.RecordSelector)
+	if !ok || filter == "" || p.run.Purpose == contract.PurposeApprove {
+		return nil
+	}
+	var ids []string
+	for _, item := range p.items {
+		if !item.rec.Archived { // that is for the job's switches
+			ids = append(ids, item.rec.ID)
+		}
+	}
+	selected, err := selector.SelectRecords(ctx, p.flow.from.model, filter, ids)
+	if err != nil {
+		return err
+	}
+	for _, item := range p.items {
+		if !item.rec.Archived && !slices.Contains(selected, item.rec.ID) {
+			item.skip("not_selected")
+		}
+	}
 	return nil
 }
 

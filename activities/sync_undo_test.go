@@ -219,3 +219,36 @@ func TestUndoOfAnArchiving(t *testing.T) {
 	assert.Empty(t, notes)
 	assert.Equal(t, true, right.of(w.there("1"))["active"])
 }
+
+// TestUndoOfBothWays: what a run wrote to its target and to its source is put back on
+// either side, and what it made there is set aside.
+func TestUndoOfBothWays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(3), newMemory()
+	w.pair(left, right, bidirectional)
+	require.Equal(t, "success", w.run().Status)
+	one, two := w.there("1"), w.there("2")
+	left.edit("1", record.Values{"name": "from the left"})
+	right.edit(one, record.Values{"note": "from the right"}) // both sides of one record
+	right.edit(two, record.Values{"price": decimal.NewFromInt(77)})
+	left.add(thing(8))
+	right.add(thing(9))
+	result := w.run()
+	require.Equal(t, "success", result.Status, result.Sentence)
+	run := "sync/things-0002"
+	require.Equal(t, []any{"from the left", "from the right"}, []any{right.of(one)["name"], left.of("1")["note"]})
+	made, err := left.FindRecords(t.Context(), things, "sku", []string{sku(9)})
+	require.NoError(t, err)
+	require.Len(t, made[sku(9)], 1)
+	right.edit(w.there("4"), record.Values{"note": "touched"})
+
+	_, result, notes := w.undone(run)
+	require.Equal(t, "success", result.Status, "%s %v", result.Sentence, notes)
+	assert.Equal(t, thing(1)["name"], right.of(one)["name"])
+	assert.Nil(t, left.of("1")["note"])
+	assert.Equal(t, []any{"from the left", "from the right"}, []any{left.of("1")["name"], right.of(one)["note"]}, "what persons wrote stays")
+	assert.True(t, record.Equal(left.of("2")["price"], thing(2)["price"]))
+	assert.Equal(t, false, left.of(made[sku(9)][0])["active"], "made in the source")
+	assert.Equal(t, true, right.of(w.there("4"))["active"])
+}

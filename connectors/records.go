@@ -56,6 +56,14 @@ type RecordIDs interface {
 	ReadIDs(ctx context.Context, q RecordQuery, after string, limit int) (ids []string, next string, err error)
 }
 
+// RecordSelector is a RecordTarget that can be asked which of some records a filter
+// selects: those that somebody named, or that are tried again, may have left it.
+type RecordSelector interface {
+	// SelectRecords gives those of the ids that a query's filter selects, archived
+	// records included; all of them where the model's filter cannot be asked so.
+	SelectRecords(ctx context.Context, model, filter string, ids []string) ([]string, error)
+}
+
 // MaxIDs is the longest page of ids.
 const MaxIDs = 10_000
 

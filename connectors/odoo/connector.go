@@ -90,6 +90,7 @@ var (
 	_ connectors.RecordArchiver = (*Connector)(nil)
 
 	_ connectors.RecordSuccession = (*Connector)(nil)
+	_ connectors.RecordSelector   = (*Connector)(nil)
 	_ connectors.RecordRefuser    = (*Connector)(nil)
 
 	_ connectors.RecordSplitter = (*Connector)(nil)

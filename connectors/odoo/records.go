@@ -245,6 +245,20 @@ func (c *Connector) RecordsByID(ctx context.Context, model string, ids, fields [
 	return page.Records, err
 }
 
+// SelectRecords gives those of some records that a domain selects. Levels of stock
+// are found by their products; what is left of a filter for them is which to read.
+func (c *Connector) SelectRecords(ctx context.Context, model, filter string, ids []string) ([]string, error) {
+	if filter == "" || model == StockLevel || len(ids) == 0 {
+		return ids, nil
+	}
+	page, err := ask(ctx, c, c.pages, recordAsk{query: connectors.RecordQuery{Model: model, Filter: filter, Fields: []string{"id"}, Archived: true}, limit: len(ids), ids: ids})
+	selected := make([]string, len(page.Records))
+	for i, r := range page.Records {
+		selected[i] = r.ID
+	}
+	return selected, err
+}
+
 func (c *Connector) readPage(ctx context.Context, a recordAsk) (page connectors.RecordPage, err error) {
 	switch {
 	case a.query.Model == StockLevel && a.ids != nil:
