@@ -241,10 +241,11 @@ func TestUndoOfBothWays(t *testing.T) {
 	made, err := left.FindRecords(t.Context(), things, "sku", []string{sku(9)})
 	require.NoError(t, err)
 	require.Len(t, made[sku(9)], 1)
-	right.edit(w.there("4"), record.Values{"note": "touched"})
+	right.edit(w.there("4"), record.Values{"name": "touched"})
 
 	_, result, notes := w.undone(run)
 	require.Equal(t, "success", result.Status, "%s %v", result.Sentence, notes)
+	assert.Equal(t, map[string]string{"4": "changed since: name"}, notes)
 	assert.Equal(t, thing(1)["name"], right.of(one)["name"])
 	assert.Nil(t, left.of("1")["note"])
 	assert.Equal(t, []any{"from the left", "from the right"}, []any{left.of("1")["name"], right.of(one)["note"]}, "what persons wrote stays")
