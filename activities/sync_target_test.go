@@ -61,6 +61,7 @@ func TestSyncOneInAThousand(t *testing.T) {
 func TestSyncOdooFails(t *testing.T) {
 	t.Parallel()
 	load := simulator.Fault{Model: "product.product", Method: "load"}
+	var restart sync.WaitGroup
 	for name, hit := range map[string]func(*simulator.Server){
 		"lost answers": func(s *simulator.Server) {
 			f := load
@@ -86,7 +87,7 @@ func TestSyncOdooFails(t *testing.T) {
 			f := load
 			f.Delay, f.Times = 30*time.Millisecond, 3
 			s.Faults.Add(f)
-			go func() { time.Sleep(60 * time.Millisecond); _ = s.Restart() }()
+			restart.Go(func() { time.Sleep(60 * time.Millisecond); _ = s.Restart() })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,14 +99,17 @@ func TestSyncOdooFails(t *testing.T) {
 			server := odooOf(w, "odoo", simulator.Options{})
 			w.intoOdoo(func(j *jobs.Job, _ *mapping.Mapping) { j.Mode = jobs.Full })
 			before := server.Count("product.product")
-			hit(server)
 			ref := w.begin()
+			hit(server)
 			for tries := 0; ; tries++ {
 				require.Less(t, tries, 20)
 				p, err := w.syncs.SyncPages(t.Context(), ref)
 				if err == nil && p.Finished {
 					break
 				}
+			}
+			if name == "restart" { // however late
+				restart.Wait()
 			}
 			w.prove(contract.SyncEnding{SyncRef: ref})
 			server.Faults.Clear()
