@@ -220,11 +220,7 @@ func TestSyncManyPages(t *testing.T) {
 		}
 		return nil
 	}
-	var err error
-	stretches := 0
-	for ; err == nil && stretches < 100; stretches++ { // a slow machine does not get there in one
-		_, err = w.syncs.SyncPages(dying, ref)
-	}
+	_, err := w.syncs.SyncPages(dying, ref)
 	require.Error(t, err)
 	settled := w.number(`SELECT count(*) FROM run_page WHERE run = $1`, ref.Run)
 	require.Greater(t, settled, n/4)
@@ -238,7 +234,7 @@ func TestSyncManyPages(t *testing.T) {
 	require.Equal(t, counts(n+newOnes, "created", newOnes, "updated", n/every, "unchanged", n-n/every), result.Counts)
 	require.Equal(t, newOnes+n/every, right.written(), "each was written once")
 	sameThings(t, left, right)
-	require.LessOrEqual(t, reads.Load(), int64(n+newOnes+4*(stretches+20)), "of each lane the page at hand and the one read ahead are read again, once a stretch")
+	require.LessOrEqual(t, reads.Load(), int64(n+newOnes+4), "of each lane the page at hand and the one read ahead are read again")
 	require.Equal(t, n+newOnes, w.number(`SELECT count(*) FROM run_page WHERE lane < 900 AND run = $1`, ref.Run))
 	require.Equal(t, n+newOnes, w.number(`SELECT sum(pages) FROM (SELECT max(page) + 1 AS pages FROM run_page WHERE lane < 900 AND run = $1 GROUP BY lane) l`, ref.Run))
 }
