@@ -79,8 +79,7 @@ func (e *exports) run(ctx context.Context) {
 // to be called again. One process at a time does: requests that came together
 // are to be one run.
 func (e *exports) round(ctx context.Context) (time.Duration, error) {
-	open, err := e.Store.OpenExports(ctx)
-	if err != nil || len(open) == 0 {
+	if some, err := e.Store.SomeOpenExports(ctx); err != nil || !some {
 		return exportsEvery, err
 	}
 	lock, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -97,28 +96,46 @@ func (e *exports) round(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return exportsEvery, err
 	}
-	for _, step := range []func(context.Context, []store.ExportRequest, []store.JobModels) error{e.settle, e.route, e.start} {
-		if open, err = e.Store.OpenExports(ctx); err != nil { // as the step before left them
-			return exportsEvery, err
-		}
-		if err := step(ctx, open, all); err != nil {
-			return exportsEvery, err
-		}
-	}
-	return exportsBusy, nil
+	read := func() ([]store.ExportRequest, error) { return e.Store.OpenExports(ctx) }
+	return exportsBusy, inSteps(ctx, read, all, e.settle, e.route, e.start)
 }
 
+// inSteps reads the open requests once, and once more after each step that has
+// moved any.
+func inSteps(ctx context.Context, read func() ([]store.ExportRequest, error), all []store.JobModels, steps ...exportStep) error {
+	stale := true
+	var open []store.ExportRequest
+	for _, step := range steps {
+		var err error
+		if stale {
+			open, err = read()
+		}
+		if err == nil {
+			stale, err = step(ctx, open, all)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exportStep brings some of the open requests further. moved says whether any
+// stands otherwise than it did.
+type exportStep func(ctx context.Context, open []store.ExportRequest, all []store.JobModels) (moved bool, err error)
+
 // settle ends the requests whose run has ended.
-func (e *exports) settle(ctx context.Context, open []store.ExportRequest, all []store.JobModels) error {
+func (e *exports) settle(ctx context.Context, open []store.ExportRequest, all []store.JobModels) (moved bool, err error) {
 	for _, run := range runsOf(open) {
 		part := slices.DeleteFunc(slices.Clone(open), func(x store.ExportRequest) bool { return x.Run != run || x.State != store.ExportRunning })
 		alive, err := Alive(ctx, e.Temporal, e.Options, run)
 		if err != nil {
-			return err
+			return moved, err
 		}
 		if alive {
 			continue
 		}
+		moved = true
 		// Asked in this order, a run that is gone by now has written down how it ended.
 		r, err := e.Store.Run(ctx, run)
 		switch {
@@ -128,10 +145,10 @@ func (e *exports) settle(ctx context.Context, open []store.ExportRequest, all []
 			err = e.ended(ctx, r, part)
 		}
 		if err != nil {
-			return err
+			return moved, err
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // mayBegin tells whether a run that was never opened may be opened another time:

@@ -13,15 +13,16 @@ import (
 
 // route gives new requests to the jobs that export their records. What no job
 // exports is kept for a person, unless it was meant for an endpoint.
-func (e *exports) route(ctx context.Context, open []store.ExportRequest, all []store.JobModels) error {
+func (e *exports) route(ctx context.Context, open []store.ExportRequest, all []store.JobModels) (moved bool, err error) {
 	for _, x := range open {
 		if x.State != store.ExportWaiting || x.Job != "" {
 			continue
 		}
+		moved = true
 		found := exporting(all, x)
 		if len(found) > 0 {
 			if err := e.Store.RouteExport(ctx, x.ID, found); err != nil {
-				return err
+				return moved, err
 			}
 			continue
 		}
@@ -33,10 +34,10 @@ func (e *exports) route(ctx context.Context, open []store.ExportRequest, all []s
 			err = e.notImplemented(ctx, []store.ExportRequest{x})
 		}
 		if err != nil {
-			return err
+			return moved, err
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // exporting names the jobs that export the records of a request.
@@ -62,7 +63,7 @@ func (e *exports) notImplemented(ctx context.Context, part []store.ExportRequest
 
 // start begins a run for the requests that wait for the same job, where the job
 // is free, those first that others may refer to.
-func (e *exports) start(ctx context.Context, open []store.ExportRequest, all []store.JobModels) error {
+func (e *exports) start(ctx context.Context, open []store.ExportRequest, all []store.JobModels) (moved bool, err error) {
 	waiting := map[string][]store.ExportRequest{}
 	var names []string
 	for _, x := range open {
@@ -81,25 +82,25 @@ func (e *exports) start(ctx context.Context, open []store.ExportRequest, all []s
 		}
 		free, err := e.free(ctx, name)
 		if err != nil {
-			return err
+			return moved, err
 		}
 		if !free {
 			continue
 		}
 		run := contract.ExportRunID(name, part[0].Event, part[0].Attempt+1)
 		if err := e.Store.ClaimExports(ctx, idsOf(part), run); err != nil {
-			return err
+			return moved, err
 		}
 		failpoint.Here("export claimed")
 		if part, err = e.Store.ExportsOfRun(ctx, run); err != nil {
-			return err
+			return moved, err
 		}
 		if err := e.begin(ctx, part, all); err != nil {
-			return err
+			return moved, err
 		}
 		failpoint.Here("export started")
 	}
-	return nil
+	return moved, nil
 }
 
 // begin starts the run of requests; of one that was started nothing changes.

@@ -180,6 +180,35 @@ func (d *desk) becomes(event string, state store.ExportState) (x store.ExportReq
 
 // Twenty requests are one run. What is chosen while it goes on waits, and is one
 // more. An event that comes again is nothing new.
+func TestRequestsAreReadOnceUnlessTheyMoved(t *testing.T) {
+	for _, test := range []struct {
+		moved []bool
+		reads int
+	}{{[]bool{false, false, false}, 1}, {[]bool{true, false, false}, 2}, {[]bool{false, true, false}, 2}, {[]bool{true, true, true}, 3}} {
+		reads, seen := 0, []int64{}
+		read := func() ([]store.ExportRequest, error) {
+			reads++
+			return []store.ExportRequest{{ID: int64(reads)}}, nil
+		}
+		var steps []exportStep
+		want := int64(1)
+		for _, moved := range test.moved {
+			steps = append(steps, func(_ context.Context, open []store.ExportRequest, _ []store.JobModels) (bool, error) {
+				assert.Equal(t, want, open[0].ID, "as the steps before left them")
+				if seen = append(seen, open[0].ID); moved {
+					want++
+				}
+				return moved, nil
+			})
+		}
+		require.NoError(t, inSteps(t.Context(), read, nil, steps...))
+		assert.Len(t, seen, 3)
+		assert.Equal(t, test.reads, reads)
+	}
+	err := inSteps(t.Context(), func() ([]store.ExportRequest, error) { return nil, context.Canceled }, nil, exportStep(nil))
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
 func TestChosenRecordsAreExportedByFewRuns(t *testing.T) {
 	d := newDesk(t)
 	var first []string
@@ -265,6 +294,7 @@ func TestWhatIsNotExportedIsParked(t *testing.T) {
 	d.becomes(d.chooses("other", "product.product", 1), store.ExportParked)
 	d.becomes(d.chooses("nowhere", "product.product", 1), store.ExportParked)
 	d.becomes(d.asks("broken", json.RawMessage(`{"system":"shop"}`)), store.ExportParked)
+	d.becomes(d.asks("nul", json.RawMessage(`{"system":"sh\u0000op","model":"product.product","ids":[1]}`)), store.ExportParked)
 
 	d.job(jobs.Job{Name: "pickings", Kind: jobs.Product}, "stock.picking", true)
 	_, err := d.st.ExportAgain(t.Context(), store.ExportFilter{Event: picking.Event})

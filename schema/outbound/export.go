@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"towpath/schema/fault"
 	"towpath/schema/store"
@@ -27,6 +28,9 @@ func exportOf(e webhook.Event) *store.ExportRequest {
 	err := json.Unmarshal(e.Data, &asked)
 	if err == nil && (asked.System == "" || asked.Model == "" || len(asked.IDs) == 0) {
 		err = fmt.Errorf("system, model or ids are missing")
+	}
+	if err == nil && strings.ContainsRune(asked.System+asked.Model, 0) { // PostgreSQL has no NUL in texts
+		err = fmt.Errorf("system or model are no names")
 	}
 	if err != nil {
 		f := fault.New(fault.Invalid, "export.unreadable", "the request to export records cannot be read").

@@ -64,23 +64,50 @@ const exportColumns = `e.id, e.event, e.job, e.connection, e.system, e.model, e.
 
 // insertExports stores what new events ask for, with them.
 func insertExports(ctx context.Context, tx *sqlx.Tx, events []OutboundEvent) error {
+	type asked struct {
+		Event       string      `json:"event"`
+		Connection  string      `json:"connection"`
+		System      string      `json:"system"`
+		Model       string      `json:"model"`
+		IDs         []string    `json:"ids"`
+		By          string      `json:"by"`
+		Asker       string      `json:"asker"`
+		State       ExportState `json:"state"`
+		Code        string      `json:"code"`
+		Message     string      `json:"message"`
+		Resolution  string      `json:"resolution"`
+		RequestedAt time.Time   `json:"requested_at"`
+	}
+	var all []asked
 	for _, e := range events {
-		if e.Export == nil {
-			continue
-		}
-		x := e.Export
-		state := ExportWaiting
-		if x.Code != "" {
-			state = ExportParked
-		}
-		if _, err := tx.ExecContext(ctx, `
-INSERT INTO export_request (event, connection, system, model, ids, by, asker, state, code, message, resolution, requested_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
-			e.ID, e.Connection, x.System, x.Model, textArray(x.IDs), x.By, x.Asker, string(state), x.Code, x.Message, x.Resolution, e.OccurredAt.UTC()); err != nil {
-			return err
+		if x := e.Export; x != nil {
+			one := asked{e.ID, e.Connection, x.System, x.Model, append([]string{}, x.IDs...), x.By, x.Asker, ExportWaiting, x.Code, x.Message, x.Resolution, e.OccurredAt.UTC()}
+			if x.Code != "" {
+				one.State = ExportParked
+			}
+			all = append(all, one)
 		}
 	}
-	return nil
+	if len(all) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO export_request (event, connection, system, model, ids, by, asker, state, code, message, resolution, requested_at)
+SELECT event, connection, system, model, ids, by, asker, state, code, message, resolution, requested_at
+FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (event text, connection text, system text, model text, ids text[], by text, asker text,
+    state text, code text, message text, resolution text, requested_at timestamptz)) WITH ORDINALITY AS u
+ORDER BY ordinality ON CONFLICT DO NOTHING`, string(raw))
+	return err
+}
+
+// SomeOpenExports tells whether any request waits or runs.
+func (s *Store) SomeOpenExports(ctx context.Context) (some bool, err error) {
+	err = s.db.GetContext(ctx, &some, `SELECT EXISTS (SELECT 1 FROM export_request WHERE state IN ('waiting', 'running'))`)
+	return some, translate(err)
 }
 
 // OpenExports gives the requests that wait or run, in the order in which they

@@ -123,6 +123,27 @@ func TestParkedRequestsToExportRecords(t *testing.T) {
 	assert.EqualValues(t, 1, n, "what is open or parked is kept")
 }
 
+// Requests that come together are stored as each alone is.
+func TestRequestsThatComeTogether(t *testing.T) {
+	w := newWorld(t)
+	broken := chosen("e2")
+	broken.Export.Code, broken.Export.Message, broken.Export.Resolution = "export.unreadable", "it cannot be read", "ask"
+	odd := chosen("e3", `1"2`, "{3}", `a\b`)
+	odd.Export.By = "Zoë, user 2"
+	w.record(t, chosen("e1", "1", "2"), broken, happened("none", "1"), odd)
+	all, err := w.Exports(t.Context(), store.ExportFilter{})
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	for i, want := range []store.OutboundEvent{odd, broken, chosen("e1", "1", "2")} {
+		x := all[i]
+		assert.Equal(t, []any{want.ID, want.Export.System, want.Export.Model, want.Export.By, want.Export.Asker, want.Export.Code, want.Export.Message, want.Export.Resolution},
+			[]any{x.Event, x.System, x.Model, x.By, x.Asker, x.Code, x.Message, x.Resolution})
+		assert.ElementsMatch(t, want.Export.IDs, x.IDs)
+		assert.True(t, want.OccurredAt.Equal(x.RequestedAt))
+	}
+	assert.Equal(t, []store.ExportState{store.ExportWaiting, store.ExportParked, store.ExportWaiting}, []store.ExportState{all[0].State, all[1].State, all[2].State})
+}
+
 // A job that is held up holds up no other.
 func TestManyRequestsOfOneJob(t *testing.T) {
 	w := newWorld(t)
