@@ -30,7 +30,7 @@ towpath api and towpath worker, a simulated Shopify shop and an Odoo; send over
 300 signed webhooks (duplicates, reordered, forged, edited, cancelled, poisoned,
 of unknown products), and tell a partner what becomes of the orders in Odoo; then
 count all sides and print the proof. It exits 0 only if the proof holds.
-Everything it started is gone afterwards. (A real Odoo tells no partner here.)`,
+Everything it started is gone afterwards.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := demo{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), real: real, keep: keep, orders: orders, seed: seed}
@@ -52,43 +52,41 @@ type demo struct {
 	results    []shopsim.Result
 	began      time.Time
 	took       time.Duration
-	partner    *partner // nil with a real Odoo
+	partner    *partner
 	telling    telling
 }
 
 func (d *demo) run(ctx context.Context) error {
 	fmt.Fprintf(d.err, "Towpath demo: a shop's day of trouble, into Odoo, exactly once and to the cent\n")
 	day := scenario.Generate(d.seed, d.orders, scenario.Options{Start: time.Now().Add(-5 * time.Minute).UTC().Truncate(time.Second), Missed: 3})
+	var err error
+	if d.partner, err = newPartner(); err != nil {
+		return err
+	}
+	defer d.partner.close()
 	options := local.Options{
-		RealOdoo: d.real, UI: true, Out: d.err, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency},
+		RealOdoo: d.real, Outbox: true, Endpoints: []any{d.partner.endpoint()}, UI: true, Out: d.err, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency},
 		// The limits of a Shopify Plus shop: the day is played in seconds.
 		Shop: shopsim.Options{TimeScale: 0.01, BucketSize: 20000, RestoreRate: 1000}, Env: []string{"TOWPATH_CATCH_UP=10s"},
-	}
-	if !d.real {
-		p, err := newPartner()
-		if err != nil {
-			return err
-		}
-		defer p.close()
-		d.partner, options.Outbox, options.Endpoints = p, true, []any{p.endpoint()}
 	}
 	in, err := local.Up(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if err := in.TellOrders(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(d.err, "%s, Shopify simulator, Temporal, PostgreSQL are up; watch the orders at %s\n", in.Odoo.What(), in.Temporal.UIURL)
 	d.began = time.Now()
 	proof, err := d.play(ctx, in, day)
 	if err != nil {
 		return err
 	}
-	if d.partner != nil {
-		if d.telling, err = d.partner.told(ctx, in); err != nil {
-			return err
-		}
-		proof.Wrong = append(proof.Wrong, d.telling.wrong...)
+	if d.telling, err = d.partner.told(ctx, in); err != nil {
+		return err
 	}
+	proof.Wrong = append(proof.Wrong, d.telling.wrong...)
 	d.table(in, day, proof)
 	if d.keep {
 		fmt.Fprintf(d.out, "\nStaying up. Temporal UI: %s   webhooks: %s   Ctrl-C ends everything.\n", in.Temporal.UIURL, in.APIURL)
@@ -197,9 +195,7 @@ func (d *demo) table(in *local.Installation, day scenario.Scenario, p local.Proo
 	for _, currency := range currencies(p.InShop, p.InOdoo) {
 		row("money, "+currency, "shop %s, Odoo %s", p.InShop[currency].StringFixed(2), p.InOdoo[currency].StringFixed(2))
 	}
-	if t := d.telling; d.partner != nil {
-		row("events of Odoo for a partner", "%d told, %d received, %d twice", t.told, t.received, t.twice)
-	}
+	row("events of Odoo for a partner", "%d told, %d received, %d twice", d.telling.told, d.telling.received, d.telling.twice)
 	row("time", "%s, %d ms per order", d.took.Round(100*time.Millisecond), d.took.Milliseconds()/int64(max(1, p.Expected)))
 	row("target", "%s", in.Odoo.What())
 	for i, w := range p.Wrong {

@@ -118,9 +118,11 @@ func (p *partner) settled(ctx context.Context, in *local.Installation) error {
 	limit, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		open, err := in.Store.OpenDeliveries(limit)
-		if err == nil && len(open) == 0 && in.SimOdoo.Waiting() == 0 {
-			return nil
+		waiting, err := in.Odoo.Waiting(limit) // first: what leaves it is a delivery then
+		if err == nil && waiting == 0 {
+			if open, err := in.Store.OpenDeliveries(limit); err == nil && len(open) == 0 {
+				return nil
+			}
 		}
 		select {
 		case <-limit.Done():

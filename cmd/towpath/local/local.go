@@ -29,7 +29,7 @@ type Options struct {
 	Binary   string // towpath itself; default: this program
 	Dir      string // keep data here; empty: a temporary folder
 	RealOdoo bool   // a real Odoo 19 instead of the simulator
-	Outbox   bool   // Odoo tells its events; of a simulated one, those of sales orders
+	Outbox   bool   // Odoo has its outbox; a simulated one tells those of sales orders
 	UI       bool   // Temporal's web UI
 	Fsync    bool   // PostgreSQL writes through, as in production
 	Out      io.Writer
@@ -150,7 +150,7 @@ func (in *Installation) upShop(context.Context) (err error) {
 	}
 	in.APIURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	if in.Outbox && in.SimOdoo != nil {
-		in.SimOdoo.NudgeTo(in.APIURL+"/webhooks/odoo/"+OdooName, outboxSecret)
+		in.SimOdoo.NudgeTo(in.hook(), outboxSecret)
 	}
 	shop := in.Options.Shop
 	shop.HookURL = in.APIURL + "/webhooks/shopify/" + ShopName
@@ -160,6 +160,17 @@ func (in *Installation) upShop(context.Context) (err error) {
 
 // outboxSecret signs the nudges of a throw-away Odoo.
 const outboxSecret = "whsec_bG9jYWwtc2VjcmV0LWZvci1udWRnZXMtaW4tZGVtb3M="
+
+// TellOrders makes Odoo tell what happens to sales orders. Options.Outbox is set.
+func (in *Installation) TellOrders(ctx context.Context) error {
+	if in.RealOdoo == nil {
+		return nil // it does already
+	}
+	return in.RealOdoo.tells(ctx, "sale.order", in.hook(), outboxSecret)
+}
+
+// hook is where Odoo says that there are events.
+func (in *Installation) hook() string { return in.APIURL + "/webhooks/odoo/" + OdooName }
 
 // configure migrates and applies towpath.yaml, as an operator would.
 func (in *Installation) configure(ctx context.Context) (err error) {

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"towpath/cmd/towpath/stack"
+	"towpath/connectors/odoo/rpc"
 	odoosim "towpath/connectors/odoo/simulator"
 	"towpath/schema/record"
 )
@@ -42,6 +44,8 @@ type Odoo interface {
 	ProductID(ctx context.Context, sku string) (string, error)
 	// Partners counts customers and addresses.
 	Partners(ctx context.Context) (int, error)
+	// Waiting counts the events of its outbox that are not acknowledged.
+	Waiting(ctx context.Context) (int, error)
 	// What is what people call it.
 	What() string
 }
@@ -84,6 +88,9 @@ func (s Simulated) ProductID(_ context.Context, sku string) (string, error) {
 
 // Partners implements Odoo.
 func (s Simulated) Partners(context.Context) (int, error) { return s.Count("res.partner"), nil }
+
+// Waiting implements Odoo.
+func (s Simulated) Waiting(context.Context) (int, error) { return s.Server.Waiting(), nil }
 
 // Real is a real Odoo 19.
 type Real struct {
@@ -137,6 +144,30 @@ func (r *Real) ProductID(ctx context.Context, sku string) (id string, err error)
 // Partners implements Odoo.
 func (r *Real) Partners(ctx context.Context) (n int, err error) {
 	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM res_partner`).Scan(&n)
+	return n, err
+}
+
+// tells makes Odoo tell what happens to records of a model, with everything that
+// a rule tells unless somebody says otherwise, and nudge Towpath at an address.
+func (r *Real) tells(ctx context.Context, model, hook, secret string) error {
+	admin, err := rpc.New(rpc.Config{URL: r.URL, Database: r.DB, Login: "admin", Password: "admin", Transport: rpc.JSONRPC, Private: true})
+	if err != nil {
+		return err
+	}
+	id, err := admin.Search(ctx, "ir.model", []any{[]any{"model", "=", model}}, rpc.Query{})
+	if err != nil || len(id) != 1 {
+		return errors.Join(err, fmt.Errorf("the real Odoo has %d models %s", len(id), model))
+	}
+	if _, err := admin.Create(ctx, "towpath.rule", map[string]any{"name": model, "model_id": id[0]}); err != nil {
+		return err
+	}
+	_, err = admin.Create(ctx, "towpath.connection", map[string]any{"name": "Towpath", "url": hook, "secret": secret})
+	return err
+}
+
+// Waiting counts the events that Towpath has not acknowledged yet.
+func (r *Real) Waiting(ctx context.Context) (n int, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM towpath_outbox WHERE state <> 'done'`).Scan(&n)
 	return n, err
 }
 
