@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -155,83 +153,14 @@ func newDeliveryList() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "there are none")
 				return nil
 			}
-			return printDeliveries(cmd.OutOrStdout(), all)
+			if err := printDeliveries(cmd.OutOrStdout(), all); err != nil {
+				return err
+			}
+			return printRemedies(cmd.OutOrStdout(), all)
 		}),
 	}
 	c.flags(cmd, 50)
 	return cmd
-}
-
-func printDeliveries(out io.Writer, all []store.Delivery) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tENDPOINT\tTYPE\tRECORD\tOCCURRED (UTC)\tSTATE\tATTEMPTS\tSTATUS\tCAUSE\tEVENT")
-	for _, d := range all {
-		status := ""
-		if d.Status.Valid {
-			status = strconv.FormatInt(d.Status.Int64, 10)
-		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", d.ID, d.Endpoint, d.Type, d.RecordID, d.OccurredAt.UTC().Format(clockLayout), d.State, d.Attempts, status, d.Code, d.Event)
-	}
-	return t.Flush()
-}
-
-func newDeliveryShow() *cobra.Command {
-	var bodies bool
-	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show a delivery: its cause, its remedy, every attempt", Args: cobra.ExactArgs(1),
-		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
-			f, err := (&choice{}).filter(args, time.Now())
-			if err != nil {
-				return err
-			}
-			all, err := p.store.Deliveries(cmd.Context(), f)
-			if err != nil {
-				return err
-			}
-			if len(all) == 0 {
-				return fault.New(fault.NotFound, "delivery.unknown", "there is no delivery %s", args[0]).WithResolution("towpath delivery list shows them")
-			}
-			return p.showDelivery(cmd.Context(), cmd.OutOrStdout(), all[0], bodies)
-		}),
-	}
-	cmd.Flags().BoolVar(&bodies, "bodies", false, "with requests and answers (cut at 5,000 characters, secrets hidden)")
-	return cmd
-}
-
-func (p *process) showDelivery(ctx context.Context, out io.Writer, d store.Delivery, bodies bool) error {
-	fmt.Fprintf(out, "delivery %d: %s of %s/%s → %s\n  event      %s, %s (UTC)\n  state      %s", d.ID, d.Type, d.Model, d.RecordID, d.Endpoint,
-		d.Event, d.OccurredAt.UTC().Format(clockLayout), d.State)
-	if d.State == store.DeliveryRetrying && d.DueAt.Valid {
-		fmt.Fprintf(out, ", again at %s", d.DueAt.Time.UTC().Format(clockLayout))
-	}
-	fmt.Fprintln(out)
-	for _, line := range [][2]string{{"cause", strings.TrimSpace(d.Code + ": " + d.Message)}, {"what to do", d.Resolution}, {"by", d.By}} {
-		if strings.Trim(line[1], ": ") != "" {
-			fmt.Fprintf(out, "  %-10s %s\n", line[0], line[1])
-		}
-	}
-	attempts, err := p.store.Attempts(ctx, d.ID)
-	if err != nil {
-		return err
-	}
-	for _, a := range attempts {
-		fmt.Fprintf(out, "  attempt %-3d %s  %-9s %s  %s %s\n", a.Attempt, a.At.UTC().Format(clockLayout), a.Outcome, statusWord(a.Status), time.Duration(a.TookMS)*time.Millisecond, strings.TrimSpace(a.Code+" "+a.Message))
-		if bodies {
-			fmt.Fprintf(out, "%s\n%s\n", indent("    > ", a.Request), indent("    < ", a.Response))
-		}
-	}
-	return nil
-}
-
-func statusWord(status int) string {
-	if status == 0 {
-		return "no answer"
-	}
-	return strconv.Itoa(status)
-}
-
-func indent(prefix, text string) string {
-	return prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix)
 }
 
 func newRedeliver() *cobra.Command {

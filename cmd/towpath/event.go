@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"towpath/schema/fault"
 	"towpath/schema/outbound"
+	"towpath/schema/store"
 	"towpath/schema/webhook"
 )
 
@@ -19,6 +22,7 @@ func newEvent() *cobra.Command {
 			Example: "  towpath event types\n  towpath event types sale.order.created",
 			RunE:    printTypes,
 		},
+		newEventList(),
 		&cobra.Command{Use: "show ID", Short: "Show an event and where it was told", Args: cobra.ExactArgs(1), RunE: withProcess(showEvent)},
 	)
 	return cmd
@@ -38,6 +42,51 @@ func printTypes(cmd *cobra.Command, args []string) error {
 	}
 	fmt.Fprintf(out, "%s\n%s\n", t.Schema, t.Example)
 	return nil
+}
+
+func newEventList() *cobra.Command {
+	var f store.EventFilter
+	var since, until string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the events that came in, the newest first, and how many endpoints have them", Args: cobra.NoArgs,
+		Example: "  towpath event list --connection erp --since 2h\n  towpath event list --model sale.order --record 42",
+		RunE: withProcess(func(p *process, cmd *cobra.Command, _ []string) (err error) {
+			now := time.Now()
+			if f.Since, err = moment("--since", since, now); err == nil {
+				f.Until, err = moment("--until", until, now)
+			}
+			if err == nil && f.Limit < 0 {
+				err = badFlag("--limit", "a limit cannot be negative", "leave it out, or give 0 for all")
+			}
+			if err != nil {
+				return err
+			}
+			all, err := p.store.OutboundEvents(cmd.Context(), f)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "there are none")
+				return nil
+			}
+			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(t, "RECEIVED (UTC)\tOCCURRED (UTC)\tCONNECTION\tTYPE\tRECORD\tTOLD\tOK\tPARKED\tEVENT")
+			for _, e := range all {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s/%s\t%d\t%d\t%d\t%s\n", e.ReceivedAt.UTC().Format(clockLayout), e.OccurredAt.UTC().Format(clockLayout),
+					e.Connection, e.Type, e.Model, e.RecordID, e.Told, e.OK, e.Parked, e.ID)
+			}
+			return t.Flush()
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Connection, "connection", "", "of this connection")
+	flags.StringSliceVar(&f.Types, "type", nil, "of these types; sale.order.* is possible")
+	flags.StringVar(&f.Model, "model", "", "about records of this model")
+	flags.StringVar(&f.RecordID, "record", "", "about the record with this id in its system")
+	flags.StringVar(&since, "since", "", "that occurred since: 2h, 3d, 2026-11-20 or 2026-11-20T08:00:00Z")
+	flags.StringVar(&until, "until", "", "and before")
+	flags.IntVar(&f.Limit, "limit", 50, "how many at most; 0: all")
+	return cmd
 }
 
 func showEvent(p *process, cmd *cobra.Command, args []string) error {

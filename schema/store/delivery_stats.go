@@ -60,6 +60,39 @@ FROM both_of_them GROUP BY key ORDER BY key`, since.UTC(), until.UTC(), endpoint
 	return all, translate(err)
 }
 
+// DeliveryNumbers are DeliveryStats of all endpoints by endpoint, by type and by
+// error, from one reading.
+func (s *Store) DeliveryNumbers(ctx context.Context, since, until time.Time) (endpoints, types, errs []DeliveryStat, err error) {
+	var all []struct {
+		By string `db:"by"`
+		DeliveryStat
+	}
+	// A delivered attempt has no error: its group is left out.
+	err = s.db.SelectContext(ctx, &all, `
+WITH sums AS (
+    SELECT endpoint, type, CASE WHEN outcome <> 'delivered' THEN code END AS error, took_ms::bigint AS took_ms, outcome = 'delivered' AS delivered, 1::bigint AS n, took_ms::float AS one
+    FROM delivery_attempt WHERE at >= $1 AND at < $2
+    UNION ALL
+    SELECT endpoint, type, CASE WHEN outcome <> 'delivered' THEN code END, took_ms, outcome = 'delivered', attempts, NULL
+    FROM delivery_hour WHERE hour >= $1 AND hour < $2
+)
+SELECT CASE WHEN grouping(endpoint) = 0 THEN 'endpoint' WHEN grouping(type) = 0 THEN 'type' ELSE 'error' END AS by, coalesce(endpoint, type, error) AS key,
+    sum(n)::bigint AS attempts, coalesce(sum(n) FILTER (WHERE delivered), 0)::bigint AS delivered, coalesce(sum(n) FILTER (WHERE NOT delivered), 0)::bigint AS failed,
+    sum(took_ms)::float / greatest(sum(n), 1)::float AS mean_ms, coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY one), 0) AS p95_ms
+FROM sums GROUP BY GROUPING SETS ((endpoint), (type), (error)) HAVING grouping(error) = 1 OR error IS NOT NULL ORDER BY 1, 2`, since.UTC(), until.UTC())
+	for _, d := range all {
+		switch d.By {
+		case "endpoint":
+			endpoints = append(endpoints, d.DeliveryStat)
+		case "type":
+			types = append(types, d.DeliveryStat)
+		case "error":
+			errs = append(errs, d.DeliveryStat)
+		}
+	}
+	return endpoints, types, errs, translate(err)
+}
+
 // DeliveryCount is how many deliveries of an endpoint are in a state.
 type DeliveryCount struct {
 	Endpoint string        `db:"endpoint"`
@@ -118,6 +151,12 @@ type Received struct {
 	Events  int64 `db:"events"`  // to be told to endpoints
 	Inbound int64 `db:"inbound"` // of shops
 	Settled int64 `db:"settled"` // of them, dealt with
+}
+
+// EventsReceived counts the events that came in since a time and are still kept.
+func (s *Store) EventsReceived(ctx context.Context, since time.Time) (n int64, err error) {
+	err = s.db.GetContext(ctx, &n, `SELECT count(*) FROM outbound_event WHERE received_at >= $1`, since.UTC())
+	return n, translate(err)
 }
 
 // ReceivedStats counts what came in since a time and is still kept.

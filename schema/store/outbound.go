@@ -274,3 +274,32 @@ SELECT id, connection, type, model, record_id, content, test, occurred_at, recei
 	}
 	return e, err
 }
+
+// EventFilter chooses stored events; what is empty does not restrict.
+type EventFilter struct {
+	Connection, Model, RecordID string
+	Types                       []string // exact, "*", or "prefix.*"
+	Since, Until                time.Time
+	Limit                       int // 0: no limit
+}
+
+// ListedEvent is an event and what became of it.
+type ListedEvent struct {
+	OutboundEvent
+	Told   int `db:"told"` // to so many endpoints
+	OK     int `db:"ok"`   // so many of them have it
+	Parked int `db:"parked"`
+}
+
+// OutboundEvents lists events, the newest first.
+func (s *Store) OutboundEvents(ctx context.Context, f EventFilter) (all []ListedEvent, err error) {
+	err = s.db.SelectContext(ctx, &all, `
+SELECT o.id, o.connection, o.type, o.model, o.record_id, o.test, o.occurred_at, o.received_at, o.seq, d.told, d.ok, d.parked
+FROM outbound_event o CROSS JOIN LATERAL (
+    SELECT count(*) AS told, count(*) FILTER (WHERE state = 'ok') AS ok, count(*) FILTER (WHERE state = 'parked') AS parked FROM delivery WHERE event = o.id
+) AS d
+WHERE ($1 = '' OR o.connection = $1) AND ($2 = '' OR o.model = $2) AND ($3 = '' OR o.record_id = $3) AND `+wantedTypeSQL+`
+  AND ($5::timestamptz IS NULL OR o.occurred_at >= $5) AND ($6::timestamptz IS NULL OR o.occurred_at < $6)
+ORDER BY o.seq DESC LIMIT nullif($7::bigint, 0)`, f.Connection, f.Model, f.RecordID, anyOf(f.Types), nullTime(f.Since), nullTime(f.Until), f.Limit)
+	return all, translate(err)
+}
