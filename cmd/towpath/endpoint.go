@@ -141,7 +141,7 @@ func showEndpoint(p *process, cmd *cobra.Command, args []string) error {
 		fmt.Fprintf(out, "  failing    only failures since %s; it is switched off after %s of them\n", s.FailingSince.Time.UTC().Format(clockLayout), e.Spec.DisableAfter)
 	}
 	if e.Stored.OldUntil.Valid && e.Secrets.Rotating() {
-		fmt.Fprintf(out, "  secrets    two sign until %s\n", e.Stored.OldUntil.Time.UTC().Format(clockLayout))
+		fmt.Fprintf(out, "  secrets    two are valid until %s\n", e.Stored.OldUntil.Time.UTC().Format(clockLayout))
 	}
 	last, err := p.store.Deliveries(ctx, store.DeliveryFilter{Endpoint: args[0], Limit: 5})
 	if err != nil || len(last) == 0 {
@@ -177,9 +177,9 @@ func newEndpointRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rotate NAME", Short: "Give an endpoint a new signing secret; the old one signs, too, for a while", Args: cobra.ExactArgs(1),
 		Long: `Give an endpoint a new signing secret. While both are valid every delivery
-carries a signature of each (profiles odoo-s0 and odoo-s1 have room for one: their
-attempts take turns, and 401 or 403 is tried again), so that none is lost,
-whenever the receiver changes over.`,
+carries a signature of each (profiles odoo-s0 and odoo-s1 have room for one, as
+has odoo-s3 for its token: their attempts take turns, and 401 or 403 is tried
+again), so that none is lost, whenever the receiver changes over.`,
 		RunE: withProcess(func(p *process, cmd *cobra.Command, args []string) error {
 			if overlap < 0 {
 				return badFlag("--overlap", "an overlap cannot be negative", "give how long both secrets sign: 24h; 0 retires the old one now")

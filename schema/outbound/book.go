@@ -43,8 +43,8 @@ func (e *Endpoint) open(keys *seal.Ring, now time.Time) (err error) {
 	if e.Secrets, err = secretsOf(e.Stored, keys); err != nil {
 		return err
 	}
-	if until := e.Stored.OldUntil; until.Valid && now.After(until.Time) && len(e.Secrets.Signing) > 1 {
-		e.Secrets.Signing = e.Secrets.Signing[:1]
+	if until := e.Stored.OldUntil; until.Valid && now.After(until.Time) {
+		e.Secrets = e.Secrets.Retired()
 	}
 	e.Compiled, err = webhook.Compile(e.Spec)
 	return err

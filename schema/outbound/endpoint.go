@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,7 +23,7 @@ func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Se
 	if err := e.Validate(); err != nil {
 		return false, "", err
 	}
-	secrets, isNew, err := o.secretsWith(ctx, e.Name, given)
+	stored, secrets, isNew, err := o.secretsWith(ctx, e.Name, given)
 	if err != nil {
 		return false, "", err
 	}
@@ -39,36 +40,42 @@ func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Se
 		return false, "", fault.New(fault.Invalid, f.Code, "%s", f.Message).WithField(f.Field).
 			WithResolution("%s; or make a new one: towpath endpoint rotate %s", f.Resolution, e.Name)
 	}
+	fields := secretFields(given)
+	if given.Bearer != "" && given.Bearer != stored.Bearer { // it alone is valid, whatever was rotated before
+		fields["former_bearer"] = json.RawMessage(`""`)
+	}
 	active := e.IsActive()
 	e.Active = nil
 	spec, err := json.Marshal(e)
 	if err != nil {
 		return false, "", err
 	}
-	changed, err = o.Store.PutEndpoint(ctx, o.Keys, e.Name, spec, secretFields(given), active)
+	changed, err = o.Store.PutEndpoint(ctx, o.Keys, e.Name, spec, fields, active)
 	if err == nil { // also unchanged: who was stopped between the two comes again
 		err = o.Store.HoldStreams(ctx, e.Name, full.Ordering == webhook.PerRecord && full.OnPark == webhook.Hold)
 	}
 	return changed, made, err
 }
 
-// secretsWith are the secrets that an endpoint will have.
-func (o *Outbound) secretsWith(ctx context.Context, name string, given webhook.Secrets) (s webhook.Secrets, isNew bool, err error) {
+// secretsWith are the secrets that an endpoint has, and will have.
+func (o *Outbound) secretsWith(ctx context.Context, name string, given webhook.Secrets) (has, will webhook.Secrets, isNew bool, err error) {
 	stored, err := o.Store.Endpoint(ctx, name)
 	if fault.Is(err, fault.NotFound) {
-		return given, true, nil
+		return has, given, true, nil
 	}
 	if err != nil {
-		return s, false, err
+		return has, will, false, err
 	}
-	if s, err = secretsOf(stored, o.Keys); err != nil {
-		return s, false, err
+	if has, err = secretsOf(stored, o.Keys); err != nil {
+		return has, will, false, err
 	}
 	raw, err := json.Marshal(given) // omits what is empty
 	if err != nil {
-		return s, false, err
+		return has, will, false, err
 	}
-	return s, false, json.Unmarshal(raw, &s)
+	will = has
+	will.Signing, will.Headers = slices.Clone(has.Signing), maps.Clone(has.Headers)
+	return has, will, false, json.Unmarshal(raw, &will)
 }
 
 // secretFields are the given secrets, each as its JSON.
@@ -84,60 +91,80 @@ func secretFields(s webhook.Secrets) map[string]json.RawMessage {
 	return fields
 }
 
-// Rotate gives an endpoint a new signing secret, given or ("") made, which signs
-// beside the old ones for as long as overlap says; 0 retires them at once.
+// Rotate gives an endpoint a new signing secret, or token (odoo-s3), given or ("")
+// made, which is valid beside the old one for as long as overlap says; 0 retires
+// that at once.
 func (o *Outbound) Rotate(ctx context.Context, name, fresh string, overlap time.Duration, now time.Time) (secret string, until time.Time, err error) {
-	stored, err := o.Store.Endpoint(ctx, name)
+	profile, secrets, err := o.signs(ctx, name)
 	if err != nil {
 		return "", until, err
+	}
+	if profile == webhook.OdooS3 && secrets.Bearer == "" {
+		return "", until, fault.New(fault.Unsupported, "webhook.nothing_to_rotate", "the profile odoo-s3 does not sign, and the endpoint has no bearer token").
+			WithField("profile").WithResolution("set secrets.bearer in towpath.yaml and apply it")
+	}
+	if fresh == "" {
+		fresh = webhook.GenerateSecret(profile)
+	}
+	if err := webhook.CheckSecret(profile, fresh); err != nil {
+		return "", until, err
+	}
+	secrets = replaced(profile, secrets, fresh)
+	if overlap > 0 {
+		until = now.Add(overlap)
+	} else {
+		secrets = secrets.Retired()
+	}
+	fields := secretFields(webhook.Secrets{Signing: secrets.Signing})
+	if profile == webhook.OdooS3 {
+		fields = secretFields(webhook.Secrets{Bearer: secrets.Bearer})
+		if fields["former_bearer"], err = json.Marshal(secrets.FormerBearer); err != nil {
+			return "", until, err
+		}
+	}
+	return fresh, until, o.Store.PutEndpointSecrets(ctx, o.Keys, name, fields, sql.NullTime{Time: until.UTC(), Valid: overlap > 0})
+}
+
+// replaced are the secrets with a fresh one before the one of until now.
+func replaced(profile webhook.Profile, s webhook.Secrets, fresh string) webhook.Secrets {
+	if profile == webhook.OdooS3 {
+		if fresh != s.Bearer {
+			s.Bearer, s.FormerBearer = fresh, s.Bearer
+		}
+		return s
+	}
+	old := slices.DeleteFunc(s.Signing, func(known string) bool { return known == fresh })
+	s.Signing = append([]string{fresh}, old[:min(len(old), 1)]...)
+	return s
+}
+
+// signs says how an endpoint signs, and with what.
+func (o *Outbound) signs(ctx context.Context, name string) (webhook.Profile, webhook.Secrets, error) {
+	stored, err := o.Store.Endpoint(ctx, name)
+	if err != nil {
+		return "", webhook.Secrets{}, err
 	}
 	var spec webhook.Endpoint
 	if err := json.Unmarshal(stored.Spec, &spec); err != nil {
-		return "", until, err
-	}
-	spec = spec.WithDefaults()
-	if spec.Profile == webhook.OdooS3 {
-		return "", until, fault.New(fault.Unsupported, "webhook.nothing_to_rotate", "the profile odoo-s3 does not sign; it shows a bearer token").
-			WithField("profile").WithResolution("change secrets.bearer in towpath.yaml and apply it")
+		return "", webhook.Secrets{}, err
 	}
 	secrets, err := secretsOf(stored, o.Keys)
-	if err != nil {
-		return "", until, err
-	}
-	if fresh == "" {
-		fresh = webhook.GenerateSecret(spec.Profile)
-	}
-	if err := webhook.CheckSecret(spec.Profile, fresh); err != nil {
-		return "", until, err
-	}
-	signing := []string{fresh}
-	if overlap > 0 {
-		old := slices.DeleteFunc(secrets.Signing, func(s string) bool { return s == fresh })
-		signing = append(signing, old[:min(len(old), 1)]...)
-		until = now.Add(overlap)
-	}
-	raw, err := json.Marshal(signing)
-	if err != nil {
-		return "", until, err
-	}
-	return fresh, until, o.Store.PutEndpointSecret(ctx, o.Keys, name, "signing", raw, sql.NullTime{Time: until.UTC(), Valid: overlap > 0})
+	return spec.WithDefaults().Profile, secrets, err
 }
 
-// Secret gives an endpoint's newest signing secret.
+// Secret gives an endpoint's newest signing secret, or token (odoo-s3).
 func (o *Outbound) Secret(ctx context.Context, name string) (string, error) {
-	stored, err := o.Store.Endpoint(ctx, name)
-	if err != nil {
+	profile, secrets, err := o.signs(ctx, name)
+	switch {
+	case err != nil:
 		return "", err
+	case profile == webhook.OdooS3 && secrets.Bearer != "":
+		return secrets.Bearer, nil
+	case len(secrets.Signing) > 0:
+		return secrets.Signing[0], nil
 	}
-	secrets, err := secretsOf(stored, o.Keys)
-	if err != nil {
-		return "", err
-	}
-	if len(secrets.Signing) == 0 {
-		return "", fault.New(fault.NotFound, "webhook.no_secret", "the endpoint %s has no signing secret", name).
-			WithResolution("make one: towpath endpoint rotate %s", name)
-	}
-	return secrets.Signing[0], nil
+	return "", fault.New(fault.NotFound, "webhook.no_secret", "the endpoint %s has no signing secret", name).
+		WithResolution("make one: towpath endpoint rotate %s", name)
 }
 
 // NewEventID gives an id for an event that Towpath itself makes.

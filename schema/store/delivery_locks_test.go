@@ -162,7 +162,7 @@ func TestAnEndpointThatIsAppliedAnew(t *testing.T) {
 	s := w.claimDeliveries(t)[0]
 	require.NoError(t, w.SwitchEndpoint(t.Context(), "a", false))
 	require.Equal(t, "webhook.disabled", w.beginAttempt(t, s).Why)
-	require.NoError(t, w.PutEndpointSecret(t.Context(), w.ring, "a", "signing", json.RawMessage(`["one"]`), sql.NullTime{Time: time.Now().UTC(), Valid: true}))
+	require.NoError(t, w.PutEndpointSecrets(t.Context(), w.ring, "a", map[string]json.RawMessage{"signing": json.RawMessage(`["one"]`)}, sql.NullTime{Time: time.Now().UTC(), Valid: true}))
 	_, err := w.PutEndpoint(t.Context(), w.ring, "a", json.RawMessage(`{"url":"https://a.example"}`), map[string]json.RawMessage{"signing": json.RawMessage(`["two","one"]`)}, true)
 	require.NoError(t, err)
 	again := w.claimDeliveries(t)

@@ -151,7 +151,7 @@ func TestReceiversAreThoseOfTheEndpointsAsTheyStand(t *testing.T) {
 		{"the first endpoint", func() { put("a") }},
 		{"another one", func() { put("b") }},
 		{"a secret", func() {
-			require.NoError(t, w.PutEndpointSecret(t.Context(), w.ring, "a", "signing", json.RawMessage(`["x"]`), sql.NullTime{}))
+			require.NoError(t, w.PutEndpointSecrets(t.Context(), w.ring, "a", map[string]json.RawMessage{"signing": json.RawMessage(`["x"]`)}, sql.NullTime{}))
 		}},
 		{"off", func() { require.NoError(t, w.SwitchEndpoint(t.Context(), "a", false)) }},
 		{"on", func() { require.NoError(t, w.SwitchEndpoint(t.Context(), "a", true)) }},

@@ -22,7 +22,7 @@ type Endpoint struct {
 	Active     bool            `db:"active"`
 	Disabled   sql.NullString  `db:"disabled"` // why Towpath stopped delivering
 	DisabledAt sql.NullTime    `db:"disabled_at"`
-	OldUntil   sql.NullTime    `db:"old_until"` // then signing secrets but the newest count no more; null: they do
+	OldUntil   sql.NullTime    `db:"old_until"` // then signing secrets and tokens but the newest count no more; null: they do
 }
 
 const endpointColumns = `name, spec, secrets, revision, active, disabled, disabled_at, old_until`
@@ -108,10 +108,11 @@ func (s *Store) PutEndpoint(ctx context.Context, ring *seal.Ring, name string, s
 		}
 		changed, woken = true, !isNew && active && !old.Active
 		_, signing := secrets["signing"] // all those given sign, whatever was rotated before
+		_, former := secrets["former_bearer"]
 		if _, err := tx.ExecContext(ctx, `
 INSERT INTO webhook_endpoint AS e (name, spec, secrets, active) VALUES ($1, $2::jsonb, $3::jsonb, $4)
 ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, secrets = excluded.secrets, active = excluded.active,
-    old_until = CASE WHEN $5 THEN NULL ELSE e.old_until END, revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active, fresh && signing); err != nil {
+    old_until = CASE WHEN $5 THEN NULL ELSE e.old_until END, revision = e.revision + 1, updated_at = now()`, name, string(spec), string(sealed), active, fresh && (signing || former)); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO endpoint_state AS s (endpoint, width) VALUES ($1, $2) ON CONFLICT (endpoint) DO UPDATE SET paced_at = least(s.paced_at, now())`, name, firstWidth)
@@ -147,9 +148,9 @@ func resealed(ring *seal.Ring, old Endpoint, name string, secrets map[string]jso
 	return envelope, fresh, err
 }
 
-// PutEndpointSecret replaces one secret, given as JSON. oldUntil, where it is
-// set, ends the validity of all signing secrets but the newest.
-func (s *Store) PutEndpointSecret(ctx context.Context, ring *seal.Ring, name, field string, plain json.RawMessage, oldUntil sql.NullTime) error {
+// PutEndpointSecrets replaces some secrets, each given as JSON. oldUntil, where it
+// is set, ends the validity of all signing secrets and tokens but the newest.
+func (s *Store) PutEndpointSecrets(ctx context.Context, ring *seal.Ring, name string, fields map[string]json.RawMessage, oldUntil sql.NullTime) error {
 	return s.inTx(ctx, func(tx *sqlx.Tx) error {
 		var old Endpoint
 		err := tx.GetContext(ctx, &old, `SELECT `+endpointColumns+` FROM webhook_endpoint WHERE name = $1 FOR UPDATE`, name)
@@ -159,7 +160,7 @@ func (s *Store) PutEndpointSecret(ctx context.Context, ring *seal.Ring, name, fi
 		if err != nil {
 			return err
 		}
-		sealed, _, err := resealed(ring, old, name, map[string]json.RawMessage{field: plain})
+		sealed, _, err := resealed(ring, old, name, fields)
 		if err != nil {
 			return err
 		}

@@ -177,6 +177,7 @@ func TestMistakesAreToldWithTheirFix(t *testing.T) {
 		`{profile: standard-v1a, secrets: {signing: [whsec_AAAA]}}`:             {"secrets.signing[0]", "whsk_", "ed25519"},
 		`{profile: odoo-s0, secrets: {signing: [short]}}`:                       {"secrets.signing[0]", "16 to 512", "random"},
 		`{profile: odoo-s3, secrets: {signing: [0123456789abcdef], bearer: x}}`: {"secrets.signing", "signs nothing", "secrets.bearer"},
+		`secrets: {former_bearer: abc}`:                                         {"secrets.former_bearer", "not a setting", "bearer"},
 		`secrets: {bearer: abc}`:                                                {"secrets.bearer", "auth.type: none", "remove"},
 		`{auth: {type: bearer}, secrets: {bearer: "a b"}}`:                      {"secrets.bearer", "no header holds", "blanks"},
 		`secrets: {headers: {Authorization: x}}`:                                {"secrets.headers.Authorization", "Towpath itself", "auth"},

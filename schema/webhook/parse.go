@@ -179,6 +179,9 @@ func isWhole(given any) bool {
 func settingsOf(t reflect.Type) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for f := range t.Fields() {
+		if f.Tag.Get("yaml") == "-" { // Towpath's own
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			maps.Copy(all, settingsOf(f.Type))

@@ -21,6 +21,9 @@ type Secrets struct {
 	Signing []string `json:"signing,omitempty" yaml:"signing,omitempty"`
 	// Bearer is the token of auth bearer and of profile odoo-s3.
 	Bearer string `json:"bearer,omitempty" yaml:"bearer,omitempty"`
+	// FormerBearer is the token of odoo-s3 before it was rotated, while both are
+	// valid. Nobody gives it.
+	FormerBearer string `json:"former_bearer,omitempty" yaml:"-"`
 	// Password is that of auth basic, ClientSecret that of oauth2.
 	Password     string `json:"password,omitempty" yaml:"password,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty" yaml:"client_secret,omitempty"`
@@ -41,7 +44,7 @@ func (s Secrets) Values() []string {
 			}
 		}
 	}
-	values = append(values, s.Bearer, s.Password, s.ClientSecret)
+	values = append(values, s.Bearer, s.FormerBearer, s.Password, s.ClientSecret)
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		values = append(values, s.Headers[name])
 	}
@@ -49,10 +52,13 @@ func (s Secrets) Values() []string {
 }
 
 // ForAttempt gives the secrets with which an attempt (1, 2, …) is signed. odoo-s0
-// and odoo-s1 have room for one signature only, so that while a secret is replaced
-// attempts take turns: nothing is lost, whichever of them the receiver knows, as
-// long as 401 and 403 are tried again meanwhile.
+// and odoo-s1 have room for one signature only, and odoo-s3 for one token, so that
+// while it is replaced attempts take turns: nothing is lost, whichever of them the
+// receiver knows, as long as 401 and 403 are tried again meanwhile.
 func (s Secrets) ForAttempt(p Profile, attempt int) Secrets {
+	if p == OdooS3 && s.FormerBearer != "" && attempt > 0 && attempt%2 == 0 {
+		s.Bearer, s.FormerBearer = s.FormerBearer, s.Bearer
+	}
 	n := len(s.Signing)
 	if n < 2 || attempt < 1 || p != OdooS0 && p != OdooS1 {
 		return s
@@ -62,8 +68,14 @@ func (s Secrets) ForAttempt(p Profile, attempt int) Secrets {
 	return s
 }
 
-// Rotating reports whether more than one signing secret is valid.
-func (s Secrets) Rotating() bool { return len(s.Signing) > 1 }
+// Rotating reports whether more than one signing secret, or token, is valid.
+func (s Secrets) Rotating() bool { return len(s.Signing) > 1 || s.FormerBearer != "" }
+
+// Retired leaves the newest only.
+func (s Secrets) Retired() Secrets {
+	s.Signing, s.FormerBearer = s.Signing[:min(len(s.Signing), 1)], ""
+	return s
+}
 
 const (
 	hmacPrefix    = "whsec_" // then base64 of 24 to 64 bytes

@@ -207,6 +207,13 @@ func TestAttemptsTakeTurnsWhileASecretIsReplaced(t *testing.T) {
 			assert.Len(t, s.ForAttempt(p, attempt).Signing, 2)
 		}
 	}
+	tokens := Secrets{Bearer: "new", FormerBearer: "old"}
+	for attempt, want := range map[int]string{0: "new", 1: "new", 2: "old", 3: "new", 4: "old"} {
+		assert.Equal(t, want, tokens.ForAttempt(OdooS3, attempt).Bearer, "%d", attempt)
+	}
+	assert.True(t, tokens.Rotating())
+	assert.Equal(t, Secrets{Bearer: "new"}, tokens.Retired())
+	assert.ElementsMatch(t, []string{"new", "old"}, tokens.Values(), "neither is written down")
 	assert.Equal(t, s, s.ForAttempt(Standard, 2))
 	assert.Equal(t, []string{"new", "old"}, s.Signing)
 	assert.True(t, s.Rotating())
