@@ -137,6 +137,15 @@ func showEndpoint(p *process, cmd *cobra.Command, args []string) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s\n  state      %s\n  waiting    %d\n  parked     %d\n", text, stateOf(s), s.Open, s.Parked)
+	if s.LastAttempt.Valid {
+		sums, err := p.store.DeliveryStats(ctx, "", args[0], time.Time{}, time.Now().Add(time.Minute))
+		if err != nil {
+			return err
+		}
+		for _, sum := range sums {
+			fmt.Fprintf(out, "  attempts   %d delivered, %d failed; the last one %s (UTC)\n", sum.Delivered, sum.Failed, s.LastAttempt.Time.UTC().Format(clockLayout))
+		}
+	}
 	if s.FailingSince.Valid {
 		fmt.Fprintf(out, "  failing    only failures since %s; it is switched off after %s of them\n", s.FailingSince.Time.UTC().Format(clockLayout), e.Spec.DisableAfter)
 	}

@@ -1,16 +1,20 @@
 package endpoint
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -140,6 +144,29 @@ func TestStatusDecidesOverTheBody(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A packed answer is not asked for, and one that comes all the same is never
+// unpacked: a few kilobytes could become gigabytes.
+func TestPackedAnswersStayPacked(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(make([]byte, 32<<20))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	server, client := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		assert.Empty(t, r.Header.Get("Accept-Encoding"))
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	})
+	r := public(server.URL)
+	r.Header = http.Header{"Accept-Encoding": {"gzip"}}
+	a := send(client, r)
+	assert.Equal(t, Delivered, a.Outcome)
+	assert.Equal(t, "gzip", a.Header.Get("Content-Encoding"))
+	assert.True(t, strings.HasPrefix(a.Body, "\x1f\uFFFD"), "as it came")
+	assert.LessOrEqual(t, utf8.RuneCountInString(a.Body), MaxText)
+	assert.True(t, a.Cut)
 }
 
 // A switch of protocols leaves a connection that no deadline ends.

@@ -112,6 +112,55 @@ func TestAnEventGoesToTheEndpointsAsTheyAre(t *testing.T) {
 	assert.Equal(t, true, o.told("e0")["a"])
 }
 
+// Delivered again, an event holds its record's later ones as its endpoint says
+// now: what was settled when that changed was left out.
+func TestWhatIsDeliveredAgainHoldsAsItsEndpointSays(t *testing.T) {
+	o := newOffice(t)
+	for i, test := range []struct {
+		settled, again webhook.Endpoint
+		holds          bool
+	}{
+		{webhook.Endpoint{Ordering: webhook.PerRecord}, webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.GoOn}, false},
+		{webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.GoOn}, webhook.Endpoint{Ordering: webhook.PerRecord}, true},
+		{webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.GoOn}, webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.Hold}, true},
+		{webhook.Endpoint{Ordering: webhook.PerRecord}, webhook.Endpoint{}, false},
+	} {
+		test.settled.Name, test.again.Name = fmt.Sprint("a", i), fmt.Sprint("a", i)
+		o.put(test.settled)
+		id := fmt.Sprint("e", i)
+		o.happens(id, "1")
+		only := store.DeliveryFilter{Endpoint: test.again.Name}
+		_, err := o.store.Discard(t.Context(), only, "anna")
+		require.NoError(t, err)
+		o.put(test.again)
+		n, err := o.store.Redeliver(t.Context(), only, "anna", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		assert.Equal(t, test.holds, o.told(id)[test.again.Name], "%+v", test)
+	}
+}
+
+// Ordered twice, a replay happens once: what waits to be told again is not told
+// again once more.
+func TestAReplayIsOrderedTwice(t *testing.T) {
+	o := newOffice(t)
+	for i := range 5 {
+		o.happens(fmt.Sprint("e", i), fmt.Sprint(i))
+	}
+	o.put(webhook.Endpoint{Name: "late"})
+	var all, again int64
+	for range 3 {
+		r, err := o.operator.Replay(t.Context(), "late", time.Time{}, time.Time{}, nil, false, "anna")
+		require.NoError(t, err)
+		all, again = all+r.New, again+r.Again
+	}
+	assert.EqualValues(t, 5, all)
+	assert.Zero(t, again)
+	var made, generation int
+	require.NoError(t, o.db.QueryRowContext(t.Context(), `SELECT count(*), max(generation) FROM delivery`).Scan(&made, &generation))
+	assert.Equal(t, []int{5, 1}, []int{made, generation})
+}
+
 // However the two meet, what is parked holds its record's later events as the
 // endpoint says at the end.
 func TestHoldingIsChangedWhileEventsAreStored(t *testing.T) {

@@ -123,8 +123,9 @@ const anew = `generation = d.generation + 1, attempts = 0, began_at = now(), set
 // whose attempt is under way, or that wait for their turn, are left alone.
 func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, priority int) (n int64, err error) {
 	return s.steer(ctx, f, `
-UPDATE delivery d SET priority = $13, by = $12, `+anew+`, state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END
-FROM chosen WHERE d.id = chosen.id`,
+UPDATE delivery d SET priority = $13, by = $12, `+anew+`, state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END,
+    holds = coalesce(e.spec->>'ordering', '') = 'per_record' AND coalesce(e.spec->>'on_park', '') <> 'go_on' -- HoldStreams leaves out what is settled
+FROM chosen, webhook_endpoint e WHERE d.id = chosen.id AND e.name = d.endpoint`,
 		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
 }
 

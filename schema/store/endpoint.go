@@ -297,15 +297,15 @@ type EndpointState struct {
 	CoolUntil    sql.NullTime   `db:"cool_until"`
 	Disabled     sql.NullString `db:"disabled"`
 	Active       bool           `db:"active"`
-	Open         int64          `db:"open"`   // deliveries that are not settled
-	Parked       int64          `db:"parked"` // waiting for a person
-	LastAttempt  sql.NullTime   `db:"last_attempt"`
+	Open         int64          `db:"open"`         // deliveries that are not settled
+	Parked       int64          `db:"parked"`       // waiting for a person
+	LastAttempt  sql.NullTime   `db:"last_attempt"` // the hour of it, where attempts of that age are only summed up
 }
 
 const endpointStateSQL = `
 SELECT s.endpoint, s.circuit, s.failures, s.failing_since, s.opened_at, s.probe_at, s.trips, s.held_by, s.width,
     nullif(s.cool_until, '-infinity') AS cool_until, e.disabled, e.active,
-    (SELECT max(at) FROM delivery_attempt a WHERE a.endpoint = e.name) AS last_attempt,
+    coalesce((SELECT max(at) FROM delivery_attempt a WHERE a.endpoint = e.name), (SELECT max(hour) FROM delivery_hour h WHERE h.endpoint = e.name)) AS last_attempt,
     o.open, o.parked
 FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE state <> 'parked') AS open, count(*) FILTER (WHERE state = 'parked') AS parked
