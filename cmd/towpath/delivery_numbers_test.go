@@ -197,11 +197,21 @@ func TestParkedDeliveriesAndEventsAreListed(t *testing.T) {
 	out, _ = d.run("delivery", "list", "--state", "ok")
 	assert.NotContains(t, out, "what to do")
 
+	// Counts and the last attempt outlive the attempts.
+	for _, age := range []string{"0 hours", "2 hours"} {
+		_, err := storetest.Query(t, d.dsn).ExecContext(t.Context(), `UPDATE delivery SET settled_at = settled_at - $1::interval`, age)
+		require.NoError(t, err)
+		_, err = d.PurgeDeliveries(t.Context(), time.Hour)
+		require.NoError(t, err)
+		out, exit = d.run("endpoint", "show", "partner")
+		require.Zero(t, exit, out)
+		assert.Regexp(t, `attempts   1 delivered, 2 failed; the last one 20\d\d-.* \(UTC\)`, out)
+	}
 	out, exit = d.run("event", "list", "--connection", "erp", "--since", "1h")
 	require.Zero(t, exit, out)
 	assert.Regexp(t, `res\.partner\.updated +sale\.order/7 +0 +0 +0 +nobodys`, out)
 	assert.Regexp(t, `sale\.order\.created +sale\.order/7 +1 +0 +1 +e2\n`, out)
-	assert.Regexp(t, `sale\.order\.created +sale\.order/7 +1 +1 +0 +e1\n`, out)
+	assert.Regexp(t, `sale\.order\.created +sale\.order/7 +0 +0 +0 +e1\n`, out, "its delivery is kept no longer")
 	for _, args := range [][]string{{"--type", "sale.order.*"}, {"--limit", "0", "--type", "sale.order.created"}} {
 		out, _ = d.run(append([]string{"event", "list"}, args...)...)
 		assert.NotContains(t, out, "nobodys", args)
