@@ -78,7 +78,7 @@ func around(ctx context.Context, out io.Writer, only, command []string) error {
 	if len(command) == 0 {
 		return fault.New(fault.Invalid, "dev.no_command", "--only needs a command to run").WithResolution("towpath dev --only postgres,temporal -- go test ./...")
 	}
-	s, err := stack.New(stack.Options{Out: out})
+	s, err := stack.New(stack.Options{Odoo: slices.Contains(only, "odoo"), Out: out})
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func Up(ctx context.Context, o Options) (_ *Installation, err error) {
 		o.Workers = 1
 	}
 	in := &Installation{Options: o}
-	if in.Stack, err = stack.New(stack.Options{Dir: o.Dir, Fsync: o.Fsync, Out: o.Out}); err != nil {
+	if in.Stack, err = stack.New(stack.Options{Dir: o.Dir, Fsync: o.Fsync, Odoo: o.RealOdoo, Out: o.Out}); err != nil {
 		return nil, err
 	}
 	defer func() {

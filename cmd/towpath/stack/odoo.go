@@ -96,8 +96,11 @@ func (s *Stack) Odoo(ctx context.Context, o OdooOptions) (*Odoo, error) {
 // odooDatabase makes sure of the template and its copy.
 func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db string, outbox bool) error {
 	host, port := pg.Host, strconv.Itoa(pg.Port)
-	if err := s.odooScript(ctx, tools, pgEnv(pg), "template.sh", host, port); err != nil {
+	if err := s.odooTemplate(ctx, tools, pg); err != nil {
 		return err
+	}
+	if err := s.keepOdooCluster(ctx, tools); err != nil {
+		s.say("no cluster with Odoo's template is kept: %v", err)
 	}
 	found, err := pg.hasDB(ctx, db)
 	if err != nil {
@@ -114,6 +117,12 @@ func (s *Stack) odooDatabase(ctx context.Context, tools string, pg *Postgres, db
 		return err
 	}
 	return s.odooScript(ctx, tools, pgEnv(pg), "newdb.sh", "--outbox", db, host, port)
+}
+
+// odooTemplate does nothing in a cluster that was copied from one with the
+// template of now.
+func (s *Stack) odooTemplate(ctx context.Context, tools string, pg *Postgres) error {
+	return s.odooScript(ctx, tools, pgEnv(pg), "template.sh", pg.Host, strconv.Itoa(pg.Port))
 }
 
 func (s *Stack) serveOdoo(ctx context.Context, tools string, pg *Postgres, odoo *Odoo, o OdooOptions) error {
@@ -167,14 +176,9 @@ func pgEnv(pg *Postgres) []string {
 
 // describeOdoo reads what template.sh left in the cache.
 func describeOdoo(pg *Postgres, db string) (*Odoo, error) {
-	cache := os.Getenv("TOWPATH_CACHE")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "stack.no_cache", "there is no home folder").
-				WithResolution("Set HOME or TOWPATH_CACHE.").WithCause(err)
-		}
-		cache = filepath.Join(home, ".cache", "towpath")
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
 	}
 	template := filepath.Join(cache, "odoo19", "template")
 	key, err1 := os.ReadFile(filepath.Join(template, "api-key"))

@@ -56,7 +56,7 @@ func (s *Stack) Postgres(ctx context.Context) (*Postgres, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(data); err != nil {
-		if err := s.initdb(ctx, bin, home, data, user); err != nil {
+		if err := s.newCluster(ctx, bin, home, data, user); err != nil {
 			return nil, err
 		}
 	}
@@ -93,30 +93,18 @@ func (s *Stack) Postgres(ctx context.Context) (*Postgres, error) {
 	return pg, nil
 }
 
-// initdb makes the cluster under another name first, so that being killed here
-// leaves no half one.
 func (s *Stack) initdb(ctx context.Context, bin, home, data string, user *account) error {
-	fresh := data + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
-		return user.unusable(fresh, err)
-	}
 	_, err := s.script(ctx, false, ProcessSpec{
 		Name: "initdb",
 		Path: filepath.Join(bin, "initdb"),
 		// The collation is that of tools/odoo19/template.sh: by bytes, with real upper and lower case.
-		Args: []string{"-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+		Args: []string{"-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
 			"--lc-collate=C", "--lc-ctype=" + ctype, "--no-sync", "--no-instructions"},
 		Env:  []string{"LC_ALL=C", "PGDATA="},
 		Dir:  home,
 		user: user,
 	})
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, data); err != nil {
-		return user.unusable(data, err)
-	}
-	return nil
+	return err
 }
 
 func (p *Postgres) settings(home, data string, fsync bool) []string {
@@ -135,7 +123,8 @@ func (p *Postgres) settings(home, data string, fsync bool) []string {
 	if !fsync {
 		// Not synchronous_commit=off: that keeps commits in the server's own
 		// memory for a moment, and a killed one loses what it had acknowledged.
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off",
+			"-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "max_wal_size=96MB", "-c", "min_wal_size=32MB")
 	}
 	return args
 }

@@ -24,6 +24,8 @@ type Options struct {
 	// Fsync makes PostgreSQL write through to the disk. Off, a killed server
 	// still loses nothing; only a crash of the machine would.
 	Fsync bool
+	// Odoo says that there will be one: a new cluster has its template then.
+	Odoo bool
 	// Out gets progress lines for people. Nil: none.
 	Out io.Writer
 	// Repo is the root of the source tree, where tools/ is. Empty: looked for
