@@ -9,7 +9,7 @@ TOWPATH := bin/towpath
 SOURCES := $(shell find . -name '*.go' -not -path './tools/*' -not -name '*_test.go') $(shell find api schema connectors -name '*.yaml' -o -name '*.sql' -o -name '*.json' | grep -v testdata) go.mod go.sum
 PARTS   := postgres,temporal,odoo
 PKG     ?= ./...
-LONGEST := $(if $(filter ./...,$(PKG)),./cmd/towpath/local ./connectors/odoo)
+LONGEST := $(if $(filter ./...,$(PKG)),./cmd/towpath/local ./connectors/odoo ./workflows ./odoo_addons)
 
 .PHONY: demo test dev bench lint build clean
 
@@ -26,7 +26,7 @@ demo: $(TOWPATH)
 dev: $(TOWPATH)
 	@$(TOWPATH) dev $(if $(filter real,$(ODOO)),--real)
 
-# The two that last longest begin at once: the installations' tests, which mostly
+# Those that last longest begin first: the installations' tests, which mostly
 # wait and see for themselves how many run at once (cmd/towpath/local/room_test.go),
 # and the real Odoo's. -p 3: two other packages run beside the first and share the
 # one Odoo, since with one a quarter of the processors' time was left over.

@@ -23,7 +23,7 @@ import (
 // comes back needs some of the machine to do so in time.
 const (
 	perProcessor     = 3
-	morePerProcessor = 2  // while the machine is idle
+	morePerProcessor = 3  // while the machine is idle
 	atMost           = 16 // for the sake of memory: some 400 MB each
 )
 
@@ -106,7 +106,7 @@ func (p *places) admit() {
 // Parts of the machine's time that are idle enough for one installation more,
 // and so little that there was one too many.
 const (
-	idle = 0.25
+	idle = 0.15
 	full = 0.03
 )
 
