@@ -143,7 +143,7 @@ func (o *exportDesk) report(ctx context.Context, desk connectors.ExportDesk) err
 			return err
 		}
 	}
-	return o.Store.ReportedExports(ctx, idsOf(ended))
+	return o.Store.ReportedExports(ctx, ended)
 }
 
 // reportsOf puts together what one person chose and one run did, or what was

@@ -251,9 +251,18 @@ SELECT `+exportColumns+` FROM export_request e WHERE e.connection = $1 AND e.rep
 	return all, translate(err)
 }
 
-// ReportedExports notes that somebody was told of requests, as they stood.
-func (s *Store) ReportedExports(ctx context.Context, ids []int64) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE export_request SET reported_at = now() WHERE id = ANY($1) AND state IN ('done', 'parked')`, pq.Array(ids))
+// ReportedExports notes that somebody was told of requests, as they stood: what was
+// begun again meanwhile is told anew when it ends.
+func (s *Store) ReportedExports(ctx context.Context, told []ExportRequest) error {
+	var ids []int64
+	var states []string
+	var received []time.Time
+	for _, x := range told {
+		ids, states, received = append(ids, x.ID), append(states, string(x.State)), append(received, x.ReceivedAt)
+	}
+	_, err := s.db.ExecContext(ctx, `
+UPDATE export_request e SET reported_at = now() FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS told (id, state, received_at)
+WHERE e.id = told.id AND e.state = told.state AND e.received_at = told.received_at`, pq.Array(ids), pq.Array(states), pq.Array(received))
 	return translate(err)
 }
 

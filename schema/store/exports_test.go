@@ -75,12 +75,10 @@ func TestRequestsToExportRecords(t *testing.T) {
 		told, err := w.UnreportedExports(t.Context(), "odoo")
 		require.NoError(t, err)
 		require.Len(t, told, n)
-		var ids []int64
 		for _, x := range told {
 			assert.Equal(t, []string{"2", `{"fetched": 3}`}, []string{x.Asker, string(x.Counts)})
-			ids = append(ids, x.ID)
 		}
-		require.NoError(t, w.ReportedExports(t.Context(), ids))
+		require.NoError(t, w.ReportedExports(t.Context(), told))
 	}
 	assert.Equal(t, 0, w.record(t, chosen("e2", "3")), "and again")
 	assert.Len(t, w.openExports(t), 1)
@@ -101,6 +99,8 @@ func TestParkedRequestsToExportRecords(t *testing.T) {
 	parked := w.exportOf(t, "e1", "")
 	assert.Equal(t, []string{"sync.not_implemented", "no", "do", "so far"}, []string{parked.Code, parked.Message, parked.Resolution, parked.Note})
 
+	before, err := w.UnreportedExports(t.Context(), "odoo")
+	require.NoError(t, err)
 	n, err := w.ExportAgain(t.Context(), store.ExportFilter{})
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, n, "what cannot be read cannot be tried again")
@@ -108,6 +108,11 @@ func TestParkedRequestsToExportRecords(t *testing.T) {
 	assert.Equal(t, 1, w.exportOf(t, "e2", "a").Attempt, "its next run is another")
 
 	require.NoError(t, w.ParkExports(t.Context(), []int64{e1.ID}, why, ""))
+	require.NoError(t, w.ReportedExports(t.Context(), before)) // somebody was told how it stood before
+	after, err := w.UnreportedExports(t.Context(), "odoo")
+	require.NoError(t, err)
+	require.Len(t, after, 1)
+	assert.Equal(t, e1.ID, after[0].ID)
 	n, err = w.DiscardExports(t.Context(), store.ExportFilter{Event: "e1"}, "ann: no")
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, n)
