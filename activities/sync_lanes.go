@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,14 +152,7 @@ func (w *laneWork) tell(ctx context.Context) {
 	if !activity.IsActivity(ctx) {
 		return
 	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range seconds(ctx) {
 		w.mu.Lock()
 		done := w.settled.Processed()
 		w.mu.Unlock()
@@ -168,14 +162,7 @@ func (w *laneWork) tell(ctx context.Context) {
 
 // watch looks each second what persons want of the run.
 func (w *laneWork) watch(ctx context.Context, stop func(error)) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range seconds(ctx) {
 		st, err := w.Store.Steering(ctx, w.run.ID)
 		if err != nil {
 			continue // PostgreSQL is away: the pages will find out
@@ -189,6 +176,24 @@ func (w *laneWork) watch(ctx context.Context, stop func(error)) {
 			return
 		}
 		w.steer(st.Spec, st.Unlimited)
+	}
+}
+
+// seconds comes round once a second until the context ends.
+func seconds(ctx context.Context) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				if !yield(now) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -91,6 +91,7 @@ func (e *exports) start(ctx context.Context, open []store.ExportRequest, all []s
 		if err := e.Store.ClaimExports(ctx, idsOf(part), run); err != nil {
 			return moved, err
 		}
+		moved = true
 		failpoint.Here("export claimed")
 		if part, err = e.Store.ExportsOfRun(ctx, run); err != nil {
 			return moved, err
