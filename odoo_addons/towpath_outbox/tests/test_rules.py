@@ -107,7 +107,8 @@ class TestRules(OutboxCase):
     def test_language_of_the_content(self):
         with self.tx() as env:
             env["res.lang"]._activate_lang("fr_FR")
-            tag = env["res.partner.category"].create({"name": "Customer"})
+            # Without a colour Odoo draws one of eleven, and 3 would be no change.
+            tag = env["res.partner.category"].create({"name": "Customer", "color": 1})
             tag.with_context(lang="fr_FR").name = "Client"
             tag_id = tag.id
         self.rule("res.partner.category", lang="fr_FR")
