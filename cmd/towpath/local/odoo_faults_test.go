@@ -184,8 +184,8 @@ func TestRealOdooKilledMidBatch(t *testing.T) {
 	w.sell(60)
 	for _, n := range []int{5, 25} {
 		w.eventually(patience, "orders under way", func() bool { return w.confirmed() >= n })
+		w.sell(10) // so that there is work, however fast the rest was
 		require.NoError(t, w.RealOdoo.Kill())
-		require.Less(t, w.confirmed(), 60, "there must be work left")
 		require.NoError(t, w.RealOdoo.Start(w.ctx))
 	}
 	w.settle(patience)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -114,16 +115,24 @@ func (w *world) worked(orders []*shopsim.Order) (took time.Duration, loaded int)
 	return last.Sub(began).Round(time.Millisecond), w.SimOdoo.Stats.Rows("sale.order", "load") - before
 }
 
-// Two workers share the work; one is killed in the midst of it and stays dead.
+// Two workers share the work; one is killed in the midst of it, while Odoo has
+// calls in hand, and stays dead.
 func TestTwoWorkersOneKilled(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{Workers: 2, Odoo: odoosim.Options{Workers: 2, Latency: odoosim.RealisticLatency}})
-	w.sell(150)
+	w.sell(100)
 	w.eventually(patience, "both are at work", func() bool {
 		return w.confirmed() > 15 && logged(w.Worker[0].LogPath(), "order pass") && logged(w.Worker[1].LogPath(), "order pass")
 	})
+	gate := make(chan struct{})
+	release := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release)
+	loads := w.SimOdoo.Stats.Calls("sale.order", "load")
+	w.SimOdoo.Faults.Add(odoosim.Fault{Model: "sale.order", Method: "load", Gate: gate})
+	w.sell(50)
+	w.eventually(patience, "Odoo has a call in hand", func() bool { return w.SimOdoo.Stats.Calls("sale.order", "load") > loads })
 	require.NoError(t, w.Worker[0].Kill())
-	require.Less(t, w.confirmed(), 150, "there must be work left")
+	release()
 	w.settle(patience)
 	w.counted(nil)
 }
