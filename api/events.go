@@ -1,7 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -116,16 +119,9 @@ func (d Deps) applied(c echo.Context) error {
 		return fault.New(fault.Unauthorized, "api.bad_ack_token", "this address was not given out for this event").
 			WithField("token").WithResolution("use the webhook-ack-url header of the delivery as it is")
 	}
-	var said struct{ Status, Message string }
-	if c.Request().ContentLength != 0 {
-		if err := c.Bind(&said); err != nil {
-			return fault.New(fault.Invalid, "api.bad_ack", "the body is no JSON object").WithField("body").
-				WithResolution(`send {"status": "applied"}, or {"status": "failed", "message": "why"}`)
-		}
-	}
-	if said.Status != "" && said.Status != "applied" && said.Status != "failed" {
-		return fault.New(fault.Invalid, "api.bad_ack", "status is neither applied nor failed").WithField("status").
-			WithResolution(`send {"status": "applied"}, or {"status": "failed", "message": "why"}`)
+	said, err := readAck(c.Request().Body)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), acceptWithin)
 	defer cancel()
@@ -136,6 +132,38 @@ func (d Deps) applied(c echo.Context) error {
 		return err
 	}
 	return answer(c, http.StatusOK, map[string]string{"status": "noted"})
+}
+
+// acknowledgement is what a receiver says of an event.
+type acknowledgement struct{ Status, Message string }
+
+// maxAck is more than any receiver has to say.
+const maxAck = 64 << 10
+
+// readAck reads it as JSON, whatever content type stands above it: curl calls it a
+// form. Only an empty body needs no word for "applied", or whoever says that it has
+// failed in words of its own would be understood to have applied it.
+func readAck(body io.Reader) (said acknowledgement, err error) {
+	bad := func(problem string) error {
+		return fault.New(fault.Invalid, "api.bad_ack", "%s", problem).WithField("body").
+			WithResolution(`send {"status": "applied"}, or {"status": "failed", "message": "why"}`)
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, maxAck))
+	switch {
+	case err != nil:
+		return said, fault.New(fault.Invalid, "api.body_unread", "the body could not be read to its end").
+			WithField("body").WithResolution("send it again").WithCause(err)
+	case len(bytes.TrimSpace(raw)) == 0:
+		return said, nil
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(raw, &said) != nil {
+		return said, bad("the body is no JSON object with a status")
+	}
+	if said.Status != "applied" && said.Status != "failed" && len(members) > 0 {
+		return said, bad("status is neither applied nor failed")
+	}
+	return said, nil
 }
 
 // eventType serves the schema and an example of one type of the catalogue.

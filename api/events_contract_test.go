@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,6 +86,37 @@ func TestReceiversAcknowledge(t *testing.T) {
 		})
 	}
 	assert.ElementsMatch(t, []string{"e1partnertrue", "e1partnertrue", "e1partnerfalseno stock"}, w.events.applied)
+}
+
+// A receiver that has failed is never understood to have applied the event,
+// however its client calls what it sends.
+func TestWhatReceiversSayIsNotMisread(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	const form, text = "application/x-www-form-urlencoded", "text/plain"
+	for name, c := range map[string]struct {
+		body   io.Reader
+		kind   string
+		status int
+		noted  []string
+	}{
+		"JSON as curl sends it":     {strings.NewReader(`{"status":"failed","message":"no stock"}`), form, 200, []string{"e1partnerfalseno stock"}},
+		"JSON as text":              {strings.NewReader(`{"status":"applied"}`), text, 200, []string{"e1partnertrue"}},
+		"JSON without a type":       {strings.NewReader(`{"status":"failed"}`), "", 200, []string{"e1partnerfalse"}},
+		"nothing, in chunks":        {io.MultiReader(strings.NewReader("")), "", 200, []string{"e1partnertrue"}},
+		"a form":                    {strings.NewReader(`status=failed`), form, 400, nil},
+		"an object without members": {strings.NewReader(`{}`), "application/json", 200, []string{"e1partnertrue"}},
+		"other words":               {strings.NewReader(`{"success":false,"error":"no stock"}`), "application/json", 400, nil},
+		"no object":                 {strings.NewReader(`"failed"`), "application/json", 400, nil},
+		"no end":                    {strings.NewReader(`{"status":"failed"} {`), "application/json", 400, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.events.applied = nil
+			r := w.send(t, http.MethodPost, "/deliveries/partner/e1/applied?token=good", c.body, "Content-Type", c.kind)
+			assert.Equal(t, c.status, r.Status, string(r.Body))
+			assert.Equal(t, c.noted, w.events.applied)
+		})
+	}
 }
 
 func TestTheCatalogueIsServed(t *testing.T) {

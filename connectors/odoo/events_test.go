@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -332,6 +333,31 @@ func TestParseEvents(t *testing.T) {
 		events, _ := parse(t, h, `{"id":3,"name":"Ada"}`)
 		require.Equal(t, []string{"res.partner.updated 3"}, types(events))
 		require.JSONEq(t, `{"id":3,"name":"Ada"}`, string(events[0].Data))
+		// A record's own fields are no envelope, whatever they are called.
+		for _, own := range []string{
+			`{"id":3,"name":"Ada","type":"contact"}`, `{"id":3,"type":false,"event":false,"model":false}`, `{"id":3,"model":"golf"}`,
+			`{"id":3,"event":"wedding","timestamp":"noon","data":false}`, `{"id":3,"type":"sale.order.created","_action":"x"}`,
+		} {
+			events, nudge := parse(t, h, own)
+			require.False(t, nudge)
+			require.Equal(t, []string{"res.partner.updated 3"}, types(events), own)
+			require.Equal(t, "res.partner", events[0].Model)
+			require.JSONEq(t, strings.Replace(own, `"type":false`, `"type":null`, 1), string(events[0].Data))
+		}
+		// Changed and changed back: the same body again, and no repetition.
+		first, _ := parse(t, h, `{"id":3,"name":"Ada"}`)
+		back, _ := parse(t, h, `{"id":3,"name":"Ada"}`)
+		require.NotEqual(t, first[0].ID, back[0].ID)
+		for _, once := range []string{"res.partner.created", "res.partner.deleted"} {
+			h := h.Clone()
+			h.Set("X-Odoo-Webhook-Event", once)
+			first, _ := parse(t, h, `{"id":3}`)
+			again, _ := parse(t, h, `{"id":3}`)
+			require.Equal(t, first[0].ID, again[0].ID, "happens once")
+		}
+		// Who sends an envelope beside the header means the envelope.
+		events, _ = parse(t, h, `{"event":"crm.lead.won","data":{"id":4}}`)
+		require.Equal(t, []string{"crm.lead.won 4"}, types(events))
 	})
 	for body, field := range map[string]string{
 		`nothing`: "body", `[]`: "body", `{}`: "event", `{"event":"create","data":{}}`: "model",

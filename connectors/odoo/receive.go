@@ -3,6 +3,7 @@ package odoo
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,14 +75,26 @@ func (c *Connector) EventsAddress(public string) string {
 
 // pushed is what Odoo's modules send, old and new.
 type pushed struct {
-	Event     string          `json:"event"`
-	Type      string          `json:"type"` // Standard Webhooks' name of it
-	Model     string          `json:"model"`
+	Event     word            `json:"event"`
+	Type      word            `json:"type"` // Standard Webhooks' name of it
+	Model     word            `json:"model"`
 	Timestamp json.RawMessage `json:"timestamp"` // ISO, or unix seconds
 	Data      json.RawMessage `json:"data"`
 	Changed   json.RawMessage `json:"changed_fields"`
 
 	ActionOf json.RawMessage `json:"_action"` // of Odoo's own webhook action
+}
+
+// word is a text; anything else, such as Odoo's false, is none.
+type word string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *word) UnmarshalJSON(raw []byte) error {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		*w = word(text)
+	}
+	return nil
 }
 
 // nudgeEvent is what the module towpath_outbox sends when there is something.
@@ -94,10 +108,11 @@ var modelName = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 //   - {event: sale.order.created, timestamp, data} is the event (S3);
 //   - {event: create|write|unlink, model, timestamp, data, changed_fields} is one
 //     event per record in data (S1);
-//   - where the body names no event it is the data, and the header names it (S0).
+//   - where a header names the event, and the body is no such envelope, it is the
+//     data (S0), whatever fields it has: contacts and leads have a type.
 //
 // An event's id is the webhook-id header, else made of the body, so that the same
-// body sent again is the same event.
+// body sent again is the same event: see pushedID.
 func (c *Connector) ParseEvents(h http.Header, body []byte) (events []webhook.Event, nudge bool, err error) {
 	if _, bearer := bearerOf(h); !bearer && !webhook.Signed(h) {
 		return nil, true, nil // the secret address vouches for no content
@@ -109,14 +124,13 @@ func (c *Connector) ParseEvents(h http.Header, body []byte) (events []webhook.Ev
 	if p.Event == "" {
 		p.Event = p.Type
 	}
-	switch {
+	switch named := word(webhook.ReceivedType(h)); {
 	case p.Event == nudgeEvent, len(p.ActionOf) > 0 && p.Event == "":
 		return nil, true, nil
+	case named != "" && !p.envelope(named):
+		p = pushed{Event: named, Model: p.modelFor(named), Data: body}
 	case p.Event == "":
-		if p.Event = webhook.ReceivedType(h); p.Event == "" {
-			return nil, false, unfit("event", "the body says no event")
-		}
-		p.Data, p.Timestamp = body, nil
+		return nil, false, unfit("event", "the body says no event")
 	}
 	records, err := p.records()
 	if err != nil {
@@ -132,7 +146,7 @@ func (c *Connector) ParseEvents(h http.Header, body []byte) (events []webhook.Ev
 	}
 	id := h.Get(webhook.HeaderID)
 	if !webhook.IsID(id) || len(id) > 56 {
-		id = c.eventID("pushed", eventType, string(body))
+		id = c.pushedID(eventType, body, p.timed())
 	}
 	for n, data := range records {
 		row := webhook.OutboxRow{
@@ -157,6 +171,13 @@ func unfit(field, message string) error {
 		WithResolution(`send {"event": "sale.order.created", "timestamp": "2026-01-31T12:00:00Z", "data": {"id": 1}}, or event create, write or unlink with model; docs/webhooks.md shows all forms`)
 }
 
+// envelope reports whether data lies within, under the event's name, where a
+// header names the event, too.
+func (p pushed) envelope(named word) bool {
+	data := bytes.TrimSpace(p.Data)
+	return p.Event == named || p.Event != "" && len(data) > 0 && (data[0] == '{' || data[0] == '[')
+}
+
 // records are the records in data: one, or a list.
 func (p pushed) records() (list []json.RawMessage, err error) {
 	data := bytes.TrimSpace(p.Data)
@@ -169,13 +190,17 @@ func (p pushed) records() (list []json.RawMessage, err error) {
 	return []json.RawMessage{data}, nil // what is no object is told when it is read
 }
 
+func (p pushed) time() string { return strings.Trim(strings.TrimSpace(string(p.Timestamp)), `"`) }
+
+// timed reports whether it says when it happened.
+func (p pushed) timed() bool { return !slices.Contains([]string{"", "null", "false"}, p.time()) }
+
 // at is when it happened. Odoo's modules write UTC, often without saying so.
 func (p pushed) at(now time.Time) (time.Time, error) {
-	text := strings.Trim(strings.TrimSpace(string(p.Timestamp)), `"`)
-	switch text {
-	case "", "null", "false":
+	if !p.timed() {
 		return now.UTC(), nil
 	}
+	text := p.time()
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
 		if at, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
 			return at.UTC(), nil
@@ -187,26 +212,37 @@ func (p pushed) at(now time.Time) (time.Time, error) {
 	return now, unfit("timestamp", "timestamp is no time in ISO 8601")
 }
 
+// verbs are the events of S1, which name no model.
+var verbs = map[word]string{"create": "created", "write": "updated", "unlink": "deleted"}
+
+// modelFor is the model of a record that lies there without an envelope: a field
+// of that name means something else, unless the event needs it.
+func (p pushed) modelFor(event word) word {
+	if verbs[event] == "" {
+		return ""
+	}
+	return p.Model
+}
+
 // kind gives the dotted type and the model that it is about.
 func (p pushed) kind() (eventType, model string, err error) {
-	verb := map[string]string{"create": "created", "write": "updated", "unlink": "deleted"}[p.Event]
-	if verb != "" {
-		if !modelName.MatchString(p.Model) {
-			return "", "", unfit("model", "the event "+p.Event+" needs the name of a model")
+	eventType, model = string(p.Event), string(p.Model)
+	if verb := verbs[p.Event]; verb != "" {
+		if !modelName.MatchString(model) {
+			return "", "", unfit("model", "the event "+eventType+" needs the name of a model")
 		}
-		return p.Model + "." + verb, p.Model, nil
+		return model + "." + verb, model, nil
 	}
-	if known, ok := webhook.Lookup(p.Event); ok && known.Model != "" {
-		return p.Event, known.Model, nil
+	if known, ok := webhook.Lookup(eventType); ok && known.Model != "" {
+		return eventType, known.Model, nil
 	}
-	model = p.Model
-	if dot := strings.LastIndexByte(p.Event, '.'); model == "" && dot > 0 {
-		model = p.Event[:dot]
+	if dot := strings.LastIndexByte(eventType, '.'); model == "" && dot > 0 {
+		model = eventType[:dot]
 	}
-	if !modelName.MatchString(model) || !modelName.MatchString(p.Event) {
+	if !modelName.MatchString(model) || !modelName.MatchString(eventType) {
 		return "", "", unfit("event", "event is no dotted name such as sale.order.created")
 	}
-	return p.Event, model, nil
+	return eventType, model, nil
 }
 
 // idIn is the record's id as data has it; false where it has none.
@@ -221,6 +257,18 @@ func idIn(data json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return json.RawMessage(o.ID)
+}
+
+// pushedID is the id of an event that came without one. The same body is the same
+// event, but for a change that does not say when it was: a record that is changed
+// and changed back looks as before, and nobody may take that for a repetition. Who
+// sends such (S0) sends once.
+func (c *Connector) pushedID(eventType string, body []byte, timed bool) string {
+	parts := []string{"pushed", eventType, string(body)}
+	if action := webhook.ActionOf(eventType); !timed && action != webhook.Create && action != webhook.Unlink {
+		parts = append(parts, rand.Text())
+	}
+	return c.eventID(parts...)
 }
 
 // eventID is an id that is the same whenever it is made of the same.
