@@ -144,24 +144,18 @@ const maxAck = 64 << 10
 // form. Only an empty body needs no word for "applied", or whoever says that it has
 // failed in words of its own would be understood to have applied it.
 func readAck(body io.Reader) (said acknowledgement, err error) {
-	bad := func(problem string) error {
-		return fault.New(fault.Invalid, "api.bad_ack", "%s", problem).WithField("body").
-			WithResolution(`send {"status": "applied"}, or {"status": "failed", "message": "why"}`)
-	}
 	raw, err := io.ReadAll(io.LimitReader(body, maxAck))
 	switch {
 	case err != nil:
-		return said, fault.New(fault.Invalid, "api.body_unread", "the body could not be read to its end").
-			WithField("body").WithResolution("send it again").WithCause(err)
+		return said, unread(err)
 	case len(bytes.TrimSpace(raw)) == 0:
 		return said, nil
 	}
 	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil || json.Unmarshal(raw, &said) != nil {
-		return said, bad("the body is no JSON object with a status")
-	}
-	if said.Status != "applied" && said.Status != "failed" && len(members) > 0 {
-		return said, bad("status is neither applied nor failed")
+	wrong := json.Unmarshal(raw, &members) != nil || json.Unmarshal(raw, &said) != nil
+	if wrong || said.Status != "applied" && said.Status != "failed" && len(members) > 0 {
+		return said, fault.New(fault.Invalid, "api.bad_ack", "the body is no JSON object whose status is applied or failed").WithField("body").
+			WithResolution(`send {"status": "applied"}, or {"status": "failed", "message": "why"}`)
 	}
 	return said, nil
 }

@@ -115,14 +115,18 @@ func (d Deps) readBody(c echo.Context) ([]byte, error) {
 	n, err := buf.ReadFrom(io.LimitReader(r.Body, d.MaxBody+1))
 	switch {
 	case err != nil:
-		return nil, fault.New(fault.Invalid, "api.body_unread", "the body could not be read to its end").
-			WithField("body").WithResolution("send it again").WithCause(err)
+		return nil, unread(err)
 	case n > d.MaxBody:
 		return nil, tooLarge
 	case n == 0:
 		return nil, fault.New(fault.Invalid, "api.empty", "the body is empty").WithField("body").WithResolution("send the event as JSON")
 	}
 	return buf.Bytes(), nil
+}
+
+func unread(err error) error {
+	return fault.New(fault.Invalid, "api.body_unread", "the body could not be read to its end").
+		WithField("body").WithResolution("send it again").WithCause(err)
 }
 
 // receiveByShop serves the addresses of older integrations, which name the
