@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -9,13 +10,31 @@ import (
 	"towpath/schema/record"
 )
 
-// toSource turns what goes back into the source's words: fields of the mapping
-// back that read something of it, and those that only the way back has.
-func (p *syncPage) toSource(item *syncItem, back record.Values) record.Values {
+// withoutWayBack are those of the target's fields that no field of the source is
+// made from.
+func (p *syncPage) withoutWayBack(fields record.Values) record.Values {
+	stay := maps.Clone(fields)
 	if !p.bidirectional() {
-		return nil
+		return stay
 	}
-	out := record.Values{}
+	back := p.flows[1].mapping
+	for _, name := range back.TargetFields() {
+		for _, path := range back.Reads(name) {
+			root, _, _ := strings.Cut(path, ".")
+			delete(stay, root)
+		}
+	}
+	return stay
+}
+
+// toSource turns what goes back into the source's words: fields of the mapping
+// back that read something of it, and those that only the way back has. stuck says
+// that the source cannot hold something of what goes back.
+func (p *syncPage) toSource(item *syncItem, back record.Values) (out record.Values, stuck bool) {
+	if !p.bidirectional() {
+		return nil, false
+	}
+	out = record.Values{}
 	ours := p.flows[0].mapping.TargetFields()
 	m := p.flows[1].mapping
 	for _, name := range m.TargetFields() {
@@ -30,12 +49,13 @@ func (p *syncPage) toSource(item *syncItem, back record.Values) record.Values {
 		was, had := item.snapshot.Exported[name]
 		switch {
 		case !mapped:
+			stuck = stuck || linked && goes && len(item.unexported) > 0
 		case linked && !goes, !linked && had && record.Equal(v, was):
 		case !record.Equal(v, item.leftNow[name]):
 			out[name] = v
 		}
 	}
-	return out
+	return out, stuck
 }
 
 // mapOthers maps what bidirectional jobs need of both sides, whichever was
@@ -67,7 +87,8 @@ func (p *syncPage) mapOthers(ctx context.Context) error {
 			if p.flow.back {
 				item.exported = item.read
 			} else {
-				item.exported = back.mapping.Apply(*right).Values
+				result := back.mapping.Apply(*right)
+				item.exported, item.unexported = result.Values, result.Faults
 			}
 		}
 	}

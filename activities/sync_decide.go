@@ -76,7 +76,9 @@ func (p *syncPage) archives(item *syncItem) bool {
 	switch {
 	case item.other == nil:
 	case !item.rec.Archived: // what was changed meanwhile comes along
-		p.merge(item)
+		if p.merge(item); item.done == parked {
+			return true
+		}
 	case !p.flow.back: // what the target changed by itself is not common yet
 		item.apart = append(item.apart, drifted(plain(item.other.Values, p.flow.to.fields, p.seenFields()), item.snapshot.Target)...)
 	}

@@ -93,3 +93,27 @@ func TestABrokenLineIsNotGone(t *testing.T) {
 	assert.Equal(t, false, right.of(w.there(sku(5)))["active"])
 	assert.NotEqual(t, false, right.of(w.there(sku(3)))["active"])
 }
+
+// TestGoneByAnyName: a record whose id holds a line break is counted once by the
+// sweep, and is not gone.
+func TestGoneByAnyName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	now := time.Now().Truncate(time.Second)
+	f := newFolder(w, "left", 3)
+	right := newMemory()
+	w.pair(newMemory(), right, archiving, func(_ *jobs.Job, m *mapping.Mapping) { m.Source, m.Fields = "things.csv", m.Fields[:3] })
+	f.open(w, "left", nil)
+	f.lines[1] = strings.Replace(f.lines[1], sku(2), "\"T-\n2\"", 1)
+	f.write(now)
+	require.Equal(t, counts(3, "created", 3), w.run().Counts)
+
+	ref := w.begin()
+	w.exec(`UPDATE run SET plan = jsonb_set(plan, '{flows,0,counted}', '4') WHERE id = $1`, ref.Run) // as if one had left meanwhile, so that ids must tell
+	require.True(t, w.pages(ref).Finished)
+	result := w.prove(contract.SyncEnding{SyncRef: ref})
+	require.Equal(t, "success", result.Status, result.Sentence)
+	require.Contains(t, result.Sentence, "sweep")
+	_, report := w.drift()
+	require.Equal(t, jobs.Report{Source: 3, Target: 3, Bound: 3, InStep: 3}, report)
+}

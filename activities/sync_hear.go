@@ -215,8 +215,8 @@ func (p *syncPage) havingAll(ctx context.Context, side *syncSide, fields []strin
 	return made, nil
 }
 
-func (p *syncPage) mappingTo(side *syncSide) *mapping.Compiled {
-	for _, f := range p.flows {
+func (r *syncRun) mappingTo(side *syncSide) *mapping.Compiled {
+	for _, f := range r.flows {
 		if f.to == side {
 			return f.mapping
 		}

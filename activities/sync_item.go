@@ -31,6 +31,7 @@ type syncItem struct {
 	// target's words and as it is, and the target's in the source's words.
 	mappedLeft, leftNow, exported record.Values
 	leftAfter                     *record.Sourced // the source's record after it was written
+	unexported                    []*fault.Fault  // why fields are not in exported
 	// What the next snapshot holds, unless something is written.
 	nextSource, nextTarget record.Values
 	// apart are fields that the sides do not agree on after this page: in

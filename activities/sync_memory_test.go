@@ -35,7 +35,9 @@ type memory struct {
 	fields []record.FieldInfo
 	clock  func() time.Time
 	linger time.Duration
-	fences connectors.Fences // asked before each write, when set
+	// defaults are what it fills in by itself where a new record leaves it out.
+	defaults record.Values
+	fences   connectors.Fences // asked before each write, when set
 
 	// Scripts; all may be nil. reading is called before a page is read, clean
 	// changes values as they are written, refuse stops a write, lose spoils the
@@ -257,7 +259,9 @@ func (m *memory) land(row record.Row) (string, error) {
 	case n == 0 && row.XID == "":
 		return "", fault.New(fault.Invalid, "memory.unaddressed", "neither an external id nor an id").WithField("id")
 	case n == 0:
-		n = m.insert(record.Values{"active": true})
+		made := record.Values{"active": true}
+		maps.Copy(made, m.defaults)
+		n = m.insert(made)
 		m.xids[row.XID] = n
 	}
 	id := strconv.Itoa(n)

@@ -30,26 +30,7 @@ func (p *syncPage) merge(item *syncItem) {
 	owners := p.owners(item, left, steady)
 	merged := jobs.Merge(base, left, steady, fields, p.job.Conflict, owners, leftChanged, rightChanged)
 	causes := p.causes(item, merged)
-	if !p.bidirectional() {
-		drifted := merged.ToSource
-		merged = merged.OneWay(base)
-		for _, c := range item.standing {
-			if _, kept := drifted[c.Field]; kept && c.Decision.Valid { // it is not asked again, until a value is another one
-				merged.Base[c.Field] = left[c.Field]
-			}
-		}
-		for name := range drifted {
-			switch {
-			case p.reconciling() && p.job.Conflict == jobs.SourceWins && owners[name] != jobs.TargetSide:
-				merged.ToTarget[name] = left[name] // what the target changed by itself is proposed to be put right
-			case p.reconciling():
-				item.kept = append(item.kept, name)
-				item.apart = append(item.apart, name)
-			default:
-				item.apart = append(item.apart, name)
-			}
-		}
-	}
+	merged = p.leaveThere(item, merged, base, left, owners)
 	for _, c := range merged.Conflicts {
 		item.apart = append(item.apart, c.Field)
 	}
@@ -67,7 +48,11 @@ func (p *syncPage) merge(item *syncItem) {
 			}
 		}
 	}
-	toSource := p.toSource(item, merged.ToSource)
+	toSource, stuck := p.toSource(item, merged.ToSource)
+	if stuck { // else it would pass for carried over, and the source's next change would write over it
+		item.park(together(item.unexported))
+		return
+	}
 	item.nextSource, item.nextTarget = merged.Base, now
 	if len(toTarget)+len(toSource) == 0 {
 		if len(item.conflicts) > 0 {
@@ -91,6 +76,30 @@ func (p *syncPage) merge(item *syncItem) {
 			Side: jobs.SourceSide, Op: string(jobs.Update), RecordID: item.ext, Before: only(item.leftNow, toSource), After: toSource, Cause: causes,
 		})
 	}
+}
+
+// leaveThere lets the target keep what it changed by itself and no way leads back
+// from: of a job of one way all of it, else the fields that only come in.
+func (p *syncPage) leaveThere(item *syncItem, merged jobs.Merged, base, left record.Values, owners map[string]string) jobs.Merged {
+	drifted := p.withoutWayBack(merged.ToSource)
+	merged = merged.Leave(base, drifted)
+	for _, c := range item.standing {
+		if _, kept := drifted[c.Field]; kept && c.Decision.Valid { // it is not asked again, until a value is another one
+			merged.Base[c.Field] = left[c.Field]
+		}
+	}
+	for name := range drifted {
+		switch {
+		case p.reconciling() && p.job.Conflict == jobs.SourceWins && owners[name] != jobs.TargetSide:
+			merged.ToTarget[name] = left[name] // what the target changed by itself is proposed to be put right
+		case p.reconciling():
+			item.kept = append(item.kept, name)
+			item.apart = append(item.apart, name)
+		default:
+			item.apart = append(item.apart, name)
+		}
+	}
+	return merged
 }
 
 // Causes of a difference, as plans and drift reports tell them.

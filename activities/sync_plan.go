@@ -22,7 +22,7 @@ func (p *syncPage) asPlanned(ctx context.Context) error {
 		}
 		for _, w := range item.writes {
 			was, ok := planned[changeKey{w.change.Side, w.change.ExternalID}]
-			if ok && was.Op == w.change.Op && was.Digest == w.change.Digest {
+			if ok && was.Op == w.change.Op && was.Digest == w.change.Digest && fromWhatWasSeen(w.change, was.Before) {
 				continue
 			}
 			for _, stale := range item.writes {
@@ -35,6 +35,17 @@ func (p *syncPage) asPlanned(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fromWhatWasSeen says that a change writes over nothing but what its plan showed.
+// What holds the new value already, as after a worker died, is written over by none.
+func fromWhatWasSeen(c store.Change, planned record.Values) bool {
+	for field, is := range c.Before {
+		if !record.Equal(is, planned[field]) && !record.Equal(is, c.After[field]) {
+			return false
+		}
+	}
+	return true
 }
 
 // readListed reads named records of a source that cannot be asked for single

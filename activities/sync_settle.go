@@ -28,8 +28,8 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 			if f.Kind == fault.Uncertain { // it may land yet: the intent stays open, as of now
 				entry.State = store.ChangeIntent
 			}
-		} else if w.side == p.sides[jobs.TargetSide] {
-			entry.After = readBackOf(c.After, w.item.nextTarget)
+		} else {
+			entry.After = p.asReadBack(w)
 		}
 		page.Wrote = append(page.Wrote, entry)
 	}
@@ -49,6 +49,35 @@ func (p *syncPage) settled(writes []*syncWrite) store.Page {
 		}
 	}
 	return page
+}
+
+// asReadBack is what a write came to. A record that was made is kept with what its
+// side filled in by itself, too: undo must tell that from what a person does later.
+func (p *syncPage) asReadBack(w *syncWrite) record.Values {
+	now := w.item.nextTarget
+	if w.side == p.sides[jobs.SourceSide] {
+		if w.item.leftAfter == nil {
+			return nil
+		}
+		now = plain(w.item.leftAfter.Values, w.side.fields, p.writtenFields(w.side))
+	}
+	back := readBackOf(w.change.After, now)
+	if w.change.Op == string(jobs.Create) {
+		for _, name := range p.writtenFields(w.side) {
+			if value := now[name]; saysSomething(value) {
+				back[name] = value
+			}
+		}
+	}
+	return back
+}
+
+// writtenFields are those that the job writes to a side.
+func (r *syncRun) writtenFields(side *syncSide) []string {
+	if m := r.mappingTo(side); m != nil {
+		return m.TargetFields()
+	}
+	return nil
 }
 
 // readBackOf are the fields of what was written as they were read back. Those that

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shopspring/decimal"
+
 	"towpath/schema/jobs"
 	"towpath/schema/record"
 	"towpath/schema/store"
@@ -109,12 +111,13 @@ func (p *syncPage) asTheyAre(ctx context.Context, side *syncSide, name string, w
 			list = append(list, c)
 		}
 	}
-	return side.changed(ctx, list)
+	return side.changed(ctx, list, p.writtenFields(side)...)
 }
 
-// changed reads records that were to be changed, with the fields that were.
-func (s *syncSide) changed(ctx context.Context, changes []store.Change) (map[string]*record.Sourced, error) {
-	var ids, fields []string
+// changed reads records that were to be changed, with the fields that were, and others.
+func (s *syncSide) changed(ctx context.Context, changes []store.Change, fields ...string) (map[string]*record.Sourced, error) {
+	var ids []string
+	fields = slices.Clone(fields)
 	for _, c := range changes {
 		if c.RecordID == "" {
 			continue
@@ -146,6 +149,9 @@ func (p *syncPage) undo(item *syncItem, side *syncSide, c store.Change, now *rec
 	made := c.Op == string(jobs.Create)
 	var left []string
 	undone := map[string][]string{} // fields by the run that put them back
+	if now != nil && made {
+		left = filledIn(plain(now.Values, side.fields, p.writtenFields(side)), c.After)
+	}
 	if now != nil {
 		is := plain(now.Values, side.fields, fieldsOf(c.After))
 		wrote := plain(c.After, side.fields, fieldsOf(c.After))
@@ -197,6 +203,34 @@ func (p *syncPage) undo(item *syncItem, side *syncSide, c store.Change, now *rec
 	if len(notes) > 0 {
 		p.leave(item, c, strings.Join(notes, "; "))
 	}
+}
+
+// filledIn are the fields of a record that hold something, and were left empty when it
+// was made.
+func filledIn(is, made record.Values) (fields []string) {
+	for _, name := range fieldsOf(is) {
+		if _, wrote := made[name]; !wrote && saysSomething(is[name]) {
+			fields = append(fields, name)
+		}
+	}
+	return fields
+}
+
+// saysSomething is false of what a system holds in a field that nobody has filled in.
+func saysSomething(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return false
+	case string:
+		return v != ""
+	case bool:
+		return v
+	case decimal.Decimal:
+		return !v.IsZero()
+	case []any:
+		return len(v) > 0
+	}
+	return true
 }
 
 // undoneBy is the last run that has put a field back to what it holds now.

@@ -83,16 +83,20 @@ func Merge(
 // target changed by itself stays there. base is the one that was merged: those
 // fields keep its values, as the sides have not met, and a snapshot with the
 // target's would make the next run take the source's old value for a change.
-func (m Merged) OneWay(base record.Values) Merged {
-	m.Base = maps.Clone(m.Base)
-	for field := range m.ToSource {
+func (m Merged) OneWay(base record.Values) Merged { return m.Leave(base, m.ToSource) }
+
+// Leave is OneWay for some fields: those that a job of both ways does not carry
+// back.
+func (m Merged) Leave(base, fields record.Values) Merged {
+	m.Base, m.ToSource = maps.Clone(m.Base), maps.Clone(m.ToSource)
+	for field := range fields {
 		if value, had := base[field]; had {
 			m.Base[field] = value
 		} else {
 			delete(m.Base, field)
 		}
+		delete(m.ToSource, field)
 	}
-	m.ToSource = record.Values{}
 	return m
 }
 

@@ -296,7 +296,7 @@ func (s *Store) PageIDs(ctx context.Context, run string, first, last int, each f
 		}
 		for id := range strings.SplitSeq(ids, "\n") {
 			if id != "" {
-				each(id)
+				each(asJoined.from.Replace(id))
 			}
 		}
 	}

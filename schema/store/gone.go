@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -21,10 +22,24 @@ INSERT INTO run_gone (run, external_id)
 SELECT $1, gone.id FROM (
     SELECT s.external_id AS id FROM run r JOIN synced s ON s.job = r.job WHERE r.id = $1
     EXCEPT
-    SELECT unnest(string_to_array(p.ids, E'\n')) FROM run_page p WHERE p.run = $1 AND p.lane BETWEEN $2 AND $3
+    SELECT replace(replace(i.id, E'\x1b1', E'\n'), E'\x1b0', E'\x1b') FROM run_page p, unnest(string_to_array(p.ids, E'\n')) i(id) WHERE p.run = $1 AND p.lane BETWEEN $2 AND $3
 ) gone ON CONFLICT DO NOTHING`, run, first, last)
 		return err
 	})
+}
+
+// asJoined is how a page keeps the ids that it held: a line each. One that holds a line
+// break itself, as a cell of a file may, has an escape in its place.
+var asJoined = struct{ into, from *strings.Replacer }{
+	into: strings.NewReplacer("\x1b", "\x1b0", "\n", "\x1b1"), from: strings.NewReplacer("\x1b0", "\x1b", "\x1b1", "\n"),
+}
+
+func joinIDs(ids []string) string {
+	lines := make([]string, len(ids))
+	for i, id := range ids {
+		lines[i] = asJoined.into.Replace(id)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // GoneIDs gives what FindGone noted, page by page.

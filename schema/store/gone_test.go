@@ -43,6 +43,24 @@ func TestGone(t *testing.T) {
 	assert.Empty(t, w.gone(t, "r1", 3), "nothing of it is kept")
 }
 
+// Ids hold what people typed into a cell, line breaks too.
+func TestGoneWhateverIdsHold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	products(w, t)
+	w.start(t, "r1", noon)
+	read := []string{"one\ntwo", "\n", "a\x1bb", "\x1b1", "\x1b0\x1b", "\r\n\x1b\n1", `back\nslash`}
+	for _, id := range append(read, "one", "two") {
+		w.exec(t, `INSERT INTO synced (job, external_id, target_id, snapshot, mapping_version, run) VALUES ('products', $1, $1, '{}', 1, 'r0')`, id)
+	}
+	require.NoError(t, w.SettlePage(t.Context(), store.Page{Run: "r1", IDs: read, Counts: map[string]int64{}}))
+	require.NoError(t, w.FindGone(t.Context(), "r1", 0, 899))
+	assert.Equal(t, []string{"one", "two"}, w.gone(t, "r1", 3))
+	var ids []string
+	require.NoError(t, w.PageIDs(t.Context(), "r1", 0, 899, func(id string) { ids = append(ids, id) }))
+	assert.ElementsMatch(t, read, ids)
+}
+
 // TestGoneIsLinear: ten times the records cost about ten times the time, pages
 // included; the quickest of three times counts, since a machine may stand still
 // in one. Before, each page of the lane read the ids of all others.

@@ -121,7 +121,7 @@ SELECT $1, $2, $3, $4, $5, $6, $7, $8
 WHERE NOT EXISTS (SELECT FROM run_page p WHERE (p.run, p.lane, p.page) = ($1, $2, $3 - 1) AND p.next <> $4)
 ON CONFLICT (run, lane, page) DO UPDATE SET counts = excluded.counts, ids = excluded.ids, sums = excluded.sums, at = now()
 WHERE (run_page.after, run_page.next) = (excluded.after, excluded.next)`,
-			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), strings.Join(p.IDs, "\n"), string(sums))
+			p.Run, p.Lane, p.Number, p.After, p.Next, string(counts), joinIDs(p.IDs), string(sums))
 		if err != nil {
 			return err
 		}
