@@ -69,6 +69,7 @@ type Connector struct {
 
 	claims *batch.Op[int, []webhook.OutboxRow]
 	acks   *batch.Op[[]int64, struct{}]
+	bite   bite
 
 	polled    connectors.PolledRecords // nil: deletions and business steps are not told
 	turns     *batch.Op[func(context.Context) error, struct{}]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"towpath/connectors"
 	"towpath/schema/fault"
@@ -35,20 +36,56 @@ func (c *Connector) PolledModels() []string {
 }
 
 // PullEvents gives what happened in Odoo, in the way that the setting events
-// says.
+// says. It takes fewer events at a time where those that wait do not fit into an
+// answer: a page of descriptions with pictures in them would never come.
 //
 // Faults: odoo.events_off (Unsupported); odoo.outbox_missing (Unsupported),
 // odoo.outbox_forbidden (Unauthorized).
-func (c *Connector) PullEvents(ctx context.Context, cursor string, limit int) (connectors.EventBatch, error) {
-	limit = min(max(limit, 1), maxPage)
-	switch c.cfg.Events {
-	case eventsOutbox:
-		return c.pullOutbox(ctx, limit)
-	case eventsAutomation, eventsPolling:
-		return c.poll(ctx, cursor, limit)
+func (c *Connector) PullEvents(ctx context.Context, cursor string, limit int) (b connectors.EventBatch, err error) {
+	for {
+		size := c.bite.of(min(max(limit, 1), maxPage))
+		switch c.cfg.Events {
+		case eventsOutbox:
+			b, err = c.pullOutbox(ctx, size)
+		case eventsAutomation, eventsPolling:
+			b, err = c.poll(ctx, cursor, size)
+		default:
+			return b, fault.New(fault.Unsupported, "odoo.events_off", "this connection does not tell events").
+				WithField("events").WithResolution("set the connection's events to outbox, automation or polling, and apply it")
+		}
+		if again := c.bite.after(size, err); !again {
+			return b, err
+		}
 	}
-	return connectors.EventBatch{}, fault.New(fault.Unsupported, "odoo.events_off", "this connection does not tell events").
-		WithField("events").WithResolution("set the connection's events to outbox, automation or polling, and apply it")
+}
+
+// bite is how many events are asked for at once. Its zero value is as many as are
+// wanted. One process pulls at a time; the next one finds out by itself.
+type bite struct{ most atomic.Int64 }
+
+func (b *bite) of(limit int) int {
+	if most := int(b.most.Load()); most > 0 && most < limit {
+		return most
+	}
+	return limit
+}
+
+// after learns from what came of asking for so many, and reports whether to ask
+// again at once, for fewer. It grows slowly: what is too much costs a whole answer.
+func (b *bite) after(size int, err error) (again bool) {
+	if err == nil {
+		if b.most.Load() > 0 {
+			b.most.Store(int64(size + size/8 + 1))
+		}
+		return false
+	}
+	code := fault.Of(err).Code
+	tooLarge := code == "odoo.answer_too_large" || code == "odoo.event_too_large"
+	if size > 1 && (tooLarge || code == "odoo.timeout") {
+		b.most.Store(int64(size / 2))
+		return tooLarge
+	}
+	return false
 }
 
 func (c Config) eventModels() []string {

@@ -1,6 +1,7 @@
 package odoo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,6 +173,86 @@ func TestOutbox(t *testing.T) {
 		require.False(t, last.OK)
 		require.Contains(t, last.Fix, "Towpath bot")
 	})
+}
+
+// heavy answers more than may come in one answer wherever more than some rows are
+// asked for, as an outbox does that is full of texts with pictures in them.
+type heavy struct {
+	method string
+	most   int
+	asked  []int
+}
+
+func (h *heavy) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if limit := regexp.MustCompile(`"limit": ?([0-9]+)`).FindSubmatch(body); limit != nil && bytes.Contains(body, []byte(`"`+h.method+`"`)) {
+		n, _ := strconv.Atoi(string(limit[1]))
+		if h.asked = append(h.asked, n); n > h.most {
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(io.LimitReader(blanks{}, 65<<20))}, nil
+		}
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// What is too much for one answer comes in smaller ones: it would be asked for in
+// vain for ever, and all events behind it would wait.
+func TestEventsThatAreTooLargeTogether(t *testing.T) {
+	server, _ := telling(t, nil)
+	server.Watch("res.partner")
+	const all = 5
+	for n := range all {
+		_, err := server.Create("res.partner", map[string]any{"name": fmt.Sprint("partner ", n)})
+		require.NoError(t, err)
+	}
+	net := &heavy{method: "claim", most: 3}
+	raw := settings(t, map[string]any{"url": server.URL(), "database": server.Database(), "login": "towpath", "password": "towpath", "events": "outbox", "transport": "jsonrpc"})
+	raw.Runtime.Transport = net
+	c, err := Open(raw)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	var told []string
+	for more := true; more; {
+		b := pull(t, c, "", 6)
+		require.NoError(t, b.Ack(t.Context()))
+		told, more = append(told, types(b.Events)...), b.More
+	}
+	require.Len(t, told, all)
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(told))), all, "each once")
+	require.Zero(t, server.Waiting())
+	require.Equal(t, []int{6, 3}, net.asked[:2], "and it is not tried with all of them again and again: %v", net.asked)
+
+	net.most = 0
+	_, err = server.Create("res.partner", map[string]any{"name": "one that is too large by itself"})
+	require.NoError(t, err)
+	_, err = c.PullEvents(t.Context(), "", 1)
+	wantCode(t, err, fault.Unsupported, "odoo.event_too_large")
+}
+
+func TestABiteLearns(t *testing.T) {
+	var b bite
+	require.Equal(t, 200, b.of(200))
+	require.False(t, b.after(200, fault.New(fault.Transient, "odoo.unreachable", "away")))
+	require.Equal(t, 200, b.of(200), "that it is away says nothing")
+	require.False(t, b.after(200, fault.New(fault.Transient, "odoo.timeout", "slow")), "later, and then fewer")
+	require.Equal(t, 100, b.of(200))
+	for range 20 {
+		require.False(t, b.after(b.of(200), nil))
+	}
+	require.Equal(t, 200, b.of(200))
+	require.False(t, b.after(1, fault.New(fault.Unsupported, "odoo.answer_too_large", "one")), "there is nothing less than one")
 }
 
 func TestNudgeOfTheModule(t *testing.T) {

@@ -127,6 +127,9 @@ func outboxFault(err error) error {
 	case "odoo.model_missing", "odoo.method_missing", "odoo.wrong_arguments":
 		return fault.New(fault.Unsupported, "odoo.outbox_missing", "this Odoo has no outbox: the module towpath_outbox is not installed, or older than this Towpath").
 			WithResolution("install or update odoo_addons/towpath_outbox in Odoo; where modules cannot be installed set the connection's events to automation or polling").WithDetail(f.Detail).WithCause(err)
+	case "odoo.answer_too_large":
+		return fault.New(fault.Unsupported, "odoo.event_too_large", "the oldest event in the outbox is larger than an answer of Odoo may be").
+			WithResolution("all later ones wait for it: choose the fields to send in its rule (Towpath > Rules), then give that event up in an Odoo shell: env['towpath.outbox'].search([('state', '!=', 'done')], order='id', limit=1).ack()").WithCause(err)
 	case "odoo.access_error":
 		return fault.New(fault.Unauthorized, "odoo.outbox_forbidden", "the bot user may not read the outbox").
 			WithResolution("give the connection's user the group 'Towpath bot' in Odoo").WithDetail(f.Detail).WithCause(err)
