@@ -220,6 +220,7 @@ func (d *Deliveries) conclude(a store.Attempt, sent endpoint.Attempt, out store.
 func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err error) (contract.DeliverResult, error) {
 	f := fault.Of(err)
 	if fault.Retryable(f) {
+		d.Log.Warn().Str("endpoint", in.Endpoint).Str("event", in.Event).Str("fault", f.Code).Str("cause", f.Message).Msg("delivery waits")
 		return contract.DeliverResult{}, toTemporal(err)
 	}
 	return d.park(ctx, in, f)

@@ -13,6 +13,7 @@ import (
 
 	"towpath/connectors/endpoint"
 	"towpath/schema/fault"
+	"towpath/schema/seal"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
 )
@@ -223,4 +224,28 @@ func TestAnythingMayBeSaidOfAnEvent(t *testing.T) {
 	d := p.delivery(in)
 	assert.Equal(t, store.DeliveryParked, d.State)
 	assert.Equal(t, "no\uFFFDstock\uFFFD", d.Message)
+}
+
+// A worker that was started with other keys spoils nothing: what it cannot sign
+// waits for one that can, in its order.
+func TestAWorkerWithOtherKeysParksNothing(t *testing.T) {
+	p := newPost(t)
+	p.endpoint(webhook.Endpoint{Name: "partner", Ordering: webhook.PerRecord, Filter: `event.data.a > 0`})
+	right := p.out.Keys
+	other, err := seal.ParseRing("k2:1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100")
+	require.NoError(t, err)
+	p.out.Keys = other
+	p.reread()
+	p.happens(order("e1", "7", `"a":1`), order("e2", "7", `"a":2`), order("e3", "8", `"a":0`))
+	all := p.starts()
+	require.Len(t, all, 1, "the first of the record, and not what the filter keeps back")
+	p.tries(all[0])
+	assert.Equal(t, store.DeliveryRunning, p.delivery(all[0]).State)
+	assert.Empty(t, p.got)
+
+	p.out.Keys = right
+	p.reread()
+	r, _ := p.tries(all[0])
+	assert.Equal(t, "ok", r.State)
+	assert.Equal(t, "e2", p.starts()[0].Event)
 }

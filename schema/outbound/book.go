@@ -21,31 +21,36 @@ type Endpoint struct {
 	Stored  store.Endpoint
 }
 
-// Open makes a stored endpoint ready.
+// Open makes a stored endpoint ready. One whose secrets this process cannot open is
+// given out beside the fault: what it wants, and in which order, is known.
 //
-// Faults: webhook.endpoint_unusable (Invalid), with what is wrong.
+// Faults: webhook.endpoint_unusable (Invalid), with what is wrong;
+// webhook.secrets_sealed (Transient).
 func Open(stored store.Endpoint, keys *seal.Ring, now time.Time) (*Endpoint, error) {
 	e := &Endpoint{Stored: stored}
-	if err := e.open(keys, now); err != nil {
+	if err := e.compile(); err != nil {
 		f := fault.Of(err)
 		return nil, fault.New(fault.Invalid, "webhook.endpoint_unusable", "the endpoint %s cannot be used: %s", stored.Name, f.Message).
 			WithField(f.Field).WithResolution("correct it in towpath.yaml and run: towpath apply; then deliver again").WithCause(err)
 	}
+	var err error
+	if e.Secrets, err = secretsOf(stored, keys); err != nil {
+		// Another process may have the key: nothing is wrong with what is to be sent.
+		return e, fault.New(fault.Transient, "webhook.secrets_sealed", "this process cannot open the secrets of the endpoint %s", stored.Name).
+			WithField("TOWPATH_KEYS").WithResolution("start it with the keys that they were sealed with; what is due goes out then").WithCause(err)
+	}
+	if until := stored.OldUntil; until.Valid && now.After(until.Time) {
+		e.Secrets = e.Secrets.Retired()
+	}
 	return e, nil
 }
 
-func (e *Endpoint) open(keys *seal.Ring, now time.Time) (err error) {
+func (e *Endpoint) compile() (err error) {
 	if err := json.Unmarshal(e.Stored.Spec, &e.Spec); err != nil {
 		return err
 	}
 	e.Spec.Active = nil // the row says it
 	e.Spec = e.Spec.WithDefaults()
-	if e.Secrets, err = secretsOf(e.Stored, keys); err != nil {
-		return err
-	}
-	if until := e.Stored.OldUntil; until.Valid && now.After(until.Time) {
-		e.Secrets = e.Secrets.Retired()
-	}
 	e.Compiled, err = webhook.Compile(e.Spec)
 	return err
 }

@@ -80,7 +80,7 @@ func (o *Outbound) receivers(p page, e webhook.Event) (wanted []store.Receiver) 
 		if !entry.Active {
 			continue
 		}
-		if entry.Err != nil {
+		if entry.Endpoint == nil { // it cannot be used as it is
 			wanted = append(wanted, store.Receiver{Endpoint: name})
 			continue
 		}
