@@ -18,27 +18,26 @@ import (
 // Put creates or changes an endpoint. Secrets that are not given stay; a new
 // endpoint whose profile signs gets a secret made, which made gives back.
 //
-// Faults: webhook.endpoint_invalid (Invalid), with all that is wrong.
+// Faults: webhook.endpoint_invalid (Invalid), with all that is wrong;
+// webhook.secret_missing (Invalid).
 func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Secrets) (changed bool, made string, err error) {
 	if err := e.Validate(); err != nil {
 		return false, "", err
 	}
-	stored, secrets, isNew, err := o.secretsWith(ctx, e.Name, given)
+	if err := e.ValidateSecrets(given); err != nil {
+		return false, "", err
+	}
+	stored, used, err := o.secretsWith(ctx, e, given)
+	if err == nil {
+		err = e.Missing(used)
+	}
 	if err != nil {
 		return false, "", err
 	}
 	full := e.WithDefaults()
-	if len(secrets.Signing) == 0 && full.Profile != webhook.OdooS3 {
+	if len(used.Signing) == 0 && full.Profile != webhook.OdooS3 {
 		made = webhook.GenerateSecret(full.Profile)
-		given.Signing, secrets.Signing = []string{made}, []string{made}
-	}
-	if err := e.ValidateSecrets(secrets); err != nil {
-		if isNew || len(given.Signing) > 0 {
-			return false, "", err
-		}
-		f := fault.Of(err)
-		return false, "", fault.New(fault.Invalid, f.Code, "%s", f.Message).WithField(f.Field).
-			WithResolution("%s; or make a new one: towpath endpoint rotate %s", f.Resolution, e.Name)
+		given.Signing = []string{made}
 	}
 	fields := secretFields(given)
 	if given.Bearer != "" && given.Bearer != stored.Bearer { // it alone is valid, whatever was rotated before
@@ -57,25 +56,27 @@ func (o *Outbound) Put(ctx context.Context, e webhook.Endpoint, given webhook.Se
 	return changed, made, err
 }
 
-// secretsWith are the secrets that an endpoint has, and will have.
-func (o *Outbound) secretsWith(ctx context.Context, name string, given webhook.Secrets) (has, will webhook.Secrets, isNew bool, err error) {
-	stored, err := o.Store.Endpoint(ctx, name)
+// secretsWith are the secrets that an endpoint has, and those that it will use: what
+// was stored for another profile or auth is in nobody's way.
+func (o *Outbound) secretsWith(ctx context.Context, e webhook.Endpoint, given webhook.Secrets) (has, used webhook.Secrets, err error) {
+	stored, err := o.Store.Endpoint(ctx, e.Name)
 	if fault.Is(err, fault.NotFound) {
-		return has, given, true, nil
+		return has, given, nil
+	}
+	if err == nil {
+		has, err = secretsOf(stored, o.Keys)
 	}
 	if err != nil {
-		return has, will, false, err
-	}
-	if has, err = secretsOf(stored, o.Keys); err != nil {
-		return has, will, false, err
+		return has, used, err
 	}
 	raw, err := json.Marshal(given) // omits what is empty
 	if err != nil {
-		return has, will, false, err
+		return has, used, err
 	}
-	will = has
-	will.Signing, will.Headers = slices.Clone(has.Signing), maps.Clone(has.Headers)
-	return has, will, false, json.Unmarshal(raw, &will)
+	used = has
+	used.Signing, used.Headers = slices.Clone(has.Signing), maps.Clone(has.Headers)
+	err = json.Unmarshal(raw, &used)
+	return has, e.Used(used), err
 }
 
 // secretFields are the given secrets, each as its JSON.

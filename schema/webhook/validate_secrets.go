@@ -51,6 +51,27 @@ func (e Endpoint) credentials(s Secrets) []credential {
 	}
 }
 
+// Used are those of the secrets that the endpoint has a use for. Others may be
+// stored from a time when its profile or auth was another; signing secrets of
+// another form are such, too.
+func (e Endpoint) Used(s Secrets) Secrets {
+	e = e.WithDefaults()
+	if e.Auth.Type != AuthBearer {
+		s.Bearer, s.FormerBearer = "", ""
+	}
+	if e.Auth.Type != AuthBasic {
+		s.Password = ""
+	}
+	if e.Auth.Type != AuthOAuth2 {
+		s.ClientSecret = ""
+	}
+	unfit := func(secret string) bool { return CheckSecret(e.Profile, secret) != nil }
+	if e.Profile == OdooS3 || slices.ContainsFunc(s.Signing, unfit) {
+		s.Signing = nil
+	}
+	return s
+}
+
 // Missing is what an endpoint cannot be used without, given what is stored: the
 // secret of its auth. Signing secrets are Towpath's to make, see GenerateSecret.
 func (e Endpoint) Missing(s Secrets) error {
