@@ -166,20 +166,25 @@ func TestSyncQuarantine(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	left, right := newMemory().fill(3), newMemory()
-	right.linger = 1500 * time.Millisecond
+	right.linger = time.Second
 	w.pair(left, right)
 	w.run()
 	left.edit("2", record.Values{"name": "older"})
-	landed := make(chan struct{})
+	var sent time.Time
+	var older record.Row
+	landed := false
 	right.refuse = func(r record.Row) error {
-		right.refuse = nil
-		go func() {
-			defer close(landed)
-			time.Sleep(700 * time.Millisecond)
-			_, err := right.land(r)
+		switch {
+		case sent.IsZero():
+			sent, older = time.Now(), r
+			return fault.New(fault.Uncertain, "memory.lost", "the answer was lost")
+		case r.Values["name"] == "newer" && !landed: // at the last moment at which it may
+			landed = true
+			assert.GreaterOrEqual(t, time.Since(sent), right.linger-clocksDiffer, "other content is sent before that")
+			_, err := right.land(older)
 			assert.NoError(t, err)
-		}()
-		return fault.New(fault.Uncertain, "memory.lost", "the answer was lost")
+		}
+		return nil
 	}
 	ref := w.begin()
 	_, err := w.syncs.SyncPages(t.Context(), ref)
@@ -192,7 +197,7 @@ func TestSyncQuarantine(t *testing.T) {
 	left.edit("2", record.Values{"name": "newer"})
 	w.due()
 	w.run()
-	<-landed
+	require.True(t, landed)
 	require.Equal(t, "newer", right.bySKU(t)[sku(2)]["name"])
 	require.Equal(t, "success", w.run().Status)
 	require.Empty(t, w.parked())

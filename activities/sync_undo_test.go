@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,6 +147,23 @@ func TestUndoOfWritesThatHaveNoKey(t *testing.T) {
 	assert.Equal(t, map[string]string{"1": "intent"}, w.states(lost))
 }
 
+// landing is a system in which something lands just before records are looked
+// up for the first time.
+type landing struct {
+	*memory
+	once sync.Once
+	late func()
+}
+
+func (l *landing) RecordsByID(ctx context.Context, model string, ids, fields []string) ([]record.Sourced, error) {
+	l.once.Do(l.late)
+	return l.memory.RecordsByID(ctx, model, ids, fields)
+}
+
+// clocksDiffer is how much less of the time may have passed by our clock than
+// by PostgreSQL's, from whose the end of a wait is reckoned.
+const clocksDiffer = 100 * time.Millisecond
+
 // TestUndoWaitsForWhatIsOnItsWay: a write that was sent just now may land yet.
 func TestUndoWaitsForWhatIsOnItsWay(t *testing.T) {
 	t.Parallel()
@@ -156,13 +174,14 @@ func TestUndoWaitsForWhatIsOnItsWay(t *testing.T) {
 	was := right.of(w.there("1"))["name"]
 	left.edit("1", record.Values{"name": "late"})
 	lost := w.lostRun(right)
-	right.linger = 1500 * time.Millisecond
+	right.linger = time.Second
+	sent := time.Now()
 	w.exec(`UPDATE change SET at = now() WHERE run = $1`, lost)
 	id := w.there("1")
-	go func() {
-		time.Sleep(300 * time.Millisecond) // Odoo was slow
+	w.connect("right", &landing{memory: right, late: func() { // at the last moment at which it may
+		assert.GreaterOrEqual(t, time.Since(sent), right.linger-clocksDiffer, "it looks before that")
 		right.edit(id, record.Values{"name": "late"})
-	}()
+	}})
 	_, _, notes := w.undone(lost)
 	assert.Empty(t, notes)
 	assert.Equal(t, was, right.of(id)["name"])

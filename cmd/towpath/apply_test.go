@@ -65,19 +65,38 @@ func (d *desk) file(name, text string) string {
 // failed, and its exit code.
 func (d *desk) run(args ...string) (out string, exit int) {
 	d.t.Helper()
-	return d.runIn(d.t.Context(), args...)
+	return d.runUntil("", args...)
 }
 
-func (d *desk) runIn(ctx context.Context, args ...string) (out string, exit int) {
+// runUntil runs a command and presses Ctrl-C as soon as it has said something.
+func (d *desk) runUntil(said string, args ...string) (out string, exit int) {
+	d.t.Helper()
+	ctx, interrupt := context.WithCancel(d.t.Context())
+	defer interrupt()
+	b := &listener{said: said, then: interrupt}
 	root := newRoot()
-	var b bytes.Buffer
-	root.SetOut(&b)
-	root.SetErr(&b)
+	root.SetOut(b)
+	root.SetErr(b)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
-		exit = explainError(&b, err)
+		exit = explainError(b, err)
 	}
 	return b.String(), exit
+}
+
+// listener keeps what is written and does something once it has heard a text.
+type listener struct {
+	bytes.Buffer
+	said string
+	then func()
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	n, err := l.Buffer.Write(p)
+	if l.said != "" && strings.Contains(l.String(), l.said) {
+		l.then()
+	}
+	return n, err
 }
 
 func (d *desk) apply(text string, args ...string) (out string, exit int) {

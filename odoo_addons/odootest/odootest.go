@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"towpath/cmd/towpath/stack"
 )
 
 // Cluster is the PostgreSQL in which Odoo's template databases lie.
@@ -116,7 +117,11 @@ func Serve(t testing.TB) *Odoo {
 	run("newdb.sh", "--outbox", db, c.Host, c.Port)
 	t.Cleanup(func() { run("newdb.sh", "--drop", db, c.Host, c.Port) })
 
-	port := freePort(t)
+	number, err := stack.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(number)
 	dsn := *c.dsn
 	dsn.Path = "/" + db
 	o := &Odoo{
@@ -188,16 +193,6 @@ func (o *Odoo) Stop() {
 		o.stop()
 		o.stop = nil
 	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 type lockedBuffer struct {

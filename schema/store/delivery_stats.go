@@ -126,7 +126,7 @@ WITH old AS MATERIALIZED (
     SELECT id FROM delivery WHERE settled_at < now() - $1 * interval '1 second' AND state IN ('ok', 'superseded', 'discarded') LIMIT 1000 FOR UPDATE SKIP LOCKED
 ), summed AS (
     INSERT INTO delivery_hour AS h (endpoint, type, hour, outcome, code, attempts, took_ms)
-    SELECT endpoint, type, date_trunc('hour', at), outcome, code, count(*), sum(took_ms) FROM delivery_attempt JOIN old ON old.id = delivery GROUP BY 1, 2, 3, 4, 5
+    SELECT endpoint, type, date_trunc('hour', at, 'UTC'), outcome, code, count(*), sum(took_ms) FROM delivery_attempt JOIN old ON old.id = delivery GROUP BY 1, 2, 3, 4, 5
     ON CONFLICT (endpoint, type, hour, outcome, code) DO UPDATE SET attempts = h.attempts + excluded.attempts, took_ms = h.took_ms + excluded.took_ms
 )
 DELETE FROM delivery WHERE id IN (SELECT id FROM old)`, keep)

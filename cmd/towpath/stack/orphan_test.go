@@ -88,8 +88,8 @@ func TestKillingTheWholeProgramLeavesNothing(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 	_ = cmd.Wait()
 	for _, pid := range pids {
-		require.Eventually(t, func() bool { return !alive(pid) }, 10*time.Second, 10*time.Millisecond, "process %d", pid)
+		require.Eventually(t, func() bool { return !alive(pid) }, late, 10*time.Millisecond, "process %d", pid)
 	}
 	require.Eventually(t, func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) },
-		10*time.Second, 10*time.Millisecond)
+		late, 10*time.Millisecond)
 }

@@ -35,14 +35,18 @@ func newStack(t *testing.T, opts Options) *Stack {
 	return s
 }
 
-// shell is a program of a few lines that says when it is ready.
-func shell(t *testing.T, s *Stack, name, script string) *Process {
+// late is how long a test waits for what must come in the end.
+const late = 2 * time.Minute
+
+// shell is a program of a few lines that says when it is ready. Who does not
+// hear that he is to end has a short grace only; who does has all the time.
+func shell(t *testing.T, s *Stack, name, script string, grace time.Duration) *Process {
 	t.Helper()
 	flag := filepath.Join(t.TempDir(), "ready")
 	p, err := s.Start(t.Context(), ProcessSpec{
 		Name: name, Path: "/bin/sh", Args: []string{"-c", script}, Env: []string{"READY=" + flag},
 		Ready: func(context.Context) error { _, err := os.Stat(flag); return err },
-		Grace: 300 * time.Millisecond,
+		Grace: grace,
 	})
 	require.NoError(t, err)
 	return p
@@ -71,7 +75,7 @@ func TestKillEndsTheWholeFamily(t *testing.T) {
 	for name, end := range map[string]func(*Process) error{"kill": (*Process).Kill, "stop": (*Process).Stop} {
 		t.Run(name, func(t *testing.T) {
 			s := newStack(t, Options{})
-			p := shell(t, s, "family", familyScript)
+			p := shell(t, s, "family", familyScript, late)
 			pids := pidsIn(t, p.Tail())
 			require.Len(t, pids, 3)
 			require.Equal(t, p.PID(), pids[0])
@@ -94,19 +98,19 @@ func TestWhatALeaderLeavesBehindEndsWithIt(t *testing.T) {
 	require.NoError(t, p.Start(t.Context()))
 	require.NoError(t, p.Wait())
 	pid := pidsIn(t, p.Tail())[0]
-	require.Eventually(t, func() bool { return !alive(pid) }, 2*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !alive(pid) }, late, 5*time.Millisecond)
 }
 
 func TestStopAsksFirstAndKillsLater(t *testing.T) {
 	s := newStack(t, Options{})
-	polite := shell(t, s, "polite", `trap 'echo bye; exit 7' TERM; : > "$READY"; while :; do sleep 0.01; done`)
+	polite := shell(t, s, "polite", `trap 'echo bye; exit 7' TERM; : > "$READY"; while :; do sleep 0.01; done`, late)
 	require.NoError(t, polite.Stop())
 	require.Equal(t, "bye", polite.Tail())
 	var exit *exec.ExitError
 	require.ErrorAs(t, polite.Wait(), &exit)
 	require.Equal(t, 7, exit.ExitCode())
 
-	deaf := shell(t, s, "deaf", `trap '' TERM; : > "$READY"; while :; do sleep 0.01; done`)
+	deaf := shell(t, s, "deaf", `trap '' TERM; : > "$READY"; while :; do sleep 0.01; done`, 300*time.Millisecond)
 	require.NoError(t, deaf.Stop())
 	require.ErrorAs(t, deaf.Wait(), &exit)
 	require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal())
@@ -118,7 +122,7 @@ func TestStartAgainAppendsToTheLogAndTailsTheLatestRun(t *testing.T) {
 	var pids []int
 	for range 2 {
 		require.NoError(t, p.Start(t.Context()))
-		require.Eventually(t, func() bool { return p.Tail() != "" }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return p.Tail() != "" }, late, time.Millisecond)
 		require.Equal(t, strconv.Itoa(p.PID()), p.Tail())
 		pids = append(pids, p.PID())
 		require.True(t, fault.Is(p.Start(t.Context()), fault.Conflict), "it runs already")
@@ -130,18 +134,25 @@ func TestStartAgainAppendsToTheLogAndTailsTheLatestRun(t *testing.T) {
 }
 
 func TestFailedStartTellsTheLastLinesAndLeavesNothing(t *testing.T) {
-	never := func(context.Context) error { return errors.New("connection refused") }
 	for name, tc := range map[string]struct {
 		script string
+		within time.Duration
 		want   []string
 	}{
-		"ends early":  {"echo the port is taken >&2; exit 3", []string{"the port is taken", "exit status 3", "Read the log"}},
-		"never ready": {"echo still thinking; sleep 1000", []string{"still thinking", "not ready in time", "connection refused"}},
+		"ends early":  {"echo the port is taken >&2; exit 3", late, []string{"the port is taken", "exit status 3", "Read the log"}},
+		"never ready": {"echo still thinking; sleep 1000", 300 * time.Millisecond, []string{"still thinking", "not ready in time", "connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStack(t, Options{})
-			p, err := s.Start(t.Context(), ProcessSpec{Name: "part", Path: "/bin/sh",
-				Args: []string{"-c", tc.script}, Ready: never, ReadyTimeout: 300 * time.Millisecond})
+			var p *Process
+			p = s.Process(ProcessSpec{Name: "part", Path: "/bin/sh", Args: []string{"-c", tc.script}, ReadyTimeout: tc.within,
+				Ready: func(context.Context) error {
+					for p.Running() && p.Tail() == "" { // however long it takes to say something
+						time.Sleep(time.Millisecond)
+					}
+					return errors.New("connection refused")
+				}})
+			err := p.Start(t.Context())
 			var start *StartError
 			require.ErrorAs(t, err, &start)
 			require.Equal(t, "stack.start_failed", fault.Of(err).Code)
@@ -187,7 +198,7 @@ func TestCloseAndCancelInterruptAStart(t *testing.T) {
 
 func TestCloseEndsAllAndForbidsMore(t *testing.T) {
 	s := newStack(t, Options{})
-	p := shell(t, s, "family", familyScript)
+	p := shell(t, s, "family", familyScript, late)
 	pids := pidsIn(t, p.Tail())
 	require.NoError(t, s.Close())
 	for _, pid := range pids {
