@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,8 +21,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"towpath/cmd/towpath/stack"
 )
 
 // Cluster is the PostgreSQL in which Odoo's template databases lie.
@@ -117,11 +116,7 @@ func Serve(t testing.TB) *Odoo {
 	run("newdb.sh", "--outbox", db, c.Host, c.Port)
 	t.Cleanup(func() { run("newdb.sh", "--drop", db, c.Host, c.Port) })
 
-	number, err := stack.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(number)
+	port := freePort(t)
 	dsn := *c.dsn
 	dsn.Path = "/" + db
 	o := &Odoo{
@@ -193,6 +188,30 @@ func (o *Odoo) Stop() {
 		o.stop()
 		o.stop = nil
 	}
+}
+
+// freePort is a port for a server that is started later. A connection that was
+// closed from this side leaves it in TIME_WAIT: for a minute the system gives it
+// to nobody who asks for any port, not in other processes either, while one who
+// asks for this one gets it.
+func freePort(t testing.TB) string {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	defer func() { _ = l.Close() }()
+	out, err := net.Dial("tcp", l.Addr().String())
+	check(err)
+	defer func() { _ = out.Close() }()
+	in, err := l.Accept()
+	check(err)
+	check(in.Close())
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 type lockedBuffer struct {

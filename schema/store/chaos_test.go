@@ -40,7 +40,7 @@ func TestNothingIsLostInChaos(t *testing.T) {
 	running.Go(func() error { return c.judge(ctx) })
 
 	c.pour(t)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	for {
 		b, err := w.Backlog(t.Context())
 		require.NoError(t, err)
