@@ -32,9 +32,7 @@ var conflictRef = contract.ConflictRef{Job: "products", ExternalID: "A-1"}
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	d := &desk{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	d := &desk{TestWorkflowEnvironment: newEnvironment()}
 	began := d.Now()
 	d.RegisterWorkflowWithOptions(Conflict, workflow.RegisterOptions{Name: contract.ConflictWorkflow})
 	d.RegisterActivityWithOptions(func(ref contract.ConflictRef) (contract.ConflictState, error) {
@@ -182,9 +180,7 @@ func TestConflictLooksWhenSomebodyDecidedElsewhere(t *testing.T) {
 // A run starts a workflow for each record that it leaves to a person, and does
 // not mind those that have one.
 func TestARunWatchesConflicts(t *testing.T) {
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	var mu sync.Mutex
 	var started []string
 	env.RegisterWorkflowWithOptions(Sync, workflow.RegisterOptions{Name: contract.SyncWorkflow})

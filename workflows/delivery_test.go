@@ -26,9 +26,7 @@ type deliveryRoom struct {
 }
 
 func newDeliveryRoom(attempt func(n int, in contract.DeliverInput) (contract.DeliverResult, error)) *deliveryRoom {
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	r := &deliveryRoom{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	r := &deliveryRoom{TestWorkflowEnvironment: newEnvironment()}
 	r.RegisterWorkflowWithOptions(Delivery, workflow.RegisterOptions{Name: contract.DeliveryWorkflow})
 	r.RegisterActivityWithOptions(func(_ context.Context, in contract.DeliverInput) (contract.DeliverResult, error) {
 		r.mu.Lock()
@@ -88,9 +86,7 @@ func TestADeliveryWithoutANameIsRefused(t *testing.T) {
 }
 
 func TestAnEndpointIsWatchedUntilItTakesDeliveriesAgain(t *testing.T) {
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	looks := 0
 	env.RegisterWorkflowWithOptions(EndpointMonitor, workflow.RegisterOptions{Name: contract.EndpointMonitorWorkflow})
 	env.RegisterActivityWithOptions(func(_ context.Context, name string) (contract.EndpointLook, error) {

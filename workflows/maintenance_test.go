@@ -16,9 +16,7 @@ import (
 // keep runs Maintenance over three sources, of which "sick" fails.
 func keep(t *testing.T, sources error, only ...string) (*testsuite.TestWorkflowEnvironment, *[]string) {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	did := &[]string{}
 	visit := func(task string, r contract.MaintenanceResult) func(string) (contract.MaintenanceResult, error) {
 		return func(source string) (contract.MaintenanceResult, error) {

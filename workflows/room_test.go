@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"towpath/schema/record"
@@ -32,11 +33,22 @@ type room struct {
 	decisions []*contract.Decision
 }
 
-func newRoom(t *testing.T) *room {
-	t.Helper()
+// late is how long a test waits for a machine that stands still.
+const late = 2 * time.Minute
+
+// newEnvironment is the SDK's, in which time skips, with more patience: it takes
+// a workflow that rests for three seconds for stuck, and one that thinks for one
+// second for dead.
+func newEnvironment() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(quiet{})
-	r := &room{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	env := suite.NewTestWorkflowEnvironment().SetTestTimeout(late)
+	return env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: late})
+}
+
+func newRoom(t *testing.T) *room {
+	t.Helper()
+	r := &room{TestWorkflowEnvironment: newEnvironment()}
 	r.apply = func(int, contract.ApplyInput) (contract.ApplyResult, error) {
 		return contract.ApplyResult{Outcome: contract.Applied, TargetID: "7", Stage: "confirmed"}, nil
 	}

@@ -35,9 +35,7 @@ type syncRoom struct {
 
 func newSyncRoom(t *testing.T) *syncRoom {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
-	r := &syncRoom{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), calls: map[string]int{}}
+	r := &syncRoom{TestWorkflowEnvironment: newEnvironment(), calls: map[string]int{}}
 	well := func(int) error { return nil }
 	r.open, r.ask, r.prove = func() error { return nil }, well, well
 	r.pages = func(int) (contract.SyncProgress, error) { return finished, nil }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -103,27 +104,31 @@ func (m *deliveryMachine) claim(r *rapid.T) {
 	type window struct {
 		width, running int
 		circuit        string
-		open, lost     bool
+		on             bool
+		opens          time.Time
+		silent         sql.NullTime // until when it may say nothing
 	}
 	before := map[string]window{}
 	for _, name := range machineEndpoints {
 		var w window
 		require.NoError(r, m.db.QueryRow(`
-SELECT s.width, s.circuit, e.active AND e.disabled IS NULL AND s.cool_until <= now() AND (s.circuit = 'closed' OR coalesce(s.probe_at <= now(), false)),
+SELECT s.width, s.circuit, e.active AND e.disabled IS NULL,
+    greatest(s.cool_until, CASE WHEN s.circuit <> 'closed' THEN coalesce(s.probe_at, now() + interval '1 year') ELSE 'epoch' END),
     (SELECT count(*) FROM delivery d WHERE d.endpoint = s.endpoint AND d.state = 'running'),
-    EXISTS (SELECT 1 FROM delivery d WHERE d.endpoint = s.endpoint AND d.state IN ('running', 'retrying') AND d.due_at <= now())
-FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint WHERE s.endpoint = $1`, name).Scan(&w.width, &w.circuit, &w.open, &w.running, &w.lost))
+    (SELECT min(due_at) FROM delivery d WHERE d.endpoint = s.endpoint AND d.state IN ('running', 'retrying'))
+FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint WHERE s.endpoint = $1`, name).Scan(&w.width, &w.circuit, &w.on, &w.opens, &w.running, &w.silent))
 		before[name] = w
 	}
 	limit := rapid.IntRange(1, 8).Draw(r, "limit")
 	all, err := m.ClaimDeliveries(r.Context(), limit, limit)
 	require.NoError(r, err)
 	require.LessOrEqual(r, len(all), limit)
+	now := one[time.Time](r, m.world, `SELECT now()`) // a wait may have ended since the window was looked at
 	fresh := map[string]int{}
 	for _, s := range all {
 		w := before[s.Endpoint]
-		require.True(r, w.open, "%s may not be started for: %+v", s.Endpoint, w)
-		if fresh[s.Endpoint]++; !w.lost {
+		require.True(r, w.on && !w.opens.After(now), "%s may not be started for: %+v", s.Endpoint, w)
+		if fresh[s.Endpoint]++; !w.silent.Valid || w.silent.Time.After(now) {
 			require.LessOrEqual(r, w.running+fresh[s.Endpoint], w.width, s.Endpoint)
 			if w.circuit != "closed" {
 				require.LessOrEqual(r, fresh[s.Endpoint], 1, s.Endpoint)
@@ -145,14 +150,18 @@ func (m *deliveryMachine) worker(r *rapid.T) *attempting {
 func (m *deliveryMachine) attempt(r *rapid.T) {
 	w := m.worker(r)
 	var circuit string
-	var off, cools, may bool
-	require.NoError(r, m.db.QueryRow(`SELECT s.circuit, NOT e.active OR e.disabled IS NOT NULL, s.cool_until > now(), coalesce(s.probe_at <= now(), false)
-FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint WHERE s.endpoint = $1`, w.Endpoint).Scan(&circuit, &off, &cools, &may))
+	var off bool
+	var probe sql.NullTime
+	require.NoError(r, m.db.QueryRow(`SELECT s.circuit, NOT e.active OR e.disabled IS NOT NULL, s.probe_at
+FROM endpoint_state s JOIN webhook_endpoint e ON e.name = s.endpoint WHERE s.endpoint = $1`, w.Endpoint).Scan(&circuit, &off, &probe))
 	var generation int
 	var state store.DeliveryState
 	require.NoError(r, m.db.QueryRow(`SELECT generation, state FROM delivery WHERE id = $1`, w.ID).Scan(&generation, &state))
 	a, err := m.BeginAttempt(r.Context(), w.ID, w.Generation, 0, 1, 15*time.Second)
 	require.NoError(r, err)
+	// By the moment at which it was decided: a wait may end between two questions.
+	cools := one[bool](r, m.world, `SELECT cool_until > $2 FROM endpoint_state WHERE endpoint = $1`, w.Endpoint, a.Now)
+	may := probe.Valid && !probe.Time.After(a.Now)
 	current := generation == w.Generation && (state == store.DeliveryRunning || state == store.DeliveryRetrying)
 	require.Equal(r, !current, a.Stale)
 	if a.Why == "webhook.draining" { // it comes back to an endpoint that has no room

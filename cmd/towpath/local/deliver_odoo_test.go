@@ -267,5 +267,5 @@ func TestTwoThousandEventsOfARealOdoo(t *testing.T) {
 	}
 	t.Logf("idle, from Odoo's commit to the first attempt: p50 %s, p99 %s; without Odoo p50 %s",
 		percentile(took[false], 50), percentile(took[false], 99), percentile(took[true], 50))
-	assert.Less(t, percentile(took[false], 50), percentile(took[true], 50)+time.Second, "the nudge is faster than looking every five seconds")
+	assert.Less(t, percentile(took[false], 50), percentile(took[true], 50)+2*time.Second, "the nudge is faster than looking every five seconds")
 }
