@@ -11,6 +11,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
+	"towpath/schema/store"
 	"towpath/workflows/contract"
 )
 
@@ -235,4 +236,41 @@ func TestSyncConflictsOfCustomers(t *testing.T) {
 	names := w.run().Conflicts
 	require.Len(t, names, 1)
 	require.Regexp(t, `^~[0-9a-f]{12}$`, names[0])
+}
+
+// TestSyncConflictsEnd: nobody is asked any more about a record that is left out, set
+// aside or gone, nor by a job whose policy decides.
+func TestSyncConflictsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(4), newMemory()
+	var m mapping.Mapping
+	w.pair(left, right, archiving, func(j *jobs.Job, spec *mapping.Mapping) { j.Conflict, m = jobs.Manual, *spec })
+	w.run()
+	for _, id := range []string{"1", "2", "3", "4"} {
+		left.edit(id, record.Values{"name": "left"})
+		right.edit(w.there(id), record.Values{"name": "right"})
+	}
+	w.run()
+	open := func(id string) int {
+		return w.number(`SELECT count(*) FROM conflict WHERE job = 'things' AND external_id = $1`, id)
+	}
+	require.Equal(t, []int{1, 1, 1, 1}, []int{open("1"), open("2"), open("3"), open("4")})
+
+	j, err := w.store.Job(t.Context(), "things")
+	require.NoError(t, err)
+	_, err = w.store.LeaveOut(t.Context(), j, "1", true, "anna", "not for sale")
+	require.NoError(t, err)
+	left.edit("2", record.Values{"active": false})
+	left.drop("3")
+	_, err = w.store.Decide(t.Context(), "things", "3", store.Decision{Side: jobs.SourceSide, By: "anna", Reason: "it is right"})
+	require.NoError(t, err)
+	w.run()
+	require.Equal(t, []int{0, 0, 0, 1}, []int{open("1"), open("2"), open("3"), open("4")})
+
+	w.put(jobs.Job{Name: "things", Source: "left", Target: "right", Kind: jobs.Product, Mapping: "things", Mode: jobs.Full, Conflict: jobs.TargetWins}, m)
+	require.Equal(t, "success", w.run().Status)
+	require.Zero(t, open("4"))
+	require.Equal(t, "right", right.of(w.there("4"))["name"])
+	w.quietly(left, right)
 }

@@ -23,7 +23,7 @@ import (
 
 var productsIn = mapping.Mapping{Source: "ProductVariant", Target: "product.product", Fields: []mapping.Field{
 	{Source: "sku", Target: "default_code", Key: true, Required: true}, {Source: "productTitle", Target: "name", Required: true},
-	{Source: "price", Target: "list_price"},
+	{Expr: "round(record.price * dec(1), 2)", Target: "list_price", Direction: mapping.Import}, // the shop's euros are Odoo's dollars here
 }}
 
 var customersIn = mapping.Mapping{Source: "Customer", Target: "res.partner", Fields: []mapping.Field{

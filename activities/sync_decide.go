@@ -73,6 +73,9 @@ func (p *syncPage) archives(item *syncItem) bool {
 	if field == "" || !p.may(op) {
 		return false
 	}
+	if item.rec.Archived {
+		item.settled = item.standing
+	}
 	switch {
 	case item.other == nil:
 	case !item.rec.Archived: // what was changed meanwhile comes along

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -98,4 +99,31 @@ func TestUndoLeavesWhatWasFilledIn(t *testing.T) {
 	_, _, notes := w.undone(ref.Run)
 	require.Equal(t, map[string]string{"2": "changed since: note", "3": "changed since: price"}, notes)
 	require.Equal(t, []any{false, true, true}, []any{right.of(w.there("1"))["active"], right.of(w.there("2"))["active"], right.of(w.there("3"))["active"]})
+}
+
+// What a person changes on either side while the same record is being written is seen
+// by the next run: it is not taken for what the write came to.
+func TestEditsDuringTheWrite(t *testing.T) {
+	t.Parallel()
+	w, left, right, id := inStep(t)
+	once := func(edit func()) func(record.Row) error {
+		var one sync.Once
+		return func(record.Row) error {
+			one.Do(edit)
+			return nil
+		}
+	}
+	left.edit("2", record.Values{"name": "of the left"})
+	right.edit(id, record.Values{"price": decimal.NewFromInt(7)})
+	right.refuse = once(func() { right.edit(id, record.Values{"note": "a person's"}) })
+	left.refuse = once(func() { left.edit("2", record.Values{"sku": "T-new"}) })
+	for range 2 {
+		require.Equal(t, "success", w.run().Status)
+	}
+	for _, values := range []record.Values{left.of("2"), right.of(id)} {
+		require.Equal(t, []any{"of the left", "a person's", "T-new"}, []any{values["name"], values["note"], values["sku"]})
+		require.Equal(t, "7", values["price"].(decimal.Decimal).String())
+	}
+	w.quietly(left, right)
+	sameThings(t, left, right)
 }

@@ -247,6 +247,7 @@ func (w *laneWork) lane(ctx context.Context, f *syncFlow, lane lanePlan) error {
 	}
 	size := w.job.BatchSize
 	ahead := w.ahead(ctx, f, lane, number, after, size)
+	var before *syncPage
 	for {
 		var page prepared
 		select {
@@ -257,6 +258,17 @@ func (w *laneWork) lane(ctx context.Context, f *syncFlow, lane lanePlan) error {
 		if page.err != nil {
 			return page.err
 		}
+		if page.repeats(before) { // prepared while that one was being written, it knows nothing of it
+			select {
+			case page = <-w.ahead(ctx, f, lane, page.number, page.after, page.size):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			if page.err != nil {
+				return page.err
+			}
+		}
+		before = page.syncPage
 		last := page.next == ""
 		if !last {
 			ahead = w.ahead(ctx, f, lane, page.number+1, page.next, size)
@@ -278,27 +290,6 @@ func (w *laneWork) lane(ctx context.Context, f *syncFlow, lane lanePlan) error {
 			return errEnough
 		}
 	}
-}
-
-// prepared is a page that was read ahead.
-type prepared struct {
-	*syncPage
-	took time.Duration
-	err  error
-}
-
-func (w *laneWork) ahead(ctx context.Context, f *syncFlow, lane lanePlan, number int, after string, size int) <-chan prepared {
-	ready := make(chan prepared, 1)
-	go func() {
-		began := w.Now()
-		p := &syncPage{syncRun: w.syncRun, flow: f, lane: lane, number: number, after: after}
-		err := p.read(ctx, size)
-		if err == nil {
-			err = p.prepare(ctx)
-		}
-		ready <- prepared{p, w.Now().Sub(began), err}
-	}()
-	return ready
 }
 
 // carry writes a page, or stores it as a plan, if the limits allow it.

@@ -206,6 +206,35 @@ func TestSyncRepeated(t *testing.T) {
 	require.Equal(t, "Later", w.odooThings()[sku(3)]["name"])
 }
 
+// TestSyncRepeatedOnAnotherPage: of lines that name the same record the last one holds,
+// wherever pages end, and the run tells.
+func TestSyncRepeatedOnAnotherPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := newFolder(w, "left", 12)
+	right := newMemory()
+	w.pair(newMemory(), right, func(j *jobs.Job, m *mapping.Mapping) {
+		m.Source, m.Fields, j.BatchSize = "things.csv", m.Fields[:3], 5
+	})
+	f.open(w, "left", nil)
+	old := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.lines[7], f.lines[11] = csvLine(3, "on the next page", old), csvLine(4, "later", old)
+	f.write(time.Now().Add(-time.Hour))
+	for range 3 {
+		result := w.run()
+		require.Equal(t, "success", result.Status)
+		require.Contains(t, result.Sentence, "2 records of the source came again under an id that it had given already: the last one holds")
+		require.Equal(t, "on the next page", right.of(w.there(sku(3)))["name"])
+		require.Equal(t, "later", right.of(w.there(sku(4)))["name"])
+		require.Equal(t, 10, right.size())
+	}
+	f.lines[7], f.lines[11] = csvLine(8, "eight", old), csvLine(12, "twelve", old)
+	f.write(time.Now())
+	result := w.run()
+	require.Equal(t, counts(12, "created", 2, "updated", 2, "unchanged", 8), result.Counts)
+	require.NotContains(t, result.Sentence, "came again")
+}
+
 // TestSyncReconcileBothWays: ids of one side say nothing about the other's.
 func TestSyncReconcileBothWays(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,7 @@ func orderWorld(t *testing.T, o shop.Options) (*world, *shop.Shop, *simulator.Se
 	t.Helper()
 	w := newWorld(t)
 	server := odooOf(w, "odoo", simulator.Options{})
+	o.Currency = "EUR"
 	return w, shopOf(w, "shop", o), server
 }
 

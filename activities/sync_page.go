@@ -180,6 +180,7 @@ func (p *syncPage) passUnchanged(ctx context.Context) error {
 		switch {
 		case k.NoExport:
 			item.skip("no_export")
+			item.settled = item.standing // nobody has to decide about it any more
 		case k.Gone:
 			item.park(deletedInTarget(p.row, item.ext))
 		case item.rec.Archived && k.TargetID == "" && !item.fromBack():
@@ -197,7 +198,8 @@ func (i *syncItem) fromBack() bool { return strings.HasPrefix(i.ext, newKey(""))
 // decisions names the records of the page that a person decided about.
 func (p *syncPage) decisions(ctx context.Context) (map[string]bool, error) {
 	decided := map[string]bool{}
-	if p.job.Conflict != jobs.Manual && p.job.Conflict != jobs.NewestWins {
+	asks := p.asksPersons()
+	if !asks && !p.conflicted {
 		return decided, nil
 	}
 	var ids []string
@@ -213,9 +215,15 @@ func (p *syncPage) decisions(ctx context.Context) (map[string]bool, error) {
 				item.standing = append(item.standing, c)
 			}
 		}
-		decided[c.ExternalID] = decided[c.ExternalID] || c.Decision.Valid
+		// Of a job that asks nobody any more, its policy decides what still waits.
+		decided[c.ExternalID] = decided[c.ExternalID] || c.Decision.Valid || !asks
 	}
 	return decided, err
+}
+
+// asksPersons says that the job leaves conflicts to people.
+func (r *syncRun) asksPersons() bool {
+	return r.job.Conflict == jobs.Manual || r.job.Conflict == jobs.NewestWins
 }
 
 func deletedInTarget(j store.Job, ext string) *fault.Fault {

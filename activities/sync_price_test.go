@@ -19,6 +19,7 @@ import (
 	"towpath/schema/jobs"
 	"towpath/schema/mapping"
 	"towpath/schema/record"
+	"towpath/workflows/contract"
 )
 
 func onlyUpdates(kind jobs.Kind) func(*jobs.Job) {
@@ -50,6 +51,32 @@ func TestSyncPricesOut(t *testing.T) {
 	require.Equal(t, counts(3, "updated", 1, "unchanged", 1, "skipped.create_off", 1), result.Counts)
 	good, _ = s.Good(goods[1].ID)
 	require.Equal(t, "17.35", good.Price.String())
+}
+
+// TestPricesOfAnotherCurrency: an amount is not copied into another currency. An
+// expression that converts it is.
+func TestPricesOfAnotherCurrency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	odooOf(w, "odoo", simulator.Options{})
+	s := shopOf(w, "shop", shop.Options{Currency: "EUR"})
+	goods := shop.Catalog(1)
+	s.AddGoods(goods...)
+	price := mapping.Field{Source: "list_price", Target: "price", Required: true, Direction: mapping.Export}
+	job := func() {
+		w.job("things", jobs.Price, "odoo", "shop", mapping.Mapping{Source: "ProductVariant", Target: "product.product", Fields: []mapping.Field{
+			{Source: "sku", Target: "default_code", Key: true, Required: true}, price,
+		}}, onlyUpdates(jobs.Price), func(j *jobs.Job) { j.Filter = `[["default_code", "=", "SKU-0001"]]` })
+	}
+	job()
+	_, err := w.syncs.OpenSync(t.Context(), contract.SyncOpen{SyncInput: contract.SyncInput{Job: "things"}, Run: "sync/refused"})
+	require.ErrorContains(t, err, `copies an amount in USD to "price", which is in EUR`)
+
+	price.Source, price.Expr = "", `round(record.list_price * dec("0.9"), 2)`
+	job()
+	require.Equal(t, counts(1, "updated", 1), w.run().Counts)
+	good, _ := s.Good(goods[0].ID)
+	require.Equal(t, "45", good.Price.String())
 }
 
 // TestSyncPriceListOut: a price list's fixed prices become the shop's.

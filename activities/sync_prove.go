@@ -108,6 +108,11 @@ func (s *Syncs) conclude(ctx context.Context, run store.Run) (store.Ending, erro
 		if p.Sentence != "" {
 			sentences = append(sentences, p.Sentence)
 		}
+		if again, err := r.repeated(ctx, f); err != nil {
+			return store.Ending{}, err
+		} else if again > 0 {
+			sentences = append(sentences, fmt.Sprintf("%d records of the source came again under an id that it had given already: the last one holds", again))
+		}
 	}
 	named, err := s.Store.Totals(ctx, run.ID, 0, lastLane)
 	if err != nil {
@@ -178,6 +183,19 @@ func (r *syncRun) proveFlow(ctx context.Context, f *syncFlow) (p jobs.Proof, aft
 		p.Sentence += "; the sweep stopped short of a limit: " + limit + ". The next run reads them again, and asks"
 	}
 	return p, after, nil
+}
+
+// repeated is how many records a source gave under ids that it had given already, as a
+// file may; one that can be asked for its records by id gives each once.
+func (r *syncRun) repeated(ctx context.Context, f *syncFlow) (again int64, err error) {
+	if f.from.target != nil || r.named() {
+		return 0, nil
+	}
+	read, base := idSet{}, f.n*lanesPerFlow
+	err = r.Store.PageIDs(ctx, r.run.ID, base, base+extraLanes-1, read.add)
+	all := int64(len(read.hashes))
+	read.sort()
+	return all - read.size(), err
 }
 
 // flowCounts are those of the lanes that part the window, and of the sweep.

@@ -68,6 +68,8 @@ type syncRun struct {
 	flows []*syncFlow
 	sides map[string]*syncSide // by jobs.SourceSide, jobs.TargetSide
 
+	conflicted bool // fields of the job's records wait for a decision, or had one
+
 	orders *orderSource // of a job of orders, which has no flows and sides
 }
 
@@ -111,7 +113,14 @@ func (s *Syncs) load(ctx context.Context, run store.Run) (*syncRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, json.Unmarshal(run.Plan, &r.plan)
+	if err := json.Unmarshal(run.Plan, &r.plan); err != nil {
+		return nil, err
+	}
+	if !r.isOrders() && len(r.plan.Flows) != len(r.flows) { // a way that nobody reads would count as read
+		return nil, fault.New(fault.Conflict, "run.job_changed", "the job goes both ways now, or does not any more, and did otherwise when the run began").
+			WithResolution("nothing: what was written stays, and the next run goes as the job says now")
+	}
+	return r, nil
 }
 
 func (s *Syncs) assemble(ctx context.Context, run store.Run, row store.Job, job jobs.Job, spec json.RawMessage) (*syncRun, error) {
@@ -142,6 +151,9 @@ func (s *Syncs) assemble(ctx context.Context, run store.Run, row store.Job, job 
 		return nil, err
 	}
 	r.sides[jobs.SourceSide], r.sides[jobs.TargetSide] = source, target
+	if r.conflicted, err = s.Store.AnyConflict(ctx, job.Name); err != nil {
+		return nil, err
+	}
 	if err := r.addFlow(ctx, first, source, target); err != nil || job.Direction != jobs.Bidirectional {
 		return r, err
 	}

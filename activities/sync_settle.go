@@ -171,6 +171,9 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	page.SourceModel, page.TargetModel = p.sides[jobs.SourceSide].model, p.sides[jobs.TargetSide].model
 	p.countKept(page.Counts)
 	page.Clear = append(page.Clear, p.vanished...)
+	for _, id := range p.vanished {
+		page.Settled = append(page.Settled, store.Conflict{ExternalID: id})
+	}
 	for _, item := range p.items {
 		page.IDs = append(page.IDs, item.rec.ID)
 		switch {

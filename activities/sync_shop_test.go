@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"sync"
@@ -26,6 +27,7 @@ import (
 func shopOf(w *world, name string, o shop.Options) *shop.Shop {
 	w.Helper()
 	o.BucketSize, o.RestoreRate = 1_000_000, 1_000_000
+	o.Currency = cmp.Or(o.Currency, "USD") // as Odoo's company has
 	s, err := shop.Start(o)
 	require.NoError(w, err)
 	w.Cleanup(func() { _ = s.Close() })

@@ -10,6 +10,7 @@ import (
 	"towpath/connectors"
 	"towpath/connectors/odoo/simulator"
 	"towpath/schema/jobs"
+	"towpath/schema/mapping"
 	"towpath/schema/record"
 	"towpath/workflows/contract"
 )
@@ -119,6 +120,27 @@ func TestSyncClockSetBack(t *testing.T) {
 	now = now.Add(2 * time.Hour)
 	require.Equal(t, "success", w.run().Status)
 	require.Equal(t, "between two runs", right.bySKU(t)[sku(2)]["name"])
+}
+
+// TestSyncOfAJobThatWasTurned: a job that goes another way since a run of it began
+// ends that run, and no watermark moves for a way that it did not read.
+func TestSyncOfAJobThatWasTurned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(3), newMemory()
+	var job jobs.Job
+	var m mapping.Mapping
+	w.pair(left, right, bidirectional, func(j *jobs.Job, spec *mapping.Mapping) { job, m = *j, *spec })
+	ref := w.begin()
+	job.Direction = jobs.Import
+	w.put(job, m)
+	_, err := w.syncs.SyncPages(t.Context(), ref)
+	require.ErrorContains(t, err, "did otherwise when the run began")
+	result := w.prove(contract.SyncEnding{SyncRef: ref, Fault: "run.job_changed", Message: "turned"})
+	require.Equal(t, "failed", result.Status)
+	require.Zero(t, w.number(`SELECT count(*) FROM job WHERE watermark IS NOT NULL OR watermark_back IS NOT NULL`))
+	require.Equal(t, "success", w.run().Status)
+	require.Zero(t, w.number(`SELECT count(*) FROM job WHERE watermark_back IS NOT NULL`), "the way back was not read")
 }
 
 // TestSyncWatermarkStays: a run that cannot prove that it is complete moves

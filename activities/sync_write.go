@@ -215,11 +215,18 @@ func (p *syncPage) readBack(ctx context.Context, writes []*syncWrite) error {
 	return nil
 }
 
-// wrote takes in how a record is after it was written; nil: gone already.
+// wrote takes in how a record is after it was written; nil: gone already. Fields that
+// were not written are remembered as they were looked at before: what somebody changed
+// in them meanwhile is a change that nobody has carried over yet.
 func (p *syncPage) wrote(w *syncWrite, now *record.Sourced) {
 	item := w.item
 	if now == nil {
 		return
+	}
+	if before := p.lookedAt(w); before != nil {
+		seen := *now
+		seen.Values = over(before.Values, only(now.Values, w.change.After))
+		now = &seen
 	}
 	if w.side == p.sides[jobs.TargetSide] {
 		item.nextTarget = plain(now.Values, w.side.fields, p.seenFields())
@@ -229,4 +236,17 @@ func (p *syncPage) wrote(w *syncWrite, now *record.Sourced) {
 		return
 	}
 	item.leftAfter = now
+}
+
+// lookedAt is a record as it was before it was written; nil of one that was made, or
+// that nobody looked at as a whole.
+func (p *syncPage) lookedAt(w *syncWrite) *record.Sourced {
+	before := w.item.other
+	if w.side == p.flow.from {
+		before = &w.item.rec
+	}
+	if w.change.Op == string(jobs.Create) || before == nil || len(before.Values) == 0 {
+		return nil
+	}
+	return before
 }

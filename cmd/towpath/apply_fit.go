@@ -148,8 +148,9 @@ func fieldsWritten(ctx context.Context, target connectors.Connector, name, model
 		WithResolution("choose a connection that records can be written to")
 }
 
-// fitTime bounds how long the systems may take to tell their fields.
-const fitTime = time.Minute
+// fitTime bounds how long the systems may take to tell their fields. A call that reads
+// records may take a minute, and is not begun where less is left.
+const fitTime = 2 * time.Minute
 
 // checkFit compares every mapping of an active job with both systems. What
 // does not fit refuses the file; a system that does not answer is only told.
@@ -168,7 +169,7 @@ func (p *process) checkFit(ctx context.Context, f file, k *known, out io.Writer)
 			fit, err := d.fit(ctx, m, w)
 			if filter := j.Filter; err == nil {
 				if i > 0 { // the filter is in the source's language
-					filter = ""
+					filter = j.FilterBack
 				}
 				err = fit.begins(ctx, filter)
 			}

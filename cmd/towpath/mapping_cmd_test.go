@@ -184,6 +184,26 @@ func TestApplyComparesLookupsIdentityAndFilter(t *testing.T) {
 	assert.Zero(t, exit, out)
 }
 
+// Each way of a job has a filter in its own system's language.
+func TestApplyComparesTheFilterOfTheWayBack(t *testing.T) {
+	d := newDesk(t)
+	d.withOdoo()
+	file := `
+connections:
+  - {name: erp, kind: odoo, config: {url: "${ODOO_URL}", database: "${ODOO_DB}", login: towpath, api_key: ` + odoosim.BotKey + `}}
+  - {name: branch, kind: odoo, config: {url: "${ODOO_URL}", database: "${ODOO_DB}", login: towpath, api_key: ` + odoosim.BotKey + `}}
+mappings:
+  - {name: partners, source: res.partner, target: res.partner, fields: [{source: ref, target: ref, key: true}, {source: name, target: name, required: true}]}
+jobs:
+  - {name: partners, source: erp, target: branch, kind: customer, direction: bidirectional, mapping: partners, filter_back: '["|", ["ref", "!=", false]]'}
+`
+	out, exit := d.apply(file)
+	assert.Equal(t, exitInput, exit, out)
+	assert.Contains(t, out, "job partners, mapping partners from branch to erp: the filter is no Odoo domain in JSON")
+	out, exit = d.apply(strings.Replace(file, `"|", `, "", 1))
+	assert.Zero(t, exit, out)
+}
+
 // A column that would hold numbers, but for a cell or two, is told.
 func TestColumnsThatFewCellsMadeTextAreTold(t *testing.T) {
 	d := newDesk(t)

@@ -43,9 +43,9 @@ func (c *Connector) SourceNow(ctx context.Context) (time.Time, error) {
 func domain(q connectors.RecordQuery) ([]any, error) {
 	var d []any
 	if q.Filter != "" {
-		if err := json.Unmarshal([]byte(q.Filter), &d); err != nil {
+		if err := json.Unmarshal([]byte(q.Filter), &d); err != nil || !closed(d) {
 			return nil, fault.New(fault.Invalid, "odoo.bad_filter", "the filter is no Odoo domain in JSON").
-				WithField("filter").WithResolution(`write it as JSON, for example [["sale_ok", "=", true]]`)
+				WithField("filter").WithResolution(`write it as JSON, for example [["sale_ok", "=", true]]; before two terms that are alternatives stands "|"`)
 		}
 	}
 	if !q.Since.IsZero() {
@@ -68,6 +68,33 @@ func domain(q connectors.RecordQuery) ([]any, error) {
 		d = []any{}
 	}
 	return d, nil
+}
+
+// closed says that every operator of a domain has what it joins. Else it would join
+// the bounds of a page that stand behind it, and the page would be another one.
+func closed(domain []any) bool {
+	wanted := 0
+	for _, term := range domain {
+		wanted = max(wanted, 1)
+		switch term := term.(type) {
+		case string:
+			switch term {
+			case "&", "|":
+				wanted++
+			case "!":
+			default:
+				return false
+			}
+		case []any:
+			if len(term) != 3 {
+				return false
+			}
+			wanted--
+		default:
+			return false
+		}
+	}
+	return wanted == 0
 }
 
 // cursor is where a reading stands: after the record of an id; "" is 0.

@@ -21,9 +21,16 @@ var fieldTypes = map[string]record.FieldType{
 	"one2many": record.TypeMany, "many2many": record.TypeMany,
 }
 
+// companyPrices are amounts in the company's currency. Those of price lists are in
+// their list's.
+var companyPrices = map[string][]string{
+	modelTemplate: {"list_price", "standard_price"}, modelVariant: {"list_price", "lst_price", "standard_price"},
+}
+
 // RecordFields describes a model's fields, sorted by name.
 func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error) {
-	if _, err := c.known.get(ctx, false); err != nil { // the company, whose defaults are asked for
+	terms, err := c.known.get(ctx, false) // of the company, whose defaults are asked for
+	if err != nil {
 		return nil, err
 	}
 	if model == StockLevel {
@@ -43,6 +50,9 @@ func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.Fi
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		f := fields[name]
 		info := fieldInfo(name, f)
+		if slices.Contains(companyPrices[model], name) {
+			info.Currency = terms.public.CompanyCurrency
+		}
 		info.Defaulted = f.Required && (defaults[name] || name == parent || info.Type == record.TypeMany || f.Computed && f.Related == "")
 		all = append(all, info)
 	}

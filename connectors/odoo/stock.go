@@ -88,7 +88,7 @@ func (c *Connector) stockQuery(ctx context.Context, q connectors.RecordQuery) (s
 		d := json.NewDecoder(strings.NewReader(q.Filter))
 		d.UseNumber()
 		d.DisallowUnknownFields()
-		if d.Decode(&filter) != nil {
+		if d.Decode(&filter) != nil || !closed(filter.Products) {
 			return s, fault.New(fault.Invalid, "odoo.bad_filter", "the filter is no JSON object for stock levels").WithField("filter").
 				WithResolution(`write it as {"location": "WH/Stock", "products": [["sale_ok", "=", true]]}; both may be left out`)
 		}

@@ -47,7 +47,8 @@ type Connector struct {
 		all    []location
 		readAt time.Time
 	}
-	touched touchedProducts
+	touched  touchedProducts
+	currency currencyCache
 }
 
 func open(s connectors.Settings) (connectors.Connector, error) {

@@ -1,6 +1,41 @@
 package shopify
 
-import "strings"
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+)
+
+// currencyKept is how long the shop's currency is believed; Shopify lets it be
+// changed before the first sale only.
+const currencyKept = time.Hour
+
+// currencyCache is the shop's own currency, in which variants have their prices.
+type currencyCache struct {
+	mu     sync.Mutex
+	code   string
+	readAt time.Time
+}
+
+func (c *Connector) shopCurrency(ctx context.Context) (string, error) {
+	k := &c.currency
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.code != "" && c.now().Sub(k.readAt) < currencyKept {
+		return k.code, nil
+	}
+	var out struct {
+		Shop struct {
+			Currency string `json:"currencyCode"`
+		} `json:"shop"`
+	}
+	if _, err := c.api.run(ctx, c.docs.shopCurrency, "", nil, &out); err != nil {
+		return "", err
+	}
+	k.code, k.readAt = out.Shop.Currency, c.now()
+	return k.code, nil
+}
 
 // currencies are Shopify's CurrencyCode values but XXX ("no currency"); a test
 // compares them with the published schemas.

@@ -13,13 +13,14 @@ type operation struct {
 type documents struct {
 	order, orderLines, orderRefunds, refundLines, orders operation
 	orderCount                                           operation
-	shop, scopes, hooks, createHook, updateHook          operation
+	shop, shopCurrency, scopes                           operation
+	hooks, createHook, updateHook                        operation
 
 	records recordDocuments
 }
 
 func (d documents) all() []operation {
-	return append(d.records.all(), d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.orderCount, d.shop, d.scopes, d.hooks, d.createHook, d.updateHook)
+	return append(d.records.all(), d.order, d.orderLines, d.orderRefunds, d.refundLines, d.orders, d.orderCount, d.shop, d.shopCurrency, d.scopes, d.hooks, d.createHook, d.updateHook)
 }
 
 // documentsFor builds the documents for one kind of money: asking for both
@@ -40,6 +41,7 @@ func documentsFor(money string) documents {
 		orders:       op("Orders", ordersQuery, orderFragment, addressFragment, lineFragment, taxFragment, bag),
 		orderCount:   op("OrderCount", orderCountQuery),
 		shop:         op("Shop", shopQuery),
+		shopCurrency: op("ShopCurrency", shopCurrencyQuery),
 		scopes:       op("Scopes", scopesQuery),
 		hooks:        op("Hooks", hooksQuery),
 		createHook:   op("CreateHook", createHookMutation),
@@ -171,6 +173,9 @@ query Shop {
   shop { id name myshopifyDomain currencyCode taxesIncluded taxShipping ianaTimezone plan { publicDisplayName partnerDevelopment } }
   publicApiVersions { handle supported }
 }`
+
+const shopCurrencyQuery = `
+query ShopCurrency { shop { currencyCode } }`
 
 const scopesQuery = `
 query Scopes { currentAppInstallation { accessScopes { handle } } }`

@@ -57,7 +57,7 @@ func TestEveryDocumentIsListed(t *testing.T) {
 	assert.Equal(t, []string{
 		"ActivateStock", "CreateHook", "CreateOptions", "CreateVariants", "CustomerByXID", "CustomerCount", "CustomerKeys", "CustomerRecords", "CustomersByID",
 		"DefineXID", "Hooks", "Items", "Levels", "LevelsOfItems", "Locations", "Order", "OrderCount", "OrderLines", "OrderRefunds", "Orders",
-		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop", "Siblings",
+		"ProductByXID", "ProductCount", "ProductKeys", "ProductRecords", "ProductsByID", "RefundLines", "Scopes", "SetCustomer", "SetProduct", "SetStock", "Shop", "ShopCurrency", "Siblings",
 		"UpdateAddress", "UpdateCustomer", "UpdateHook", "UpdateOption", "UpdateProduct", "UpdateVariants",
 		"VariantByXID", "VariantCount", "VariantKeys", "VariantRecords", "VariantsByID",
 	}, names)

@@ -27,6 +27,7 @@ type recordField struct {
 	write func(v any) (any, error) // of values that are written otherwise than read
 	null  bool                     // is emptied by null, since it is no free text
 	of    string                   // the product's own name of a field that is written through its variant
+	money bool                     // holds amounts in the shop's currency
 }
 
 // recordModel is one model.
@@ -62,14 +63,22 @@ func modelOf(name string) (*recordModel, error) {
 // RecordFields describes a model's fields. Those of a record that it refers to
 // are read by dotted names (product.title, defaultAddress.city), and written by
 // plain ones (productTitle, addressCity).
-func (c *Connector) RecordFields(_ context.Context, model string) ([]record.FieldInfo, error) {
+func (c *Connector) RecordFields(ctx context.Context, model string) ([]record.FieldInfo, error) {
 	m, err := modelOf(model)
 	if err != nil {
 		return nil, err
 	}
+	currency := ""
+	if m.name == modelVariant {
+		if currency, err = c.shopCurrency(ctx); err != nil {
+			return nil, err
+		}
+	}
 	all := make([]record.FieldInfo, len(m.fields))
 	for i, f := range m.fields {
-		all[i] = f.FieldInfo
+		if all[i] = f.FieldInfo; f.money {
+			all[i].Currency = currency
+		}
 	}
 	return all, nil
 }
@@ -85,6 +94,12 @@ func (f recordField) nullable() recordField                { f.null = true; retu
 func (f recordField) readOnly() recordField                { f.ReadOnly, f.input = true, ""; return f }
 func (f recordField) options(o ...string) recordField {
 	f.Type, f.Options = record.TypeSelection, o
+	return f
+}
+
+func amount(name, label string) recordField {
+	f := text(name, label).typed(record.TypeNumber)
+	f.money = true
 	return f
 }
 
@@ -137,7 +152,7 @@ func productFields(under string) []recordField {
 func isActive(status string) bool { return status == "ACTIVE" || status == "UNLISTED" }
 
 func variantFields() []recordField {
-	price := text("price", "Price").typed(record.TypeNumber)
+	price := amount("price", "Price")
 	options := text("options", `Options: "Color=Red; Size=M"`)
 	options.read = func(n node) any { return optionText(n) }
 	options.input = inputOptions
@@ -149,8 +164,8 @@ func variantFields() []recordField {
 	active.read = func(n node) any { return isActive(n.text("product.status")) }
 	fields := []recordField{
 		text("sku", "SKU").into("inventoryItem.sku"), text("barcode", "Barcode"), price,
-		text("compareAtPrice", "Compare-at price").typed(record.TypeNumber),
-		text("cost", "Cost per unit").typed(record.TypeNumber).from("inventoryItem.unitCost.amount").into("inventoryItem.cost"),
+		amount("compareAtPrice", "Compare-at price"),
+		amount("cost", "Cost per unit").from("inventoryItem.unitCost.amount").into("inventoryItem.cost"),
 		text("taxable", "Taxable").typed(record.TypeBoolean),
 		text("inventoryPolicy", "When out of stock").options("DENY", "CONTINUE"),
 		text("tracked", "Stock is tracked").typed(record.TypeBoolean).from("inventoryItem.tracked").into("inventoryItem.tracked"),

@@ -34,6 +34,7 @@ func (c *Compiled) For(source, target []record.FieldInfo) (*Compiled, error) {
 		if s.lookup != "" && isReference {
 			gives = "" // what it finds by may be any text
 		}
+		w.sameCurrency(s, find(source, s.source))
 		w.targetOf(s, gives)
 	}
 	for _, field := range target {
@@ -118,6 +119,16 @@ func (w *wrongs) readable(at, path, model string, fields []record.FieldInfo) *re
 	}
 	w.that(field.Type != record.TypeOther, at, fmt.Sprintf("reads %q, whose kind cannot be mapped", path), "read another field")
 	return field
+}
+
+// sameCurrency refuses to copy an amount of one currency into another: nobody would
+// see it before it is paid. An expression may convert it.
+func (w *wrongs) sameCurrency(s *step, from *record.FieldInfo) {
+	if s.expr != nil || from == nil || from.Currency == "" || s.info.Currency == "" {
+		return
+	}
+	w.that(from.Currency == s.info.Currency, s.at, fmt.Sprintf("copies an amount in %s to %q, which is in %s", from.Currency, s.target, s.info.Currency),
+		"read a price list in "+s.info.Currency+", or convert the amount in an expression, such as round("+s.reading()+" * dec(\"1.08\"), 2)")
 }
 
 func (w *wrongs) targetOf(s *step, gives record.FieldType) {

@@ -245,6 +245,29 @@ func TestOnlyFinds(t *testing.T) {
 	require.ErrorContains(t, err, "can only be read")
 }
 
+// TestCurrencies: an amount is copied where both sides have it in one currency, or one
+// of them does not say.
+func TestCurrencies(t *testing.T) {
+	for currencies, fits := range map[[2]string]bool{{"EUR", "EUR"}: true, {"EUR", ""}: true, {"", "USD"}: true, {"EUR", "USD"}: false} {
+		source := []record.FieldInfo{{Name: "a", Type: record.TypeNumber, Currency: currencies[0]}}
+		target := []record.FieldInfo{{Name: "b", Type: record.TypeNumber, Currency: currencies[1]}}
+		field := Field{Source: "a", Target: "b"}
+		m := Mapping{Name: "prices", Source: "x", Target: "y", Match: ByBinding, Fields: []Field{field}}
+		c, err := Compile(m, Import)
+		require.NoError(t, err)
+		if err = c.Check(source, target); fits {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, `copies an amount in EUR to "b", which is in USD`)
+			require.Contains(t, Problems(err)[0].Resolution, `record.a * dec(`)
+		}
+		m.Fields[0] = Field{Expr: `round(record.a * dec("1.08"), 2)`, Target: "b", Direction: Import}
+		c, err = Compile(m, Import)
+		require.NoError(t, err)
+		require.NoError(t, c.Check(source, target), "it converts")
+	}
+}
+
 // TestWithin: a lookup may be narrowed by another reference, which is then
 // resolved before it.
 func TestWithin(t *testing.T) {

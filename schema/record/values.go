@@ -41,6 +41,9 @@ type FieldInfo struct {
 	Size      int      // longest text; 0: unlimited or not known
 	Relation  string   // model of TypeReference and TypeMany
 	Options   []string // of TypeSelection
+	// Currency is that of amounts ("EUR"), where all of the field's are in one; ""
+	// where the field holds no money, or each record tells.
+	Currency string
 	// Doubt says that Type is a guess that next to nothing stands against, and
 	// what to do about it; "" where there is none.
 	Doubt string

@@ -31,6 +31,12 @@ SELECT `+conflictColumns+` FROM conflict WHERE job = $1 AND $2 IN ('', external_
 	return all, translate(err)
 }
 
+// AnyConflict says whether fields of a job's records are in conflict, decided or not.
+func (s *Store) AnyConflict(ctx context.Context, job string) (any bool, err error) {
+	err = s.db.GetContext(ctx, &any, `SELECT EXISTS (SELECT FROM conflict WHERE job = $1)`, job)
+	return any, translate(err)
+}
+
 // Deadline is what a job says of conflicts that nobody decides: after a time
 // (0: never) they are reminded of, or decided.
 type Deadline struct {
