@@ -2,7 +2,8 @@
 # Installs odoo_addons/towpath_outbox into a fresh database and runs its own tests there:
 #   addontest.sh --db NAME [--pghost H] [--pgport P] [--tags /towpath_outbox] [--update | --bare]
 # --update starts from outbox.sh's template and updates the module instead, for quick rounds.
-# --bare starts from nothing: an Odoo without sales, accounting and all the rest.
+# --bare starts from bare.sh's: an Odoo without sales, accounting and all the rest. There, one more
+# module is installed, which comes after ours.
 # Prints Odoo's log; ends with 1 when a test fails. The database is removed.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -10,12 +11,12 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 args=("$@")
-db='' tags=/towpath_outbox how=-i from=''
+db='' tags=/towpath_outbox how=-i from='' modules=towpath_outbox
 export PGHOST="${PGHOST:-127.0.0.1}" PGPORT="${PGPORT:-5432}" PGUSER="${PGUSER:-postgres}"
 while [ $# -gt 0 ]; do
   case $1 in
     --update) how=-u from=--outbox; shift; continue ;;
-    --bare) from=--bare; shift; continue ;;
+    --bare) from=--bare modules=towpath_outbox,utm; shift; continue ;;
   esac
   [ $# -ge 2 ] || die "$1 needs a value"
   case $1 in
@@ -36,12 +37,8 @@ fi
 unset TOWPATH_ODOO_TIED
 
 "$here/newdb.sh" --drop "$db"
-if [ "$from" = --bare ]; then
-  PSQL=$(pgbin psql)
-  sql "create database $db owner odoo template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
-else
-  "$here/newdb.sh" $from "$db"
-fi
+[ "$from" != --bare ] || "$here/bare.sh" >/dev/null
+"$here/newdb.sh" $from "$db"
 use_addons "$here/../../odoo_addons"
 data=$(mktemp -d "$CACHE/addontest.XXXXXX")
 trap 'rm -rf --one-file-system "$data"; "$here/newdb.sh" --drop "$db"' EXIT
@@ -50,4 +47,4 @@ port=$(chroot "$ROOTFS" python3 -c \
   'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 write_config "$data" "$db" 'http_interface = 127.0.0.1' "http_port = $port"
 in_namespace bash "$here/inside.sh" "$data" odoo -c /var/lib/odoo/odoo.conf -d "$db" \
-  $how towpath_outbox --test-enable --test-tags "$tags" --stop-after-init --no-http --log-level=test </dev/null 2>&1
+  $how "$modules" --test-enable --test-tags "$tags" --stop-after-init --no-http --log-level=test </dev/null 2>&1

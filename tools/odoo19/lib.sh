@@ -5,6 +5,7 @@ CACHE="${TOWPATH_CACHE:-$HOME/.cache/towpath}/odoo19"
 ROOTFS="$CACHE/rootfs"
 TEMPLATE_DB=towpath_odoo_template
 OUTBOX_DB=towpath_odoo_outbox # the same with odoo_addons/towpath_outbox installed
+BARE_DB=towpath_odoo_bare # with what every Odoo has, and no records of tests
 RECIPE=1 # raise it when the recipe of the root folder changes: old ones are then rebuilt
 export LC_ALL=C
 
@@ -58,6 +59,51 @@ pgbin() {
 
 # Superuser SQL in the database cluster named by PGHOST, PGPORT and PGUSER.
 sql() { PGOPTIONS="-c client_min_messages=warning" "$PSQL" -X -q -A -t -v ON_ERROR_STOP=1 -d "${2:-postgres}" -c "$1"; }
+
+# What the template database $1 was made of; nothing when it is not there.
+made_of() { sql "select shobj_description(oid, 'pg_database') from pg_database where datname = '$1'"; }
+
+drop_db() {
+  [ -z "$(sql "select 1 from pg_database where datname = '$1'")" ] ||
+    sql "alter database $1 is_template false"
+  sql "drop database if exists $1 with (force)"
+}
+# create_empty DATABASE — instead of one that is there.
+create_empty() {
+  drop_db "$1"
+  sql "create database $1 owner odoo template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
+}
+
+# seal_template DATABASE NAME WHAT — it becomes the template NAME, made of WHAT. Not before it is
+# whole: who is killed on the way leaves none.
+seal_template() {
+  sql "alter database $1 rename to $2"
+  sql "alter database $2 is_template true allow_connections false"
+  sql "comment on database $2 is '$3'"
+}
+
+# odoo_once DATABASE ARGUMENT... — runs "odoo ARGUMENT..." to its end, with what is on standard
+# input, and tells its log when that failed.
+odoo_once() {
+  local db=$1 data rc=0
+  shift
+  data=$(mktemp -d "$CACHE/once.XXXXXX") || return 1
+  # shellcheck disable=SC2064
+  trap "rm -rf --one-file-system '$data' '$data.log'" EXIT
+  write_config "$data" "$db"
+  in_namespace bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$data" \
+    odoo "$@" -c /var/lib/odoo/odoo.conf -d "$db" --no-http >"$data.log" 2>&1 || rc=$?
+  if [ $rc != 0 ] || grep -qE ' (ERROR|CRITICAL) |^Traceback' "$data.log"; then
+    tail -n 30 "$data.log" >&2
+    rc=1
+  fi
+  rm -rf --one-file-system "$data" "$data.log"
+  trap - EXIT
+  return $rc
+}
+
+# What the package says of itself, its version above all.
+odoo_package() { sed -n '/^Package: odoo-19$/,/^$/p' "$ROOTFS/var/lib/dpkg/status"; }
 
 # The numeric owner of Odoo's files in the root folder, as uid:gid.
 odoo_owner() { awk -F: '$1 == "odoo" { print $3 ":" $4 }' "$ROOTFS/etc/passwd"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes (or, with --drop, removes) a database from the template, in about a second:
-#   newdb.sh [--drop] [--outbox] NAME [PGHOST PGPORT]
-# --outbox takes the template of outbox.sh.
+#   newdb.sh [--drop] [--outbox | --bare] NAME [PGHOST PGPORT]
+# --outbox takes the template of outbox.sh, --bare that of bare.sh.
 # The template keeps its attachments inside the database, so there is no filestore to copy.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -12,12 +12,13 @@ while :; do
   case ${1:-} in
     --drop) drop=yes ;;
     --outbox) template=$OUTBOX_DB ;;
+    --bare) template=$BARE_DB ;;
     *) break ;;
   esac
   shift
 done
 db=${1:-}
-[[ $db =~ ^[a-z0-9_]+$ ]] || die "usage: newdb.sh [--drop] [--outbox] NAME [PGHOST PGPORT]"
+[[ $db =~ ^[a-z0-9_]+$ ]] || die "usage: newdb.sh [--drop] [--outbox | --bare] NAME [PGHOST PGPORT]"
 export PGHOST="${2:-${PGHOST:-127.0.0.1}}" PGPORT="${3:-${PGPORT:-5432}}" PGUSER="${PGUSER:-postgres}"
 PSQL=$(pgbin psql)
 rm -rf --one-file-system "$CACHE/data/$PGPORT-$db"

@@ -24,21 +24,11 @@ if [ -z "$(sql "select 1 from pg_roles where rolname = 'odoo'")" ]; then
   [ -z "${PGPASSWORD:-}" ] || sql "alter role odoo password '${PGPASSWORD//"'"/"''"}'"
 fi
 
-drop() {
-  [ -z "$(sql "select 1 from pg_database where datname = '$1'")" ] ||
-    sql "alter database $1 is_template false"
-  sql "drop database if exists $1 with (force)"
-}
-create() {
-  drop "$1"
-  sql "create database $1 owner odoo template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C.UTF-8'"
-}
-
 build() {
   local tmp=$DIR.tmp db=${NAME}_new t
   rm -rf --one-file-system "$DIR" "$tmp"
   mkdir -p "$tmp/data"
-  create "$db"
+  create_empty "$db"
   write_config "$tmp/data" "$db"
   t=$SECONDS
   say "template: initialising Odoo (about 1 minute, once)"
@@ -57,7 +47,7 @@ build() {
   chmod 600 "$tmp"/*api-key
   sql 'analyze' "$db"
   "$(pgbin pg_dump)" -Fd -j 2 -Z 1 --no-owner -f "$tmp/dump" "$db"
-  drop "$db"
+  drop_db "$db"
   printf '%s %s\n' "$1" "$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')" >"$tmp/id"
   sync -f "$tmp"
   mv "$tmp" "$DIR"
@@ -69,21 +59,19 @@ failed() {
 
 want=$({
   echo "$MODULES"
-  sed -n '/^Package: odoo-19$/,/^$/p' "$ROOTFS/var/lib/dpkg/status"
+  odoo_package
   cat "$here/fixtures.py"
 } | sha256sum | cut -c1-16)
 [ "$(cut -d' ' -f1 "$DIR/id" 2>/dev/null || true)" = "$want" ] || build "$want"
 
 id=$(cat "$DIR/id")
-if [ "$(sql "select shobj_description(oid, 'pg_database') from pg_database where datname = '$NAME'")" != "$id" ]; then
+if [ "$(made_of "$NAME")" != "$id" ]; then
   t=$SECONDS
-  drop "$NAME"
-  create "${NAME}_new"
+  drop_db "$NAME"
+  create_empty "${NAME}_new"
   "$(pgbin pg_restore)" -j "$(nproc)" --no-owner --role=odoo -d "${NAME}_new" "$DIR/dump"
   sql "analyze" "${NAME}_new"
-  sql "alter database ${NAME}_new rename to $NAME"
-  sql "alter database $NAME is_template true allow_connections false"
-  sql "comment on database $NAME is '$id'"
+  seal_template "${NAME}_new" "$NAME" "$id"
   say "template: restored in $((SECONDS - t)) s"
 fi
 printf '%s\n' "$NAME"
