@@ -86,7 +86,7 @@ func (d *desk) job(j jobs.Job, model string, active bool) {
 }
 
 func (d *desk) sync(ctx workflow.Context, in contract.SyncInput) (contract.SyncResult, error) {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Hour, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
 	return contract.SyncResult{}, workflow.ExecuteActivity(ctx, "sync", workflow.GetInfo(ctx).WorkflowExecution.ID, in).Get(ctx, nil)
 }
 

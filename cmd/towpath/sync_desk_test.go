@@ -37,11 +37,11 @@ func (d *desk) withTemporal() (client.Client, client.Options) {
 	}
 	d.t.Setenv("TEMPORAL_ADDRESS", address)
 	d.t.Setenv("TEMPORAL_NAMESPACE", fmt.Sprintf("desk-%d", time.Now().UnixNano()))
-	scheduleTime, steerTime = time.Minute, time.Minute
+	scheduleTime, steerTime = 5*time.Minute, 5*time.Minute
 	c, opt, err := worker.Dial(zerolog.Nop())
 	require.NoError(d.t, err)
 	d.t.Cleanup(c.Close)
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 5*time.Minute)
 	defer cancel()
 	require.NoError(d.t, worker.WaitReady(ctx, c, opt, zerolog.Nop()))
 	return c, opt
@@ -101,7 +101,7 @@ func (b *engine) workflow(ctx workflow.Context, in contract.SyncInput) (contract
 	}); err != nil {
 		return contract.SyncResult{}, err
 	}
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Hour, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
 	if err := workflow.ExecuteActivity(ctx, "open", id, in).Get(ctx, nil); err != nil {
 		return contract.SyncResult{}, err
 	}
@@ -136,7 +136,7 @@ func (d *desk) underWay(job string) {
 		}
 		told, err := d.Totals(d.t.Context(), run.ID, 0, math.MaxInt32)
 		return err == nil && len(told) > 0
-	}, time.Minute, 20*time.Millisecond)
+	}, 5*time.Minute, 20*time.Millisecond)
 }
 
 func (b *engine) end(ctx context.Context, id, status string) error {

@@ -67,7 +67,7 @@ func TestSyncSchedulesAreSteered(t *testing.T) {
 	require.Eventually(t, func() bool { // a namespace that was just made does not take schedules at once
 		_, err := worker.EnsureSyncSchedules(t.Context(), c, opt, []store.Job{{Name: "probe", Spec: []byte(`{"name":"probe","source":"a","target":"b","kind":"product"}`), Active: true}})
 		return err == nil
-	}, time.Minute, 50*time.Millisecond)
+	}, 5*time.Minute, 50*time.Millisecond)
 	out, exit := d.apply(deskFile)
 	require.Zero(t, exit, out)
 	assert.Contains(t, out, "schedule   products                 created, paused; when you have seen a run go well: towpath sync resume-schedule products")
@@ -90,7 +90,7 @@ func TestSyncSchedulesAreSteered(t *testing.T) {
 	assert.Contains(t, out, "products is started for ")
 	assert.Contains(t, out, "warning: a run reads what changed since the last one")
 	h := c.ScheduleClient().GetHandle(t.Context(), "sync/products")
-	require.Eventually(t, func() bool { s, err := h.Describe(t.Context()); return err == nil && s.Info.NumActions >= 1 }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { s, err := h.Describe(t.Context()); return err == nil && s.Info.NumActions >= 1 }, 5*time.Minute, 50*time.Millisecond)
 	out, exit = d.run("sync", "backfill", "products", "--from", "2020-01-31", "--to", "2020-01-31T00:01:00Z")
 	assert.Equal(t, exitInput, exit)
 	assert.Contains(t, out, "has no time between 2020-01-31 00:00:00 and 2020-01-31 00:01:00")
