@@ -249,3 +249,22 @@ func TestAWorkerWithOtherKeysParksNothing(t *testing.T) {
 	assert.Equal(t, "ok", r.State)
 	assert.Equal(t, "e2", p.starts()[0].Event)
 }
+
+// An acknowledgement that could never come is not waited for.
+func TestNobodyIsAskedToAnswerNowhere(t *testing.T) {
+	p := newPost(t)
+	p.answer = func(int, endpoint.Request) endpoint.Attempt { return answered(202) }
+	p.HookURL = ""
+	p.endpoint(webhook.Endpoint{Name: "partner", Acknowledge: webhook.Acknowledge{Within: webhook.Duration(time.Hour)}})
+	p.happens(order("e1", "7", `"a":1`))
+	in := p.starts()[0]
+	r, _ := p.tries(in)
+	assert.Equal(t, "parked", r.State)
+	assert.Equal(t, "webhook.no_public_url", r.Code)
+	assert.Contains(t, p.delivery(in).Resolution, "TOWPATH_PUBLIC_URL")
+	assert.Empty(t, p.got)
+	_, err := p.out.Try(t.Context(), "partner", "", time.Now())
+	require.NoError(t, err)
+	r, _ = p.tries(p.starts()[0])
+	assert.Equal(t, "ok", r.State, "a test event is not to be acknowledged")
+}

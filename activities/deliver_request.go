@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"towpath/connectors/endpoint"
+	"towpath/schema/fault"
 	"towpath/schema/outbound"
 	"towpath/schema/store"
 	"towpath/schema/webhook"
@@ -46,8 +47,12 @@ func (d *Deliveries) request(e *outbound.Endpoint, event webhook.Event, a store.
 	if err != nil {
 		return endpoint.Request{}, err
 	}
-	if e.Spec.Acknowledge.Within > 0 && d.HookURL != "" {
+	switch asks := e.Spec.Acknowledge.Within > 0; {
+	case asks && d.HookURL != "":
 		header.Set(outbound.HeaderAck, d.Out.AckURL(d.HookURL, e.Spec.Name, event.ID))
+	case asks && !event.Test: // nobody could say that it is applied
+		return endpoint.Request{}, fault.New(fault.Invalid, "webhook.no_public_url", "the endpoint %s is to say later that it has applied the event, and this installation has no address for that", e.Spec.Name).
+			WithField("TOWPATH_PUBLIC_URL").WithResolution("set TOWPATH_PUBLIC_URL for the worker, or remove acknowledge; then: towpath delivery redeliver --endpoint %s", e.Spec.Name)
 	}
 	return endpoint.Request{
 		Endpoint: e.Spec.Name, URL: e.Spec.URL, Header: header, Body: body, Timeout: timeout(e),

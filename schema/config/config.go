@@ -50,7 +50,7 @@ var Variables = []Variable{
 	{"TOWPATH_DATABASE_URL", "", "PostgreSQL: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require (required)"},
 	{"TOWPATH_KEYS", "", "key ring for secrets at rest: id:64-hex-digits, the first is active, more only open (required)"},
 	{"TOWPATH_LISTEN", "127.0.0.1:8080", "address the API listens on"},
-	{"TOWPATH_PUBLIC_URL", "", "https address at which webhook senders reach the API; empty leaves shop subscriptions alone"},
+	{"TOWPATH_PUBLIC_URL", "", "https address at which webhook senders, and receivers that acknowledge, reach the API; empty leaves shop subscriptions alone"},
 	{"TOWPATH_MAX_BODY", "8388608", "largest webhook body in bytes"},
 	{"TOWPATH_DB_CONNS", "20", "PostgreSQL connections per process"},
 	{"TOWPATH_LOG", "info", "log level: debug, info, warn, error"},
