@@ -13,6 +13,7 @@ import (
 
 	"towpath/schema/fault"
 	"towpath/schema/store"
+	"towpath/schema/webhook"
 )
 
 func newDelivery() *cobra.Command {
@@ -36,7 +37,7 @@ func (c *choice) flags(cmd *cobra.Command, limit int) {
 	f := cmd.Flags()
 	f.StringVar(&c.endpoint, "endpoint", "", "of this endpoint")
 	f.StringVar(&c.event, "event", "", "of this event: its webhook-id")
-	f.StringSliceVar(&c.types, "type", nil, "of these event types; sale.order.* is possible")
+	f.StringSliceVar(&c.types, "type", nil, "of these event types; sale.order.* and *.created are possible")
 	f.StringSliceVar(&c.states, "state", nil, "in these states: "+strings.Join(deliveryStates, ", "))
 	f.StringVar(&c.code, "code", "", "with this fault: webhook.timeout")
 	f.StringVar(&c.model, "model", "", "about records of this model")
@@ -67,11 +68,25 @@ func (c *choice) filter(args []string, now time.Time) (f store.DeliveryFilter, e
 		}
 		f.States = append(f.States, store.DeliveryState(s))
 	}
+	if err := wantable(c.types); err != nil {
+		return f, err
+	}
 	if f.Since, err = moment("--since", c.since, now); err != nil {
 		return f, err
 	}
 	f.Until, err = moment("--until", c.until, now)
 	return f, err
+}
+
+// wantable refuses what no type of event is, and stands for none: nothing would be
+// chosen, and nobody would know why.
+func wantable(types []string) error {
+	for _, t := range types {
+		if !webhook.IsTypePattern(t) {
+			return badFlag("--type", fmt.Sprintf("%q is no type of event", t), "write it like sale.order.created, sale.order.* or *.created; towpath event types lists them")
+		}
+	}
+	return nil
 }
 
 // known refuses a name that no endpoint has: nothing would be chosen, and nobody

@@ -34,6 +34,9 @@ the endpoint's events, models and filter do not let through as they are now.`,
 			}
 			to, err := moment("--until", until, now)
 			if err == nil {
+				err = wantable(types)
+			}
+			if err == nil {
 				err = p.known(cmd.Context(), endpoint)
 			}
 			if err != nil {
@@ -54,7 +57,7 @@ the endpoint's events, models and filter do not let through as they are now.`,
 	f.StringVar(&endpoint, "endpoint", "", "the endpoint")
 	f.StringVar(&since, "since", "", "events since: 2h, 3d, 2026-11-20 or 2026-11-20T08:00:00Z")
 	f.StringVar(&until, "until", "", "and before")
-	f.StringSliceVar(&types, "type", nil, "only these types; sale.order.* is possible")
+	f.StringSliceVar(&types, "type", nil, "only these types; sale.order.* and *.created are possible")
 	f.BoolVar(&failed, "failed", false, "only what was not received")
 	f.StringVar(&by, "by", currentUser(), "who asks for it")
 	_ = cmd.MarkFlagRequired("endpoint")

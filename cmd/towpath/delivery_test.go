@@ -35,3 +35,19 @@ func TestDeliveriesOfAnEndpointThatIsNotThere(t *testing.T) {
 	assert.Zero(t, exit)
 	assert.Contains(t, out, "there are none")
 }
+
+func TestATypeThatNothingHas(t *testing.T) {
+	d := newDesk(t)
+	out, exit := d.apply("endpoints:\n  - {name: partner, url: \"https://partner.example/hook\"}\n")
+	require.Zero(t, exit, out)
+	for _, args := range [][]string{
+		{"delivery", "list"}, {"delivery", "redeliver", "--endpoint", "partner"}, {"delivery", "discard", "--endpoint", "partner", "--reason", "x"},
+		{"delivery", "replay", "--endpoint", "partner", "--since", "1h"}, {"event", "list"},
+	} {
+		out, exit := d.run(append(args, "--type", "sale*")...)
+		assert.Equal(t, exitInput, exit, args)
+		assert.Contains(t, out, `"sale*" is no type of event`, args)
+		out, exit = d.run(append(args, "--type", "*.created")...)
+		assert.Zero(t, exit, out)
+	}
+}

@@ -55,6 +55,9 @@ func newEventList() *cobra.Command {
 			if f.Since, err = moment("--since", since, now); err == nil {
 				f.Until, err = moment("--until", until, now)
 			}
+			if err == nil {
+				err = wantable(f.Types)
+			}
 			if err == nil && f.Limit < 0 {
 				err = badFlag("--limit", "a limit cannot be negative", "leave it out, or give 0 for all")
 			}
@@ -80,7 +83,7 @@ func newEventList() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.Connection, "connection", "", "of this connection")
-	flags.StringSliceVar(&f.Types, "type", nil, "of these types; sale.order.* is possible")
+	flags.StringSliceVar(&f.Types, "type", nil, "of these types; sale.order.* and *.created are possible")
 	flags.StringVar(&f.Model, "model", "", "about records of this model")
 	flags.StringVar(&f.RecordID, "record", "", "about the record with this id in its system")
 	flags.StringVar(&since, "since", "", "that occurred since: 2h, 3d, 2026-11-20 or 2026-11-20T08:00:00Z")

@@ -154,3 +154,39 @@ func TestRedeliveryBeginsAnewWithTheSameEvent(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, log, 2, "noted all the same")
 }
+
+// Types are chosen as endpoints write them.
+func TestTypesAreChosenByPattern(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withEndpoints(t, "a")
+	for i, name := range []string{"sale.order.created", "sale.order.state.changed", "res.partner.created", "salexorder.created"} {
+		e := happened(fmt.Sprintf("e%d", i), "1", to("a"))
+		e.Type = name
+		w.record(t, e)
+	}
+	for pattern, want := range map[string][]string{
+		"*": {"e0", "e1", "e2", "e3"}, "*.created": {"e0", "e2", "e3"}, "sale.order.*": {"e0", "e1"}, "sale.*.changed": {"e1"},
+		"sale.order.created": {"e0"}, "sale.order": nil, "created": nil,
+	} {
+		types := []string{pattern}
+		listed, err := w.OutboundEvents(t.Context(), store.EventFilter{Types: types})
+		require.NoError(t, err)
+		chosen, err := w.Deliveries(t.Context(), store.DeliveryFilter{Types: types})
+		require.NoError(t, err)
+		again, _, err := w.EventsToRetell(t.Context(), "b", time.Time{}, time.Time{}, types, nil, 0, 10)
+		require.NoError(t, err)
+		var events, deliveries, retold []string
+		for _, e := range listed {
+			events = append(events, e.ID)
+		}
+		for _, d := range chosen {
+			deliveries = append(deliveries, d.Event)
+		}
+		for _, e := range again {
+			retold = append(retold, e.ID)
+		}
+		for _, got := range [][]string{events, deliveries, retold} {
+			assert.ElementsMatch(t, want, got, pattern)
+		}
+	}
+}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -38,7 +40,7 @@ type DeliveryFilter struct {
 	IDs      []int64
 	Endpoint string
 	Event    string
-	Types    []string // exact, "*", or "prefix.*"
+	Types    []string // as endpoints write them: * stands for one or more parts
 	States   []DeliveryState
 	Code     string
 	Model    string
@@ -49,7 +51,16 @@ type DeliveryFilter struct {
 }
 
 // wantedTypeSQL compares a column "type" with the patterns in $4; null wants all.
-const wantedTypeSQL = `($4::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($4) AS p WHERE CASE WHEN right(p, 2) = '.*' THEN starts_with(o.type, left(p, -1)) ELSE p IN ('*', o.type) END))`
+const wantedTypeSQL = `($4::text[] IS NULL OR o.type ~ ANY($4))`
+
+// typesAsSQL are patterns for wantedTypeSQL.
+func typesAsSQL(types []string) any {
+	patterns := make([]string, len(types))
+	for i, t := range types {
+		patterns[i] = "^" + strings.ReplaceAll(regexp.QuoteMeta(t), `\*`, `.+`) + "$"
+	}
+	return anyOf(patterns)
+}
 
 // filterSQL restricts rows of d (delivery) and o (its event).
 const filterSQL = `
@@ -64,7 +75,7 @@ func (f DeliveryFilter) args() []any {
 	if len(f.IDs) > 0 {
 		ids = pq.Array(f.IDs)
 	}
-	return []any{ids, f.Endpoint, f.Event, anyOf(f.Types), anyOf(f.States), f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until)}
+	return []any{ids, f.Endpoint, f.Event, typesAsSQL(f.Types), anyOf(f.States), f.Code, f.Model, f.RecordID, nullTime(f.Since), nullTime(f.Until)}
 }
 
 // anyOf is a text[] to choose from; NULL, which chooses all, for an empty list.

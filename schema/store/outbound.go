@@ -278,7 +278,7 @@ SELECT id, connection, type, model, record_id, content, test, occurred_at, recei
 // EventFilter chooses stored events; what is empty does not restrict.
 type EventFilter struct {
 	Connection, Model, RecordID string
-	Types                       []string // exact, "*", or "prefix.*"
+	Types                       []string // as endpoints write them: * stands for one or more parts
 	Since, Until                time.Time
 	Limit                       int // 0: no limit
 }
@@ -300,6 +300,6 @@ FROM outbound_event o CROSS JOIN LATERAL (
 ) AS d
 WHERE ($1 = '' OR o.connection = $1) AND ($2 = '' OR o.model = $2) AND ($3 = '' OR o.record_id = $3) AND `+wantedTypeSQL+`
   AND ($5::timestamptz IS NULL OR o.occurred_at >= $5) AND ($6::timestamptz IS NULL OR o.occurred_at < $6)
-ORDER BY o.seq DESC LIMIT nullif($7::bigint, 0)`, f.Connection, f.Model, f.RecordID, anyOf(f.Types), nullTime(f.Since), nullTime(f.Until), f.Limit)
+ORDER BY o.seq DESC LIMIT nullif($7::bigint, 0)`, f.Connection, f.Model, f.RecordID, typesAsSQL(f.Types), nullTime(f.Since), nullTime(f.Until), f.Limit)
 	return all, translate(err)
 }

@@ -18,6 +18,9 @@ func isPattern(text string) bool {
 	return len(text) <= maxTypeLength && patternForm.MatchString(text) && strings.Count(text, any1) <= 3
 }
 
+// IsTypePattern tells whether a text may be a type of event, or stand for some.
+func IsTypePattern(text string) bool { return isPattern(text) }
+
 func newPattern(text string) pattern { return strings.Split(text, ".") }
 
 func (p pattern) matches(name string) bool { return p.match(strings.Split(name, ".")) }
