@@ -230,7 +230,7 @@ func (d *Deliveries) unfit(ctx context.Context, in contract.DeliverInput, err er
 // endpoint was down, or switched off, all the time.
 func (d *Deliveries) expire(ctx context.Context, in contract.DeliverInput, a store.Attempt) (contract.DeliverResult, error) {
 	f := fault.New(fault.Transient, "webhook.expired", "it could not be sent for as long as it is tried: %s", waitWords[a.Why]).
-		WithResolution("when the receiver works again: towpath endpoint enable %s, then towpath delivery replay --endpoint %s --failed", in.Endpoint, in.Endpoint)
+		WithResolution("when the receiver works again: towpath endpoint enable %s, then towpath delivery redeliver --endpoint %s", in.Endpoint, in.Endpoint)
 	return d.park(ctx, in, f)
 }
 

@@ -124,6 +124,8 @@ func TestWhatIsDeliveredAgainHoldsAsItsEndpointSays(t *testing.T) {
 		{webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.GoOn}, webhook.Endpoint{Ordering: webhook.PerRecord}, true},
 		{webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.GoOn}, webhook.Endpoint{Ordering: webhook.PerRecord, OnPark: webhook.Hold}, true},
 		{webhook.Endpoint{Ordering: webhook.PerRecord}, webhook.Endpoint{}, false},
+		{webhook.Endpoint{Collapse: true}, webhook.Endpoint{Collapse: true}, true}, // which orders, unsaid
+		{webhook.Endpoint{Collapse: true}, webhook.Endpoint{Collapse: true, OnPark: webhook.GoOn}, false},
 	} {
 		test.settled.Name, test.again.Name = fmt.Sprint("a", i), fmt.Sprint("a", i)
 		o.put(test.settled)

@@ -135,7 +135,8 @@ const anew = `generation = d.generation + 1, attempts = 0, began_at = now(), set
 func (s *Store) Redeliver(ctx context.Context, f DeliveryFilter, by string, priority int) (n int64, err error) {
 	return s.steer(ctx, f, `
 UPDATE delivery d SET priority = $13, by = $12, `+anew+`, state = CASE WHEN d.stream = '' THEN 'ready' ELSE 'waiting' END,
-    holds = coalesce(e.spec->>'ordering', '') = 'per_record' AND coalesce(e.spec->>'on_park', '') <> 'go_on' -- HoldStreams leaves out what is settled
+    holds = (coalesce(e.spec->>'ordering', '') = 'per_record' OR coalesce(e.spec->>'collapse', '') = 'true') -- which asks for an order, said or not
+        AND coalesce(e.spec->>'on_park', '') <> 'go_on' -- HoldStreams leaves out what is settled
 FROM chosen, webhook_endpoint e WHERE d.id = chosen.id AND e.name = d.endpoint`,
 		`d.state IN ('retrying', 'accepted', 'ok', 'parked', 'superseded', 'discarded')`, by, priority)
 }

@@ -78,9 +78,9 @@ func (c *Compiled) Matches(e Event) (matches bool, reason string, err error) {
 		return false, NotForAll, nil
 	case !c.wants(e):
 		return false, NotThisType, nil
-	case len(c.endpoint.Connections) > 0 && !slices.Contains(c.endpoint.Connections, e.Connection):
+	case len(c.endpoint.Connections) > 0 && !ofTowpath(e) && !slices.Contains(c.endpoint.Connections, e.Connection):
 		return false, NotThisSource, nil
-	case len(c.models) > 0 && !anyMatches(c.models, e.Model):
+	case len(c.models) > 0 && !ofTowpath(e) && !anyMatches(c.models, e.Model):
 		return false, NotThisModel, nil
 	case c.filter == nil:
 		return true, "", nil
@@ -92,13 +92,17 @@ func (c *Compiled) Matches(e Event) (matches bool, reason string, err error) {
 	return false, NotFiltered, nil
 }
 
+// ofTowpath tells what Towpath says of itself, to those who name it: it happens in
+// no connection, and to no model.
+func ofTowpath(e Event) bool { return strings.HasPrefix(e.Type, "towpath.") }
+
 // wants looks at the type alone.
 func (c *Compiled) wants(e Event) bool {
+	if strings.HasPrefix(e.Type, "export.") || ofTowpath(e) {
+		return slices.ContainsFunc(c.events, func(p pattern) bool { return p.names() && p.matches(e.Type) })
+	}
 	if slices.Contains(c.actions, S1Event(e)) {
 		return true
-	}
-	if strings.HasPrefix(e.Type, "export.") || strings.HasPrefix(e.Type, "towpath.") {
-		return slices.ContainsFunc(c.events, func(p pattern) bool { return p.names() && p.matches(e.Type) })
 	}
 	return len(c.endpoint.Events) == 0 || anyMatches(c.events, e.Type)
 }
