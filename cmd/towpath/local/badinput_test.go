@@ -47,7 +47,7 @@ func TestBadInputRefused(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{Env: []string{"TOWPATH_MAX_BODY=2000000"}})
 	const at = `"updated_at":"2026-11-02T09:00:00Z"`
-	for name, c := range map[string]struct {
+	for name, c := range byName(map[string]struct {
 		topic, body string
 		status      int
 		code, field string
@@ -68,7 +68,7 @@ func TestBadInputRefused(t *testing.T) {
 		"100,000 brackets":    {shopsim.TopicCreate, strings.Repeat("[", 100_000), 400, "shopify.bad_body", ""},
 		"100,000 deep inside": {shopsim.TopicCreate, `{"id":5001,` + at + `,"note_attributes":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, 400, "shopify.bad_body", ""},
 		"invalid UTF-8":       {shopsim.TopicCreate, "{\"id\":5001," + at + ",\"note\":\"\xff\xfe\"}", 400, "shopify.bad_body", ""},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			status, r := w.post(w.Shop.Ledger.Message(c.topic, []byte(c.body)))
@@ -108,7 +108,7 @@ func TestBadInputParked(t *testing.T) {
 		return func(o map[string]any) { o["line_items"].([]any)[0].(map[string]any)[name] = value }
 	}
 	resting := map[*shopsim.Order]string{}
-	for name, c := range map[string]struct {
+	for name, c := range byName(map[string]struct {
 		spoil func(map[string]any)
 		code  string
 		field string
@@ -131,7 +131,7 @@ func TestBadInputParked(t *testing.T) {
 		"total of 10^-(10^9)":   {set("current_total_price_set", money("1e-1000000000", "EUR")), "", ""},
 		"other money in a line": {line("price_set", money("5.00", "JPY")), "", ""},
 		"a creation date of 0":  {set("created_at", "0000-00-00"), "shopify.bad_body", "created_at"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			o := w.place(1)[0]
@@ -182,7 +182,7 @@ func TestStrangeTexts(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{})
 	resting := map[*shopsim.Order]string{}
-	for name, text := range map[string]string{
+	for name, text := range byName(map[string]string{
 		"NUL":           "Ada\x00Archer",
 		"controls":      "Ada\u0001\u0002\u001b[31mArcher",
 		"right to left": "\u202eAda\u202c Archer",
@@ -191,7 +191,7 @@ func TestStrangeTexts(t *testing.T) {
 		"long":          strings.Repeat("Ada ", 5000),
 		"emoji":         "Ada 👩‍👩‍👧‍👦 Archer",
 		"placeholders":  "%(name)s %s {0} ${env}",
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			o := w.place(1, func(d *shopsim.Draft) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -289,6 +292,18 @@ FROM object o WHERE o.settled_at IS NULL OR o.calls > 0 OR o.due_at < now() + in
 		fmt.Fprintf(&b, "  and more, but: %v\n", err)
 	}
 	return b.String()
+}
+
+// byName goes through what is done one after another on the same installation: in
+// the same order each time, so that what failed once fails again.
+func byName[V any](all map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if !yield(name, all[name]) {
+				return
+			}
+		}
+	}
 }
 
 // eventually waits for a predicate. It looks often at first, so that what is

@@ -152,7 +152,7 @@ func TestLinesOfADeadWorkerAreKnown(t *testing.T) {
 		l.Variant, l.Discount = goods[(len(goods)-1)/2], decimal.New(59, -2)
 		d.Lines = append(d.Lines, l)
 	}
-	for step, early := range map[string]bool{"loaded": true, "confirmed": false} {
+	for step, early := range byName(map[string]bool{"loaded": true, "confirmed": false}) {
 		require.NoError(t, w.Worker[0].Kill())
 		doomed := w.NewWorker("doomed-"+step, "TOWPATH_FAILPOINT="+step)
 		require.NoError(t, doomed.Start(w.ctx))

@@ -103,7 +103,7 @@ func TestAnswersLostAfterCommit(t *testing.T) {
 	}
 	cancel := change(shopsim.TopicCancelled, func(o *shopsim.Order) *shopsim.Order { return w.Shop.Ledger.Cancel(o, "customer") })
 	edit := change(shopsim.TopicUpdated, func(o *shopsim.Order) *shopsim.Order { return w.more(o) })
-	for name, c := range map[string]struct {
+	for name, c := range byName(map[string]struct {
 		fault odoosim.Fault
 		story func() []shopsim.Delivery
 	}{
@@ -114,7 +114,7 @@ func TestAnswersLostAfterCommit(t *testing.T) {
 		"confirm, thrice":      {odoosim.Fault{Model: "sale.order", Method: "action_confirm", Times: 3}, create},
 		"cancel, thrice":       {odoosim.Fault{Model: "sale.order", Method: "action_cancel", Times: 3}, cancel},
 		"edit, thrice":         {odoosim.Fault{Model: "sale.order", Method: "load", Times: 3}, edit},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			c.fault.ResetAfterCommit = true
@@ -135,7 +135,7 @@ func TestAnswersLostAfterCommit(t *testing.T) {
 func TestOdooHiccups(t *testing.T) {
 	t.Parallel()
 	w := live(t, local.Options{})
-	for name, f := range map[string]odoosim.Fault{
+	for name, f := range byName(map[string]odoosim.Fault{
 		"load loses races":         {Model: "sale.order", Method: "load", Serialization: true, Times: 4},
 		"confirm loses races":      {Model: "sale.order", Method: "action_confirm", Serialization: true, Times: 3},
 		"customers lose races":     {Model: "res.partner", Method: "load", Serialization: true, Times: 3},
@@ -144,7 +144,7 @@ func TestOdooHiccups(t *testing.T) {
 		"a proxy's page for reads": {Method: "search_read", Status: http.StatusBadGateway, Times: 3},
 		"maintenance":              {Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Times: 3},
 		"connections reset":        {Method: "load", Reset: true, Times: 3},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			total := w.SimOdoo.Stats.Total()

@@ -163,7 +163,7 @@ func TestChangesAfterImport(t *testing.T) {
 		return w.Shop.Ledger.Edit(o, shopsim.Edit{Quantities: map[int]int{0: 0}})
 	}
 	resting := map[*shopsim.Order]string{}
-	for name, c := range map[string]struct {
+	for name, c := range byName(map[string]struct {
 		before func(odoosim.Order) // what people did in Odoo
 		change func(*shopsim.Order) *shopsim.Order
 		code   string // parked with; empty: carried out
@@ -185,7 +185,7 @@ func TestChangesAfterImport(t *testing.T) {
 		"edited, back to quotation": {func(o odoosim.Order) {
 			require.NoError(t, w.SimOdoo.Edit("sale.order", o.ID, map[string]any{"state": "draft"}))
 		}, w.more, ""},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			o := w.sell(1)[0]

@@ -160,12 +160,12 @@ func (w *world) watermarkOf(s *sheet) (j store.Job) {
 func TestSyncWorkflowGone(t *testing.T) {
 	t.Parallel()
 	w := syncing(t, local.Options{Odoo: unhurried})
-	for name, end := range map[string]func(run string) error{
+	for name, end := range byName(map[string]func(run string) error{
 		"terminated": func(run string) error {
 			return w.temporal().TerminateWorkflow(w.ctx, run, "", "by an operator in the UI")
 		},
 		"database-lost": func(string) error { return w.Temporal.Wipe(w.ctx) },
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			s, run := w.runningRun(name, 5)
@@ -222,11 +222,11 @@ func (w *world) at(run string) (p contract.SyncProgress) {
 func TestSyncWithoutRights(t *testing.T) {
 	t.Parallel()
 	w := syncing(t, local.Options{Odoo: unhurried, Env: []string{steady}})
-	for name, k := range map[string]struct{ model, method string }{
+	for name, k := range byName(map[string]struct{ model, method string }{
 		"key-revoked":   {"", ""},
 		"rights-taken":  {"product.product", "load"},
 		"reading-taken": {"product.product", "*read"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			s, run := w.runningRun(name, 4)

@@ -32,7 +32,7 @@ func TestSyncKeepsToItsLimits(t *testing.T) {
 // each runs tests by name, one after another, on the same installation.
 func (w *world) each(tests map[string]func(*world)) {
 	t := w.t
-	for name, test := range tests {
+	for name, test := range byName(tests) {
 		t.Run(name, func(t *testing.T) {
 			w.as(t)
 			test(w)
