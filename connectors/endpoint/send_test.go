@@ -154,14 +154,16 @@ func TestRetryAfter(t *testing.T) {
 func TestNoRedirects(t *testing.T) {
 	reached := false
 	other, _ := receiver(t, func(http.ResponseWriter, *http.Request) { reached = true })
-	for _, where := range []string{other.URL + "/x?token=s3cr3t", "/x", "http://169.254.169.254/latest", "::not an address::", ""} {
+	for _, where := range []string{other.URL + "/x?token=s3cr3t", "/x", "http://169.254.169.254/latest", "::not an address::", "", "/" + strings.Repeat("long", 1000)} {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			server, _ := receiver(t, answers(status, map[string]string{"Location": where}, ""))
 			a := send(NewForTest(t, Options{RootCAs: trusting(server, other)}), public(server.URL))
 			failed(t, a, Park, "webhook.redirected")
-			assert.NotContains(t, a.Fault.Detail, "s3cr3t")
+			assert.NotContains(t, a.Fault.Detail+a.Fault.Resolution, "s3cr3t")
+			assert.LessOrEqual(t, len(a.Fault.Resolution), 2*maxValue)
 			if where == "/x" {
 				assert.Contains(t, a.Fault.Detail, server.URL+"/x")
+				assert.Contains(t, a.Fault.Resolution, server.URL+"/x", "an operator sees where it leads")
 			}
 		}
 	}

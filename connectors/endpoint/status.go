@@ -32,6 +32,10 @@ func (s *sending) judge(answer *http.Response) {
 	}
 	if where, err := answer.Location(); err == nil {
 		a.Fault.Detail = "it redirects to " + httpx.RedactURL(where)
+		if a.Fault.Code == "webhook.redirected" { // nobody sees the detail of a delivery's fault
+			shown, _ := s.secrets.cut(httpx.RedactURL(where), maxValue, false)
+			a.Fault.Resolution += "; it leads to " + shown
+		}
 	}
 }
 
@@ -58,7 +62,7 @@ type statusRule struct {
 // statusRules: the first that holds the status counts.
 var statusRules = []statusRule{
 	{from: 300, to: 399, outcome: Park, kind: fault.Invalid, code: "webhook.redirected", message: "the receiver answers with a redirect, and none is followed",
-		resolution: "set the endpoint's url to the address in this fault's detail if it is the receiver's own, then redeliver"},
+		resolution: "set the endpoint's url to where it leads if that is the receiver's own, then redeliver"},
 	{from: 400, to: 400, outcome: Park, kind: fault.Invalid, code: "webhook.refused", message: "the receiver refuses the content",
 		resolution: "look at the answer's body; correct the receiver or the endpoint's fields, transform or profile, then redeliver"},
 	{from: 401, to: 401, outcome: Park, kind: fault.Unauthorized, code: "webhook.unauthorized", message: "the receiver refuses the credentials or the signature",
