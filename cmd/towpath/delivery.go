@@ -139,8 +139,12 @@ func moment(field, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, badFlag(field, fmt.Sprintf("%q is no time", text), "write 2h, 3d, 2026-11-20 or 2026-11-20T08:00:00Z (UTC)")
 }
 
-// whole refuses a verb over everything by accident.
+// whole refuses a verb over everything by accident, and over records that only have
+// their number in common.
 func (c *choice) whole(args []string) error {
+	if c.record != "" && c.model == "" {
+		return badFlag("--model", "each model has a record of that number", "add its model: --model sale.order --record "+c.record)
+	}
 	if len(args) > 0 || c.endpoint != "" || c.event != "" || c.record != "" {
 		return nil
 	}

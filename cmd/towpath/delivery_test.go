@@ -36,6 +36,25 @@ func TestDeliveriesOfAnEndpointThatIsNotThere(t *testing.T) {
 	assert.Contains(t, out, "there are none")
 }
 
+// What is changed by a record's number is that record's, and not another model's.
+func TestARecordIsOneOfAModel(t *testing.T) {
+	d := newDesk(t)
+	out, exit := d.apply("endpoints:\n  - {name: partner, url: \"https://partner.example/hook\"}\n")
+	require.Zero(t, exit, out)
+	for _, args := range [][]string{{"redeliver"}, {"discard", "--reason", "x"}} {
+		for _, more := range [][]string{nil, {"--endpoint", "partner"}} {
+			args := append(append([]string{"delivery"}, args...), append(more, "--record", "42")...)
+			out, exit := d.run(args...)
+			assert.Equal(t, exitInput, exit, args)
+			assert.Contains(t, out, "--model sale.order --record 42", args)
+			out, exit = d.run(append(args, "--model", "sale.order")...)
+			assert.Zero(t, exit, out)
+		}
+	}
+	out, exit = d.run("delivery", "list", "--record", "42")
+	assert.Zero(t, exit, out)
+}
+
 func TestATypeThatNothingHas(t *testing.T) {
 	d := newDesk(t)
 	out, exit := d.apply("endpoints:\n  - {name: partner, url: \"https://partner.example/hook\"}\n")
