@@ -73,8 +73,15 @@ func (p *syncPage) archives(item *syncItem) bool {
 	if field == "" || !p.may(op) {
 		return false
 	}
+	if item.other != nil { // a draft is a draft again once it is taken back
+		if now, read := item.other.Values[field]; read && now != nil && !record.Equal(now, gone) {
+			was = now
+		}
+	}
 	if item.rec.Archived {
-		item.settled = item.standing
+		item.settled, item.stood = item.standing, was
+	} else if item.snapshot.Stood != nil {
+		value = item.snapshot.Stood
 	}
 	switch {
 	case item.other == nil:

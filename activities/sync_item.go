@@ -50,6 +50,7 @@ type syncItem struct {
 	begun     record.Values // fields that a dead worker of this run was changing
 	conflicts []store.Conflict
 	standing  []store.Conflict // of earlier runs
+	stood     any              // what the field by which it is archived holds before it is
 	settled   []store.Conflict
 }
 
@@ -80,6 +81,7 @@ type snapshot struct {
 	Target   record.Values `json:"t,omitempty"` // the target's, as read back
 	Exported record.Values `json:"e,omitempty"` // bidirectional: the target's, as the mapping back makes it
 	Archived bool          `json:"a,omitempty"` // by us
+	Stood    any           `json:"f,omitempty"` // what the field by which it is archived held before
 	// Undone is the side on which something was put back since: the other one says
 	// what it said. Was is then whether the source's record was set aside.
 	Undone string `json:"u,omitempty"`
@@ -221,6 +223,9 @@ func (r *syncRun) readFields(side *syncSide) []string {
 		} else {
 			fields = append(fields, back.mapping.TargetFields()...)
 		}
+	}
+	if field, _, _ := side.archiveField(); field != "" {
+		fields = append(fields, field)
 	}
 	slices.Sort(fields)
 	return slices.DeleteFunc(slices.Compact(fields), func(name string) bool { return name == "id" })

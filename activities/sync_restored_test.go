@@ -123,3 +123,47 @@ func TestSyncRestoredAfterBothChanged(t *testing.T) {
 	sameThings(t, left, right)
 	w.quietly(left, right)
 }
+
+// shelved archives by a field that holds more than a yes or no.
+type shelved struct{ *memory }
+
+func (shelved) ArchiveField(string) (field string, archived, active any) {
+	return "note", "ARCHIVED", "ACTIVE"
+}
+
+// TestSyncRestoredAsItWas: what was a draft before it was set aside is one again, and not
+// for sale.
+func TestSyncRestoredAsItWas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(2), newMemory()
+	w.pair(left, right, archiving, func(_ *jobs.Job, m *mapping.Mapping) { m.Fields = m.Fields[:3] })
+	w.connect("right", shelved{right})
+	w.run()
+	notes := func() []any { return []any{right.of(w.there("1"))["note"], right.of(w.there("2"))["note"]} }
+	right.edit(w.there("1"), record.Values{"note": "DRAFT"})
+	for _, id := range []string{"1", "2"} {
+		left.edit(id, record.Values{"active": false})
+	}
+	ref := w.begin()
+	require.True(t, w.pages(ref).Finished)
+	require.Equal(t, "success", w.prove(contract.SyncEnding{SyncRef: ref}).Status)
+	require.Equal(t, []any{"ARCHIVED", "ARCHIVED"}, notes())
+	w.undone(ref.Run)
+	require.Equal(t, []any{"DRAFT", "ACTIVE"}, notes())
+	for _, id := range []string{"1", "2"} {
+		left.edit(id, record.Values{"active": true, "name": "again"})
+	}
+	w.run()
+	for _, id := range []string{"1", "2"} {
+		left.edit(id, record.Values{"active": false, "name": "and again"})
+	}
+	w.run()
+	require.Equal(t, []any{"ARCHIVED", "ARCHIVED"}, notes())
+	w.quietly(left, right)
+	for _, id := range []string{"1", "2"} {
+		left.edit(id, record.Values{"active": true})
+	}
+	w.run()
+	require.Equal(t, []any{"DRAFT", "ACTIVE"}, notes())
+}

@@ -134,6 +134,9 @@ func (p *syncPage) ends(item *syncItem) (ext, target, xid string) {
 func (p *syncPage) looks(item *syncItem) (snap snapshot, sourceSeen, targetSeen string) {
 	there, target := p.flows[0].mapping, p.sides[jobs.TargetSide]
 	snap = snapshot{Source: item.nextSource, Target: item.nextTarget, Exported: item.exported, Archived: item.rec.Archived && !p.flow.back}
+	if snap.Archived {
+		snap.Stood = cmp.Or(item.stood, item.snapshot.Stood)
+	}
 	sourceSeen = item.seen
 	left := item.leftAfter // the source was written: it is seen as it is now
 	if left == nil && p.flow.back {

@@ -77,7 +77,7 @@ func inherited(fields map[string]rpc.Field) string {
 
 func fieldInfo(name string, f rpc.Field) record.FieldInfo {
 	info := record.FieldInfo{
-		Name: name, Label: f.String, Type: fieldTypes[f.Type], Required: f.Required, ReadOnly: f.ReadOnly, Relation: f.Relation,
+		Name: name, Label: f.String, Type: fieldTypes[f.Type], Required: f.Required, ReadOnly: f.ReadOnly, Relation: f.Relation, Size: f.Size,
 	}
 	if info.Type == "" {
 		info.Type = record.TypeOther

@@ -25,6 +25,7 @@ type Field struct {
 	Computed  bool     // Odoo computes it from other fields; where it is not ReadOnly, people may overrule that
 	Related   string   // the dot path whose end it shows: "product_tmpl_id.name"
 	Relation  string   // the other model, of relational fields
+	Size      int      // longest text, beyond which Odoo cuts it without a word; 0: any
 	Digits    [2]int32 // precision and scale; zero: unrounded or not said
 	Selection []Option
 }
@@ -62,7 +63,7 @@ func (c *Client) FieldsGet(ctx context.Context, model string) (map[string]Field,
 }
 
 func (c *Client) askFields(ctx context.Context, model string) (map[string]Field, error) {
-	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "digits", "selection", "depends", "related"}
+	attributes := []string{"type", "string", "required", "readonly", "store", "relation", "size", "digits", "selection", "depends", "related"}
 	var wire map[string]wireField
 	err := c.Call(ctx, model, "fields_get", nil, nil, map[string]any{"attributes": attributes}, &wire)
 	if err != nil {
@@ -124,6 +125,7 @@ type wireField struct {
 	ReadOnly  flag            `json:"readonly"`
 	Store     flag            `json:"store"`
 	Relation  Text            `json:"relation"`
+	Size      json.RawMessage `json:"size"`      // 2 or false
 	Digits    json.RawMessage `json:"digits"`    // [16, 2] or false
 	Selection json.RawMessage `json:"selection"` // [[value, label], …] or false
 	Depends   json.RawMessage `json:"depends"`   // ["partner_id", …]
@@ -135,7 +137,10 @@ func (w wireField) field() Field {
 		Type: string(w.Type), String: string(w.String), Relation: string(w.Relation),
 		Required: bool(w.Required), ReadOnly: bool(w.ReadOnly), Store: bool(w.Store),
 	}
-	// Odd shapes of the two optional parts are as good as missing.
+	// Odd shapes of the optional parts are as good as missing.
+	if json.Unmarshal(w.Size, &f.Size) != nil {
+		f.Size = 0
+	}
 	var digits []int32
 	if json.Unmarshal(w.Digits, &digits) == nil && len(digits) == 2 {
 		f.Digits = [2]int32(digits)

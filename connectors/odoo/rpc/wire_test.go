@@ -221,12 +221,14 @@ func TestFieldsAreCached(t *testing.T) {
 	c := replay(t, rpc.JSONRPC, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		fmt.Fprint(w, `{"result": {"price_unit": {"type": "float", "string": "Unit Price", "required": true, "digits": [16, 2]},
+			"code": {"type": "char", "size": 2}, "name": {"type": "char", "size": false},
 			"state": {"type": "selection", "selection": [["draft", "Quotation"]], "digits": false, "readonly": 1}}}`)
 	})
 	for range 3 {
 		fields, err := c.FieldsGet(context.Background(), "sale.order.line")
 		require.NoError(t, err)
 		assert.Equal(t, rpc.Field{Type: "float", String: "Unit Price", Required: true, Digits: [2]int32{16, 2}}, fields["price_unit"])
+		assert.Equal(t, []int{2, 0}, []int{fields["code"].Size, fields["name"].Size})
 		assert.Equal(t, rpc.Field{Type: "selection", ReadOnly: true, Selection: []rpc.Option{{Value: "draft", Label: "Quotation"}}}, fields["state"])
 	}
 	assert.EqualValues(t, 1, asked.Load())
