@@ -54,6 +54,7 @@ func perhapsUnreadable(lines int64) *fault.Fault {
 // confirmGone asks the source once more: what has left the filter is not gone.
 func (p *syncPage) confirmGone(ctx context.Context, ids []string) error {
 	still := map[string]bool{}
+	var page connectors.RecordPage
 	if p.flow.from.target != nil && len(ids) > 0 {
 		records, err := p.flow.from.byID(ctx, ids, []string{"id"})
 		if err != nil {
@@ -61,10 +62,12 @@ func (p *syncPage) confirmGone(ctx context.Context, ids []string) error {
 		}
 		for _, r := range records {
 			still[r.ID] = true
+			if r.Archived && !p.may(jobs.Archive) { // the window holds it where the job archives
+				page.Records = append(page.Records, r)
+			}
 		}
 	}
 	next := p.next
-	var page connectors.RecordPage
 	for _, id := range ids {
 		if !still[id] {
 			page.Records = append(page.Records, record.Sourced{ID: id, Archived: true})
@@ -73,6 +76,25 @@ func (p *syncPage) confirmGone(ctx context.Context, ids []string) error {
 	p.add(page)
 	p.next = next
 	return nil
+}
+
+// Causes under which a reconcile counts what the source has no more, or set aside, and
+// the job may not archive in the target. Nothing is proposed about it.
+const (
+	causeGoneLeft     = "gone_in_source_left"
+	causeArchivedLeft = "archived_in_source_left"
+)
+
+func (p *syncPage) countLeft(counts map[string]int64) {
+	for _, item := range p.items {
+		switch {
+		case p.lane.kind() != goneLane || item.done != skipped || item.other == nil || item.other.Archived:
+		case item.rec.Values == nil:
+			counts[causeGoneLeft]++
+		default:
+			counts[causeArchivedLeft]++
+		}
+	}
 }
 
 // plannedGone are records that the plan sets aside because they had left the

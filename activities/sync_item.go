@@ -189,6 +189,7 @@ func refIDs(value any) any {
 		return nil
 	}
 	slices.Sort(ids)
+	ids = slices.Compact(ids) // two names of one record are one, as the target holds it
 	all := make([]any, len(ids))
 	for i, id := range ids {
 		all[i] = id

@@ -89,6 +89,11 @@ func (r *syncRun) reportChanges(ctx context.Context, rep *jobs.Report, counts jo
 
 // reportKept counts what differs and is to stay so.
 func reportKept(rep *jobs.Report, named map[string]int64) {
+	for _, cause := range []string{causeGoneLeft, causeArchivedLeft} {
+		if n := named[cause]; n > 0 {
+			rep.Causes[cause] = n
+		}
+	}
 	if n := named[countKept]; n > 0 {
 		rep.Causes[causeKept] = n
 	}

@@ -350,3 +350,24 @@ func TestDriftThatIsKeptByPolicy(t *testing.T) {
 		})
 	}
 }
+
+// A job that may not archive tells of what the source does not have any more, and
+// proposes nothing about it.
+func TestDriftOfWhatMayNotBeArchived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left, right := newMemory().fill(6), newMemory()
+	w.pair(left, right)
+	w.run()
+	left.drop("1")
+	left.edit("2", record.Values{"active": false})
+	left.drop("3") // somebody has archived it over there already
+	right.edit(w.there("3"), record.Values{"active": false})
+	run, report := w.drift()
+	assert.Equal(t, jobs.Report{
+		Source: 3, Target: 5, Bound: 5, InStep: 3, Vanished: 1, Causes: map[string]int64{causeGoneLeft: 1, causeArchivedLeft: 1},
+	}, report)
+	sum, err := w.store.PlanSummary(t.Context(), run)
+	require.NoError(t, err)
+	assert.Empty(t, sum.Totals)
+}

@@ -173,6 +173,7 @@ func (p *syncPage) settle(ctx context.Context, page store.Page) error {
 	}
 	page.SourceModel, page.TargetModel = p.sides[jobs.SourceSide].model, p.sides[jobs.TargetSide].model
 	p.countKept(page.Counts)
+	p.countLeft(page.Counts)
 	page.Clear = append(page.Clear, p.vanished...)
 	for _, id := range p.vanished {
 		page.Settled = append(page.Settled, store.Conflict{ExternalID: id})

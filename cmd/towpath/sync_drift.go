@@ -88,7 +88,7 @@ func showDrift(out io.Writer, r store.Run) error {
 	differ, proposed := int64(0), false
 	for cause, n := range report.Causes {
 		differ += n
-		proposed = proposed || cause != "kept_by_policy"
+		proposed = proposed || cause != "kept_by_policy" && !strings.HasSuffix(cause, "_left") // nothing is proposed about those
 	}
 	say(out, [][2]string{
 		{"run", r.ID + ", " + r.Status + ", " + r.EndedAt.Time.UTC().Format(clockLayout) + " (UTC)"},

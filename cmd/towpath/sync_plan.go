@@ -231,6 +231,10 @@ func causeWords(cause string) string {
 		return "archived in the source"
 	case "gone_in_source":
 		return "gone from the source"
+	case "archived_in_source_left":
+		return "archived in the source; the job may not archive it (switches)"
+	case "gone_in_source_left":
+		return "gone from the source; the job may not archive it (switches)"
 	case "restored_in_source":
 		return "taken back in the source"
 	case "succeeded_in_source":
