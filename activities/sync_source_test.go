@@ -215,7 +215,8 @@ func TestSyncManyPages(t *testing.T) {
 	dying, die := context.WithCancel(t.Context())
 	var deaths, reads atomic.Int64
 	left.reading = func(after string) error {
-		if reads.Add(1); number(after) == n/4 && deaths.Add(1) == 1 { // in the middle of the first of two lanes
+		// In the middle of the first of two lanes, whose page at hand holds nothing to be written.
+		if reads.Add(1); number(after) == n/4+every/2 && deaths.Add(1) == 1 {
 			die()
 		}
 		return nil
@@ -232,7 +233,10 @@ func TestSyncManyPages(t *testing.T) {
 	result := w.prove(contract.SyncEnding{SyncRef: ref})
 	require.Equal(t, "success", result.Status, result.Sentence)
 	require.Equal(t, counts(n+newOnes, "created", newOnes, "updated", n/every, "unchanged", n-n/every), result.Counts)
-	require.Equal(t, newOnes+n/every, right.written(), "each was written once")
+	// The page that the other lane may have been writing when the worker died is written again.
+	written := right.written()
+	require.GreaterOrEqual(t, written, newOnes+n/every)
+	require.LessOrEqual(t, written, newOnes+n/every+1, "each was written once")
 	sameThings(t, left, right)
 	require.LessOrEqual(t, reads.Load(), int64(n+newOnes+4), "of each lane the page at hand and the one read ahead are read again")
 	require.Equal(t, n+newOnes, w.number(`SELECT count(*) FROM run_page WHERE lane < 900 AND run = $1`, ref.Run))
