@@ -60,6 +60,7 @@ func Run(ctx context.Context, d Deps) error {
 	p.syncs.Alive = func(ctx context.Context, workflowID string) (bool, error) {
 		return Alive(ctx, d.Temporal, d.Options, workflowID)
 	}
+	nameProgram()
 	defer p.stop()
 	for _, step := range []func(context.Context) error{p.schedule, p.startMain, p.follow} {
 		if err := patiently(ctx, d.Log, step); err != nil {

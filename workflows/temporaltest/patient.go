@@ -25,6 +25,7 @@ const patience = 2 * time.Minute
 // two seconds keeps to them. A namespace that was just made is awaited, too: each
 // part of the server reads the list of them in its own time.
 func Patient(o client.Options) client.Options {
+	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{} // as worker.Dial
 	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(wait))
 	return o
 }
