@@ -29,7 +29,7 @@ func TestModule(t *testing.T) {
 
 func runAddonTests(t *testing.T, flags ...string) {
 	c := odootest.Find(t)
-	args := append([]string{"--db", odootest.Name("addon"), "--pghost", c.Host, "--pgport", c.Port}, flags...)
+	args := append([]string{"--db", odootest.Name("addon"), "--pghost", c.Host, "--pgport", c.Port, "--port", odootest.FreePort(t)}, flags...)
 	out, err := c.Script(t.Context(), "addontest.sh", args...)
 	bad := map[string]bool{}
 	for _, m := range failed.FindAllStringSubmatch(out, -1) {

@@ -42,7 +42,7 @@ type backlog struct {
 
 func client(t *testing.T, o *odootest.Odoo, transport, login, password string) *rpc.Client {
 	t.Helper()
-	cfg := rpc.Config{URL: o.URL, Database: o.DB, Login: login, Password: password, Transport: transport, Private: true}
+	cfg := rpc.Config{URL: o.URL, Database: o.DB, Login: login, Password: password, Transport: transport, Private: true, Timeout: 10 * time.Minute}
 	if transport == rpc.JSON2 {
 		cfg.APIKey = o.APIKey
 	}
@@ -89,7 +89,7 @@ func TestContract(t *testing.T) {
 			require.NoError(t, admin.Write(t.Context(), "res.partner.category", tag, map[string]any{"name": "B", "color": 3}))
 			require.NoError(t, admin.Unlink(t.Context(), "res.partner.category", tag))
 
-			got := outbox[[]event](t, bot, "claim", nil, map[string]any{"limit": 2, "lease": 300, "worker": "w1"})
+			got := outbox[[]event](t, bot, "claim", nil, map[string]any{"limit": 2, "lease": 86400, "worker": "w1"})
 			require.Len(t, got, 2)
 			created, updated := got[0], got[1]
 			assert.Equal(t, "res.partner.category.created create res.partner.category",
@@ -200,7 +200,7 @@ func atOnce(t *testing.T, o *odootest.Odoo, admin *rpc.Client) {
 	require.Eventually(t, func() bool {
 		var n int
 		return db.QueryRow("select count(*) from towpath_outbox").Scan(&n) == nil && n > 40
-	}, time.Minute, 10*time.Millisecond)
+	}, 10*time.Minute, 10*time.Millisecond)
 	o.Stop()
 	require.NoError(t, o.Start())
 	writing.Wait()

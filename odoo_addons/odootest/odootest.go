@@ -8,9 +8,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,6 +21,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "github.com/lib/pq" // PostgreSQL of the Odoos
+
+	"towpath/cmd/towpath/stack"
 )
 
 // Cluster is the PostgreSQL in which Odoo's template databases lie.
@@ -61,6 +65,25 @@ func Find(t testing.TB) Cluster {
 		t.Fatal("TOWPATH_TEST_ODOO_PG is not a postgres:// URL")
 	}
 	return Cluster{Host: u.Hostname(), Port: u.Port(), dsn: u}
+}
+
+// Alone waits until no other test, of this package or another, changes settings
+// of the one Odoo that they share, and keeps others from it until t ends.
+func Alone(t testing.TB) {
+	t.Helper()
+	dsn := os.Getenv("TOWPATH_TEST_ODOO_PG")
+	if dsn == "" {
+		return
+	}
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1) // the lock is its connection's
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := db.ExecContext(t.Context(), "SELECT pg_advisory_lock(hashtext('settings of the shared Odoo'))"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Script runs a script of tools/odoo19 against the cluster and gives all that
@@ -116,7 +139,7 @@ func Serve(t testing.TB) *Odoo {
 	run("newdb.sh", "--outbox", db, c.Host, c.Port)
 	t.Cleanup(func() { run("newdb.sh", "--drop", db, c.Host, c.Port) })
 
-	port := freePort(t)
+	port, gevent := FreePort(t), FreePort(t)
 	dsn := *c.dsn
 	dsn.Path = "/" + db
 	o := &Odoo{
@@ -125,7 +148,7 @@ func Serve(t testing.TB) *Odoo {
 	}
 	var log lockedBuffer
 	o.serve = func() func() {
-		cmd := c.command(context.Background(), "serve.sh", "--survive", "--db", db, "--port", port,
+		cmd := c.command(context.Background(), "serve.sh", "--survive", "--db", db, "--port", port, "--gevent-port", gevent,
 			"--addons", filepath.Join(tools(), "..", "..", "odoo_addons"))
 		cmd.Stdout, cmd.Stderr = &log, &log
 		if err := cmd.Start(); err != nil {
@@ -153,7 +176,7 @@ func (o *Odoo) Start() error {
 	defer o.mu.Unlock()
 	o.stop = o.serve()
 	var err error
-	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err = o.healthy(); err == nil {
 			return nil
 		}
@@ -162,7 +185,7 @@ func (o *Odoo) Start() error {
 }
 
 func (o *Odoo) healthy() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/web/health?db_server_status=1", nil)
 	if err != nil {
@@ -190,28 +213,15 @@ func (o *Odoo) Stop() {
 	}
 }
 
-// freePort is a port for a server that is started later. A connection that was
-// closed from this side leaves it in TIME_WAIT: for a minute the system gives it
-// to nobody who asks for any port, not in other processes either, while one who
-// asks for this one gets it.
-func freePort(t testing.TB) string {
+// FreePort is one that nobody gets while the server is not there yet, or no more:
+// neither another server nor a client, not even one that keeps dialing it.
+func FreePort(t testing.TB) string {
 	t.Helper()
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+	port, err := stack.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(err)
-	defer func() { _ = l.Close() }()
-	out, err := net.Dial("tcp", l.Addr().String())
-	check(err)
-	defer func() { _ = out.Close() }()
-	in, err := l.Accept()
-	check(err)
-	check(in.Close())
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }
 
 type lockedBuffer struct {

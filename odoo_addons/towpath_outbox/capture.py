@@ -227,7 +227,10 @@ def before_unlink(watch, records):
         records.env.flush_all()
     finally:
         _compute_later(waiting)
-    _before_unlink(watch, records)
+    if compat.uninstalling(records.env):
+        _before_uninstall(watch, records)
+    else:
+        _before_unlink(watch, records)
     # Again: it may have been computed for the tombstone, and undone.
     _compute_later(waiting)
 
@@ -237,20 +240,32 @@ def _compute_later(waiting):
         some.env.add_to_compute(field, some)
 
 
+def _before_uninstall(watch, records):
+    """Of a module that goes, tables and columns may have gone already."""
+    try:
+        with savepoint(records.env.cr):
+            _before_unlink(watch, records)
+    except TransactionRollbackError:
+        raise
+    except psycopg2.Error:
+        _logger.exception("towpath: cannot see what a module takes along with %s", records._name)
+
+
 @_careful
-def _before_unlink(watch, records):
+def _before_unlink(watch, records, above=frozenset()):
     env = records.env
     ids = [i for i in records._ids if i]
+    above |= {(records._name, i) for i in ids}
     # Odoo leaves these to PostgreSQL, so nobody else hears of them.
     for model, field in watch.cascades:
         child = env[model]
         env.cr.execute(
             'SELECT id FROM "%s" WHERE "%s" IN %%s' % (child._table, field), [tuple(ids)]
         )
-        found = [row[0] for row in env.cr.fetchall()]
+        found = [id_ for id_, in env.cr.fetchall() if (model, id_) not in above]
         below = watch_of(child)
         if found and below:
-            _before_unlink(below, child.browse(found))
+            _before_unlink(below, child.browse(found), above)
     if not watch.tells and not watch.parents and not watch.called:
         return
     own = changes(env, records._name)

@@ -32,7 +32,17 @@ def masks(model):
 
 
 def clear_rule_cache(env):
-    """Forget the cached rules, here and in every other worker."""
+    """Forget the cached rules, here and in every other worker.
+
+    Once more at the end: until then another thread reads, and keeps, what was;
+    and what is rolled back was never true.
+    """
+    _forget_rules(env)
+    for ending in (env.cr.postcommit, env.cr.postrollback):
+        ending.add(lambda: _forget_rules(env))
+
+
+def _forget_rules(env):
     env.cr.cache.pop(WATCHES, None)
     if hasattr(env.registry, "clear_cache"):
         env.registry.clear_cache()  # 17 and later
@@ -87,6 +97,10 @@ def unwritten(env, field):
     if hasattr(env.transaction, "field_dirty"):
         return env.transaction.field_dirty.get(field, ())  # 19
     return env.cache._dirty.get(field, ())
+
+
+def uninstalling(env):
+    return bool(env.context.get("_force_unlink"))
 
 
 def to_compute(records):

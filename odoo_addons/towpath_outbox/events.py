@@ -59,8 +59,9 @@ def write(env):
     """
     # Another hook may have left something to write. Its errors are not ours.
     env.flush_all()
-    pending = env.cr.precommit.data.pop(capture.KEY, None)
+    pending = env.cr.precommit.data.pop(capture.KEY, {})
     env.cr.precommit.data.pop(compat.SEEN, None)
+    pending = {model: changes for model, changes in pending.items() if model in env}  # else it is deleted itself
     if not pending:
         return
     told = [env[model].browse(changes) for model, changes in pending.items()]

@@ -4,6 +4,7 @@ Empty is ``False`` throughout, as in everything that Odoo's own RPC answers:
 XML-RPC knows no null.
 """
 import datetime
+import math
 import re
 
 # Columns that change with everything else and tell nothing.
@@ -64,6 +65,8 @@ def read(record, name):
         if not value:
             return False
         return value.id if field.type == "many2one" else "%s,%s" % (value._name, value.id)
+    if field.type == "properties":
+        return clean(field.convert_to_cache(value, record))  # {name: value}, as in the column
     return _scalar(record, field, value)
 
 
@@ -125,7 +128,9 @@ def _places(record, field):
 
 
 def _number(value, places):
-    """The shortest number: 0.3 and never 0.30000000000000004, nor -0.0."""
+    """The shortest number: 0.3 and never 0.30000000000000004, nor -0.0. JSON knows no infinity, nor NaN."""
+    if not math.isfinite(value):
+        return False
     text = "%.15g" % value if places is None else "%.*f" % (places, value)
     return float(text) or 0.0
 

@@ -134,7 +134,7 @@ def _cascades(watches, env):
         if model._abstract or model._transient or not model._auto:
             continue
         for f in model._fields.values():
-            if f.type == "many2one" and f.store and f.ondelete == "cascade" and f.comodel_name != name:
+            if f.type == "many2one" and f.store and f.ondelete == "cascade":
                 if not getattr(f, "company_dependent", False):
                     above[name].add((f.comodel_name, f.name))
     todo = [m for m, watch in watches.items() if (watch.rules_on("unlink") or watch.called) and not env[m]._transient]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs odoo_addons/towpath_outbox into a fresh database and runs its own tests there:
-#   addontest.sh --db NAME [--pghost H] [--pgport P] [--tags /towpath_outbox] [--update | --bare]
+#   addontest.sh --db NAME [--pghost H] [--pgport P] [--port N] [--tags /towpath_outbox] [--update | --bare]
+# Odoo's tests open a port, N or a free one, although nobody asks.
 # --update starts from outbox.sh's template and updates the module instead, for quick rounds.
 # --bare starts from bare.sh's: an Odoo without sales, accounting and all the rest. There, one more
 # module is installed, which comes after ours.
@@ -11,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 args=("$@")
-db='' tags=/towpath_outbox how=-i from='' modules=towpath_outbox
+db='' port='' tags=/towpath_outbox how=-i from='' modules=towpath_outbox
 export PGHOST="${PGHOST:-127.0.0.1}" PGPORT="${PGPORT:-5432}" PGUSER="${PGUSER:-postgres}"
 while [ $# -gt 0 ]; do
   case $1 in
@@ -23,6 +24,7 @@ while [ $# -gt 0 ]; do
     --db) db=$2 ;;
     --pghost) PGHOST=$2 ;;
     --pgport) PGPORT=$2 ;;
+    --port) port=$2 ;;
     --tags) tags=$2 ;;
     *) die "unknown option $1" ;;
   esac
@@ -42,9 +44,7 @@ unset TOWPATH_ODOO_TIED
 use_addons "$here/../../odoo_addons"
 data=$(mktemp -d "$CACHE/addontest.XXXXXX")
 trap 'rm -rf --one-file-system "$data"; "$here/newdb.sh" --drop "$db"' EXIT
-# Odoo's tests open a port although nobody asks.
-port=$(chroot "$ROOTFS" python3 -c \
-  'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=${port:-$(free_port)}
 write_config "$data" "$db" 'http_interface = 127.0.0.1' "http_port = $port"
 in_namespace bash "$here/inside.sh" "$data" odoo -c /var/lib/odoo/odoo.conf -d "$db" \
   $how "$modules" --test-enable --test-tags "$tags" --stop-after-init --no-http --log-level=test </dev/null 2>&1

@@ -105,6 +105,20 @@ odoo_once() {
 # What the package says of itself, its version above all.
 odoo_package() { sed -n '/^Package: odoo-19$/,/^$/p' "$ROOTFS/var/lib/dpkg/status"; }
 
+# A port that is free, below those that the kernel gives to clients; see cmd/towpath/stack/port.go.
+free_port() {
+  chroot "$ROOTFS" python3 -c '
+import random, socket, sys
+while True:
+    port = random.randrange(22768, 32768)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    sys.exit(print(port))'
+}
+
 # The numeric owner of Odoo's files in the root folder, as uid:gid.
 odoo_owner() { awk -F: '$1 == "odoo" { print $3 ":" $4 }' "$ROOTFS/etc/passwd"; }
 

@@ -43,8 +43,7 @@ if [ $survive = no ] && [ -z "${TOWPATH_ODOO_TIED:-}" ]; then
 fi
 unset TOWPATH_ODOO_TIED
 
-[ "$gevent" != 0 ] || gevent=$(chroot "$ROOTFS" python3 -c \
-  'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+[ "$gevent" != 0 ] || gevent=$(free_port)
 data=${data:-$CACHE/data/$PGPORT-$db}
 write_config "$data" "$db" 'http_interface = 127.0.0.1' "http_port = $port" \
   "gevent_port = $gevent" "workers = $workers"
@@ -60,7 +59,7 @@ stop() {
     read -r first _ <"/proc/$child/task/$child/children" 2>/dev/null || true
     kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
-    for _ in {1..250}; do
+    for _ in {1..3000}; do
       if [ -z "$first" ] || ! read -r stat <"/proc/$first/stat"; then break; fi
       [[ $stat != *') Z '* ]] || break
       sleep 0.02

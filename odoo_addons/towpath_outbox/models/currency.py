@@ -10,18 +10,11 @@ class Currency(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         currencies = super().create(vals_list)
-        self._towpath_forget_places()
+        compat.clear_rule_cache(self.env)
         return currencies
 
     def write(self, vals):
         done = super().write(vals)
         if "rounding" in vals:
-            self._towpath_forget_places()
+            compat.clear_rule_cache(self.env)
         return done
-
-    def _towpath_forget_places(self):
-        # Once more at the end: until then another thread reads, and keeps, what was.
-        env = self.env
-        compat.clear_rule_cache(env)
-        for ending in (env.cr.postcommit, env.cr.postrollback):
-            ending.add(lambda: compat.clear_rule_cache(env))

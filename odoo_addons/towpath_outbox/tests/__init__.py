@@ -6,3 +6,4 @@ from . import test_names
 from . import test_nudge
 from . import test_outbox
 from . import test_rules
+from . import test_unusual

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
 
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
@@ -12,6 +13,8 @@ from odoo.tests import tagged
 from .. import nudge
 from .common import OutboxCase
 
+# Seconds; what they bound comes at once, but for a machine that stands still.
+PATIENCE = 300
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"
 
 
@@ -29,7 +32,7 @@ class _Door:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 door.heard.append((dict(self.headers), body))
                 door.came.release()
-                door.open.wait(20)
+                door.open.wait(PATIENCE)
                 self.send_response(204)
                 self.end_headers()
 
@@ -44,7 +47,7 @@ class _Door:
         self.url = "http://127.0.0.1:%d/webhooks/odoo/shop" % server.server_port
 
     def wait(self):
-        return self.came.acquire(timeout=20)
+        return self.came.acquire(timeout=PATIENCE)
 
 
 @tagged("-at_install", "post_install")
@@ -53,6 +56,7 @@ class TestNudge(OutboxCase):
     def setUp(self):
         super().setUp()
         self.door = _Door(self)
+        self.startPatcher(patch.object(nudge, "TIMEOUT", PATIENCE))
         self.rule("res.partner")
         with self.tx() as env:
             env["towpath.connection"].create({"name": "Towpath", "url": self.door.url, "secret": SECRET})
@@ -61,8 +65,9 @@ class TestNudge(OutboxCase):
     def quiet(self):
         """Wait until the last nudge is through, so that the next test hears only its own."""
         self.door.open.set()
-        deadline = time.monotonic() + 20
-        while nudge._bell._ringing and time.monotonic() < deadline:
+        deadline = time.monotonic() + PATIENCE
+        while nudge._bell._ringing:
+            self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
     def test_the_standard_signature(self):
@@ -73,6 +78,7 @@ class TestNudge(OutboxCase):
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
 
     def test_a_commit_nudges(self):
+        began = int(time.time())
         with self.tx() as env:
             env["res.partner"].create({"name": "Ada"})
             env.cr.flush()
@@ -88,7 +94,7 @@ class TestNudge(OutboxCase):
         signed = "{webhook-id}.{webhook-timestamp}.".format(**headers).encode() + body
         self.assertEqual(headers["webhook-signature"],
                          "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode())
-        self.assertLess(abs(int(headers["webhook-timestamp"]) - time.time()), 60)
+        self.assertTrue(began <= int(headers["webhook-timestamp"]) <= time.time())
 
     def test_nothing_happened_nobody_rings(self):
         try:
@@ -108,15 +114,13 @@ class TestNudge(OutboxCase):
 
     def test_a_hanging_receiver_delays_nobody(self):
         self.door.open.clear()
-        start = time.monotonic()
         for n in range(5):
             with self.tx() as env:
                 env["res.partner"].create({"name": "P%d" % n})
             if n == 0:
                 self.assertTrue(self.door.wait())
+        # Nobody answered yet, so nobody waited for an answer, else there were more.
         self.assertEqual(len(self.door.heard), 1, "one under way")
-        # Five that waited for the hanging one's ten seconds (in tests) would take longer.
-        self.assertLess(time.monotonic() - start, 40)
         self.door.open.set()
         self.assertTrue(self.door.wait())
         self.quiet()

@@ -2,7 +2,7 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .. import values
+from .. import capture, values
 from .common import OutboxCase
 
 
@@ -21,6 +21,34 @@ class TestRules(OutboxCase):
         rule = self.rule("res.partner")
         with self.tx() as env:
             env["towpath.rule"].browse(rule).active = False
+        with self.tx() as env:
+            env["res.partner"].create({"name": "Ada"})
+        self.assertEqual(self.events(), [])
+
+    def test_a_rule_counts_from_its_commit_on(self):
+        """For every thread of the process, also one that looked just before."""
+        with self.tx() as env:
+            rule = env["towpath.rule"].create({"name": "new", "model_id": env["ir.model"]._get("res.partner").id})
+            rule_id = rule.id
+            with self.tx() as other:
+                self.assertEqual(capture.watches_of(other), {})
+        with self.tx() as env:
+            env["res.partner"].create({"name": "Ada"})
+        self.assertEqual(self.names(), ["res.partner.created"])
+        with self.tx() as env:
+            env["towpath.rule"].browse(rule_id).unlink()
+            with self.tx() as other:
+                self.assertIn("res.partner", capture.watches_of(other))
+        with self.tx() as env:
+            env["res.partner"].create({"name": "Bob"})
+        self.assertEqual(self.events(), [])
+
+    def test_a_rule_that_is_rolled_back_never_was(self):
+        with self.tx() as env:
+            with self.assertRaises(ZeroDivisionError), env.cr.savepoint():
+                env["towpath.rule"].create({"name": "new", "model_id": env["ir.model"]._get("res.partner").id})
+                self.assertIn("res.partner", capture.watches_of(env))
+                raise ZeroDivisionError
         with self.tx() as env:
             env["res.partner"].create({"name": "Ada"})
         self.assertEqual(self.events(), [])
