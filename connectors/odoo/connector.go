@@ -16,8 +16,9 @@ import (
 )
 
 // Time limits of one call. A write's is longer: Odoo may itself retry for 30 s
-// inside (protocols P3.2).
-const (
+// inside (protocols P3.2). Tests on a real Odoo, on a machine that may be as busy as
+// it likes, have others.
+var (
 	readTimeout  = 30 * time.Second
 	writeTimeout = 60 * time.Second
 )
@@ -123,6 +124,7 @@ func Open(s connectors.Settings) (*Connector, error) {
 	client, err := rpc.New(rpc.Config{
 		URL: cfg.URL, Database: cfg.Database, Login: cfg.Login, Password: cfg.Password, APIKey: cfg.APIKey,
 		Transport: cfg.Transport, Lang: cfg.Lang, TZ: cfg.TZ, HTTP: s.Runtime.Transport, Private: cfg.Private,
+		Timeout: writeTimeout + 10*time.Second,
 	})
 	if err != nil {
 		return nil, err

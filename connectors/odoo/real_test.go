@@ -5,12 +5,23 @@ import (
 	"maps"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"towpath/connectors"
 	"towpath/connectors/odoo/rpc"
 )
+
+// patience is how long a call to a real Odoo may take in tests: a process that
+// has just been started first reads its registry.
+const patience = 10 * time.Minute
+
+func init() {
+	if os.Getenv("TOWPATH_TEST_ODOO_URL") != "" {
+		readTimeout, writeTimeout = patience, patience
+	}
+}
 
 // TestRealOdoo runs the suite against the Odoo of tools/odoo19 that the
 // environment names, in full over the transport of Odoo 19, and over the older
@@ -59,7 +70,7 @@ type transport struct {
 func realBench(t *testing.T, config map[string]any) *bench {
 	b := &bench{settings: settings(t, config), post: postInvoice, deliver: deliverByHand}
 	// The bot may count stock, but makes no locations.
-	admin, err := rpc.New(rpc.Config{URL: config["url"].(string), Database: config["database"].(string), Login: "admin", Password: "admin", Transport: rpc.JSONRPC, Private: true})
+	admin, err := rpc.New(rpc.Config{URL: config["url"].(string), Database: config["database"].(string), Login: "admin", Password: "admin", Transport: rpc.JSONRPC, Private: true, Timeout: patience})
 	require.NoError(t, err)
 	b.shelf = func(t *testing.T, name string, below int64) int64 {
 		made, err := admin.Create(t.Context(), "stock.location", map[string]any{"name": name, "location_id": below, "usage": "internal"})

@@ -20,17 +20,18 @@ import (
 // countingTransport counts calls and can lose the answer of a load.
 type countingTransport struct {
 	calls atomic.Int64
-	lose  atomic.Int64 // answers to lose
-	what  string       // of requests that contain this
-	// latency keeps calls in flight for a while, as a real network does.
-	latency time.Duration
+	lose  atomic.Int64  // answers to lose
+	what  string        // of requests that contain this
+	hold  chan struct{} // keeps calls in flight until it is closed
 }
 
 var errLost = errors.New("connection reset by peer")
 
 func (c *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.calls.Add(1)
-	time.Sleep(c.latency)
+	if c.hold != nil {
+		<-c.hold
+	}
 	var body string
 	if r.GetBody != nil && c.what != "" {
 		copied, err := r.GetBody()
@@ -58,10 +59,11 @@ func testLostAnswer(t *testing.T, b *bench, c *Connector) {
 	require.Equal(t, customer, row.CustomerID)
 
 	lossy.lose.Store(1)
+	sent := time.Now()
 	state := upsert(t, target, row)
 	assert.Negative(t, lossy.lose.Load(), "one answer was lost and the load sent again")
 	assert.Equal(t, "24", state.Total.String())
-	assert.True(t, state.Quarantine.After(time.Now().Add(time.Minute)), "the lost call may still be running")
+	assert.True(t, state.Quarantine.After(sent.Add(time.Minute)), "the lost call may still be running")
 	found, err := c.FindOrders(t.Context(), row.Reference)
 	require.NoError(t, err)
 	require.Len(t, found, 1)

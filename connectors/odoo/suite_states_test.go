@@ -15,6 +15,7 @@ import (
 // as they are, whatever became of them, and no word of those that are gone.
 func testOrderStates(t *testing.T, b *bench, c *Connector) {
 	const many = 30
+	began := time.Now()
 	rows, made := make([]record.OrderRow, many), make([]record.OrderState, many)
 	for i := range rows {
 		rows[i] = b.order(t, c, i%3+1)
@@ -54,7 +55,7 @@ func testOrderStates(t *testing.T, b *bench, c *Connector) {
 		switch i {
 		case 1:
 			assert.Equal(t, record.StageConfirmed, got.Stage)
-			assert.WithinDuration(t, time.Now(), got.OrderedAt, 5*time.Minute, "confirming moves the date of an order")
+			assert.False(t, got.OrderedAt.Before(began.Add(-time.Minute)), "confirming moves the date of an order: %s", got.OrderedAt)
 		case 2:
 			assert.Equal(t, record.StageCancelled, got.Stage)
 		default:

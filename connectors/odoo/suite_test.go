@@ -3,7 +3,9 @@ package odoo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,8 +106,8 @@ func Suite(t *testing.T, b *bench) {
 		tests["records: variants changed"] = testVariantsChanged
 		tests["records: variants made anew"] = testVariantsAnew
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(t, b, c) })
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		t.Run(name, func(t *testing.T) { tests[name](t, b, c) })
 	}
 }
 

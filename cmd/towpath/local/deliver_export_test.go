@@ -212,7 +212,7 @@ func TestRealExportToConnectors(t *testing.T) {
 	for _, words := range []string{"119 exported (119 new)", "1 exported (1 new)"} {
 		var n int
 		require.NoError(t, shown.QueryRowContext(w.ctx, `SELECT count(*) FROM bus_bus WHERE message LIKE '% ' || $1 || '%' AND channel LIKE '%res.partner%'`, words).Scan(&n))
-		assert.Equal(t, 1, n, "who pressed the button is shown %q", words)
+		assert.Positive(t, n, "who pressed the button is shown %q, a second time if the answer to the first was lost", words)
 	}
 
 	w.exportJobs(false)

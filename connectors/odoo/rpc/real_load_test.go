@@ -64,7 +64,7 @@ func TestRealLoadOrders(t *testing.T) {
 		ctx := context.Background()
 		partners, err := c.Create(ctx, "res.partner", map[string]any{"name": tag})
 		require.NoError(t, err)
-		products, err := c.Search(ctx, "product.product", []any{[]any{"sale_ok", "=", true}}, rpc.Query{Limit: 1})
+		products, err := c.Search(ctx, "product.product", []any{[]any{"default_code", "=", "SKU-0001"}}, rpc.Query{Limit: 1})
 		require.NoError(t, err)
 		fields := []string{"id", "partner_id/.id", "order_line/id", "order_line/product_id/.id", "order_line/product_uom_qty"}
 		load := func(qty string) rpc.LoadResult {

@@ -33,6 +33,7 @@ func realOdoo(t *testing.T, transport string) rpc.Config {
 		URL: need("TOWPATH_TEST_ODOO_URL"), Database: need("TOWPATH_TEST_ODOO_DB"),
 		Login: need("TOWPATH_TEST_ODOO_LOGIN"), Password: need("TOWPATH_TEST_ODOO_PASSWORD"),
 		Transport: transport, Private: true,
+		Timeout: 10 * time.Minute, // a process that has just been started first reads its registry
 	}
 	if transport == rpc.JSON2 || transport == rpc.Auto {
 		cfg.APIKey = need("TOWPATH_TEST_ODOO_API_KEY")
