@@ -70,9 +70,9 @@ func deadDoor(t *testing.T, address string, d time.Duration) int {
 // orders are few, so that they end in time even if each is sent by itself.
 func TestOdooSlow(t *testing.T) {
 	lengthy(t)
-	w := live(t, local.Options{Env: []string{"TOWPATH_HEARTBEAT=15s"}})
+	w := live(t, local.Options{Env: []string{"TOWPATH_HEARTBEAT=25s"}})
 	for _, slow := range []odoosim.Fault{{Method: "load"}, {Method: "action_confirm"}} {
-		slow.Delay = 16 * time.Second
+		slow.Delay = 26 * time.Second
 		w.SimOdoo.Faults.Add(slow)
 	}
 	orders := w.sell(4)
