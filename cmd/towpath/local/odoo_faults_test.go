@@ -64,18 +64,18 @@ func deadDoor(t *testing.T, address string, d time.Duration) int {
 	return int(calls.Load())
 }
 
-// Every writing call takes longer than a heartbeat may: passes take their time,
-// and none is taken for dead and begun again. A heartbeat is longer here than in
-// the other tests, so that a worker is not late because its machine is busy; the
-// orders are few, so that they end in time even if each is sent by itself.
+// Every call that writes an order takes longer than a heartbeat may: passes take
+// their time, and none is taken for dead and begun again. A heartbeat is longer here
+// than in the other tests, so that a worker is not late because its machine is busy;
+// two orders end before a pass has to even if each is sent by itself.
 func TestOdooSlow(t *testing.T) {
 	lengthy(t)
-	w := live(t, local.Options{Env: []string{"TOWPATH_HEARTBEAT=25s"}})
-	for _, slow := range []odoosim.Fault{{Method: "load"}, {Method: "action_confirm"}} {
-		slow.Delay = 26 * time.Second
+	w := live(t, local.Options{Env: []string{"TOWPATH_HEARTBEAT=20s"}})
+	for _, slow := range []odoosim.Fault{{Model: "sale.order", Method: "load"}, {Method: "action_confirm"}} {
+		slow.Delay = 21 * time.Second
 		w.SimOdoo.Faults.Add(slow)
 	}
-	orders := w.sell(4)
+	orders := w.sell(2)
 	w.settle(patience)
 	w.counted(nil)
 	for _, o := range orders {
