@@ -32,9 +32,9 @@ SELECT `+conflictColumns+` FROM conflict WHERE job = $1 AND $2 IN ('', external_
 }
 
 // AnyConflict says whether fields of a job's records are in conflict, decided or not.
-func (s *Store) AnyConflict(ctx context.Context, job string) (any bool, err error) {
-	err = s.db.GetContext(ctx, &any, `SELECT EXISTS (SELECT FROM conflict WHERE job = $1)`, job)
-	return any, translate(err)
+func (s *Store) AnyConflict(ctx context.Context, job string) (found bool, err error) {
+	err = s.db.GetContext(ctx, &found, `SELECT EXISTS (SELECT FROM conflict WHERE job = $1)`, job)
+	return found, translate(err)
 }
 
 // Deadline is what a job says of conflicts that nobody decides: after a time
