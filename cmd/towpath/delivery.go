@@ -82,7 +82,7 @@ func (c *choice) filter(args []string, now time.Time) (f store.DeliveryFilter, e
 // chosen, and nobody would know why.
 func wantable(types []string) error {
 	for _, t := range types {
-		if !webhook.IsTypePattern(t) {
+		if !webhook.IsPattern(t) {
 			return badFlag("--type", fmt.Sprintf("%q is no type of event", t), "write it like sale.order.created, sale.order.* or *.created; towpath event types lists them")
 		}
 	}

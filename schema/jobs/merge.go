@@ -10,7 +10,7 @@ import (
 // Merged is what a three-way merge decides, field by field.
 type Merged struct {
 	ToTarget record.Values // write these to the target
-	ToSource record.Values // write these to the source; of a one-way job see OneWay
+	ToSource record.Values // write these to the source; of a one-way job see Leave
 	// Conflicts wait for a person, in the order of the fields.
 	Conflicts []Conflict
 	// Base is the next snapshot, once both sides hold what was decided. Of a
@@ -79,14 +79,10 @@ func Merge(
 	return m
 }
 
-// OneWay is the merge for a job that writes to its target only: what the
-// target changed by itself stays there. base is the one that was merged: those
-// fields keep its values, as the sides have not met, and a snapshot with the
+// Leave lets the target keep fields that it changed by itself: those that no way
+// leads back from, of a job of one way all of ToSource. base is the one that was
+// merged: they keep its values, as the sides have not met, and a snapshot with the
 // target's would make the next run take the source's old value for a change.
-func (m Merged) OneWay(base record.Values) Merged { return m.Leave(base, m.ToSource) }
-
-// Leave is OneWay for some fields: those that a job of both ways does not carry
-// back.
 func (m Merged) Leave(base, fields record.Values) Merged {
 	m.Base, m.ToSource = maps.Clone(m.Base), maps.Clone(m.ToSource)
 	for field := range fields {

@@ -95,8 +95,12 @@ func TestOneWayKeepsTheTargetsOwnChanges(t *testing.T) {
 	fields := []string{"name", "price"}
 	base := values{"name": "A", "price": dec("1")}
 	source, target := values{"name": "A", "price": dec("2")}, values{"name": "mine", "price": dec("1")}
+	oneWay := func(base record.Values) Merged {
+		m := Merge(base, source, target, fields, SourceWins, nil, time.Time{}, time.Time{})
+		return m.Leave(base, m.ToSource)
+	}
 	for range 3 {
-		m := Merge(base, source, target, fields, SourceWins, nil, time.Time{}, time.Time{}).OneWay(base)
+		m := oneWay(base)
 		require.Empty(t, m.ToSource)
 		maps.Copy(target, m.ToTarget)
 		base = m.Base
@@ -104,10 +108,11 @@ func TestOneWayKeepsTheTargetsOwnChanges(t *testing.T) {
 		require.True(t, record.Equal(target["price"], dec("2")))
 	}
 	source["name"] = "B"
-	m := Merge(base, source, target, fields, SourceWins, nil, time.Time{}, time.Time{}).OneWay(base)
+	m := oneWay(base)
 	require.Empty(t, cmp.Diff(values{"name": "B"}, m.ToTarget), "both changed it: the source wins")
 
-	first := Merge(nil, values{}, values{"name": "mine"}, fields, SourceWins, nil, time.Time{}, time.Time{}).OneWay(nil)
+	source, target = values{}, values{"name": "mine"}
+	first := oneWay(nil)
 	require.NotContains(t, first.Base, "name", "the sides have not met")
 }
 

@@ -13,13 +13,11 @@ const any1 = "*" // one part or more
 
 var patternForm = regexp.MustCompile(`^(\*|[a-z0-9_]+)(\.(\*|[a-z0-9_]+)){0,15}$`)
 
-// isPattern also bounds the stars: each of them multiplies the ways to match.
-func isPattern(text string) bool {
+// IsPattern tells whether a text may be a type of event, or a model, or stand for some. It
+// bounds the stars: each of them multiplies the ways to match.
+func IsPattern(text string) bool {
 	return len(text) <= maxTypeLength && patternForm.MatchString(text) && strings.Count(text, any1) <= 3
 }
-
-// IsTypePattern tells whether a text may be a type of event, or stand for some.
-func IsTypePattern(text string) bool { return isPattern(text) }
 
 func newPattern(text string) pattern { return strings.Split(text, ".") }
 

@@ -36,7 +36,7 @@ func TestPatternsAreRegularExpressions(t *testing.T) {
 	part := rapid.SampledFrom([]string{"a", "b", "c"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.OneOf(part, rapid.Just("*")), 1, 5).Draw(t, "pattern"), ".")
-		if !isPattern(text) {
+		if !IsPattern(text) {
 			t.Skip("too many stars")
 		}
 		name := strings.Join(rapid.SliceOfN(part, 1, 6).Draw(t, "name"), ".")

@@ -184,7 +184,7 @@ func (c *check) events(e Endpoint) {
 			c.that(false, field, "is a name of profile odoo-s1 only", map[string]string{
 				"create": "write *.created", "write": "write *.updated", "unlink": "write *.deleted",
 			}[name])
-		case !isPattern(name):
+		case !IsPattern(name):
 			c.that(false, field, "is not a type of event", "write it like sale.order.created, sale.order.* or *.created")
 		case !strings.Contains(name, any1):
 			_, known := Lookup(name)
@@ -205,7 +205,7 @@ func (c *check) lists(e Endpoint) {
 		good       func(string) bool
 	}{
 		{"connections", "give names of connections", e.Connections, slug.MatchString},
-		{"models", "give names of models such as sale.order, or sale.*", e.Models, isPattern},
+		{"models", "give names of models such as sale.order, or sale.*", e.Models, IsPattern},
 		{"fields", "give names of fields such as amount_total, or dot paths such as order_lines.quantity", e.Fields, isFieldPath},
 	} {
 		c.that(len(list.entries) <= maxEntries, list.field, "are too many", fmt.Sprintf("give %d or less, or none for all", maxEntries))
